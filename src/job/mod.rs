@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The vocabulary: what a job is, which states it passes through, how an attempt ends.
+//!
+//! Owns plain data and pure functions that every other room shares. Never touches a clock, a file,
+//! a socket, a thread or the store. Invariant: [`State::may_become`] is the only transition table.
+
+mod class;
+mod duration;
+mod id;
+mod outcome;
+mod record;
+mod retry;
+mod size;
+mod spec;
+mod state;
+mod time;
+
+pub use class::{Class, Lane, UnknownName};
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use id::{AttemptToken, IdError, JobId, StoreId};
+pub use outcome::{Failure, Outcome, exit_code};
+pub use record::{AttemptRecord, Change, Job, NewJob, QueueRecord, Usage};
+pub use retry::{Backoff, BackoffError, RetryPolicy};
+pub use size::{SizeError, format_size, parse_size};
+pub use spec::{ArrayPlace, Context, Params, Spec, SpecError};
+pub use state::{State, Transition};
+pub use time::{Deadline, Now, WallTime};
