@@ -1,1 +1,55 @@
-//! Placeholder.
+//! The words: what client and daemon say to each other over the socket.
+//!
+//! Owns the messages, their limits and the `.varlink` interface. The protocol is Varlink
+//! (<https://varlink.org>): JSON objects, each ended by a NUL byte. Never opens a socket, never knows how
+//! a job is stored or run. Invariant: wire types only ever gain fields, and the interface file and
+//! the types here say the same, which a test holds.
+
+mod convert;
+mod envelope;
+mod error;
+mod job;
+mod manage;
+mod method;
+mod observe;
+mod place;
+mod select;
+
+pub use convert::{
+    finished_to_wire, from_rfc3339, job_to_wire, summary, to_rfc3339, usage_seconds,
+};
+pub use envelope::{Call, Reply, ReplyError, encode};
+pub use error::Error;
+pub use job::{
+    Array, Attempt, Context, Details, Explain, ExplainReply, Finished, Gate, Job, JobSpec, Logs,
+    LogsReply, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,
+};
+pub use manage::{
+    Cancel, ChangeReply, Declined, Drain, Empty, Hold, Lanes, LanesReply, Pause, Prune, PruneReply,
+    Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue, Resume, Retry,
+    SetLanes, SetQueue, Stop, Worker,
+};
+pub use method::{DecodeError, METHODS, Method, Request, call};
+pub use observe::{
+    Config, ConfigEntry, ConfigReply, Event, Kind, Kinds, KindsReply, Parameter, StateCount, Stats,
+    StatsReply, Status, StatusReply, Watch, WatchReply,
+};
+pub use place::{SYSTEM_SOCKET, socket_in, user_state_dir};
+pub use select::{ElementRange, IdRange, List, ListReply, SelectError, Selector};
+
+/// The longest message either side takes, in bytes: a full batch of jobs with long command lines fits,
+/// a hostile client can't make the other side hold more than this.
+pub const MAX_MESSAGE: usize = 16 << 20;
+/// The most jobs in one Submit; an array counts as one.
+pub const MAX_BATCH: usize = 10_000;
+/// The most elements of one array.
+pub const MAX_ARRAY: u64 = 100_000;
+/// The most jobs on one page of List.
+pub const MAX_PAGE: u32 = 1_000;
+/// The most bytes of output in one Logs reply, before encoding.
+pub const MAX_CHUNK: usize = 256 << 10;
+
+/// The interface as it is served by `GetInterfaceDescription`.
+pub const INTERFACE_DESCRIPTION: &str = include_str!("io.twolane.Scheduler.varlink");
+/// The standard interface that every Varlink service serves beside its own.
+pub const SERVICE_DESCRIPTION: &str = include_str!("org.varlink.service.varlink");

@@ -1,0 +1,179 @@
+//! From the vocabulary to the wire and back: the one place where both are known.
+
+use crate::job::{self, Failure, Outcome, State, WallTime, exit_code};
+
+use super::job::{Attempt, Details, Finished, Job};
+
+/// Writes a moment as RFC 3339 in UTC with microseconds.
+pub fn to_rfc3339(time: WallTime) -> String {
+    jiff::Timestamp::from_microsecond(time.0)
+        .map_or_else(|_| String::new(), |stamp| format!("{stamp:.6}"))
+}
+
+/// Reads a moment as RFC 3339.
+pub fn from_rfc3339(text: &str) -> Option<WallTime> {
+    text.parse::<jiff::Timestamp>().ok().map(|stamp| WallTime(stamp.as_microsecond()))
+}
+
+/// Seconds of processor time and wall time.
+pub fn usage_seconds(usage: &job::Usage) -> (f64, f64) {
+    (usage.cpu.as_secs_f64(), usage.wall.as_secs_f64())
+}
+
+const fn signal(outcome: &Outcome) -> Option<i32> {
+    match outcome {
+        Outcome::Failed(Failure::Signal(signal)) => Some(*signal),
+        _ => None,
+    }
+}
+
+/// A job as it is shown; with its attempts and everything else if they are given.
+pub fn job_to_wire(job: &job::Job, attempts: Option<&[job::AttemptRecord]>) -> Job {
+    let outcome = job.outcome.as_ref();
+    Job {
+        id: job.id,
+        state: job.state,
+        kind: job.spec.kind.clone(),
+        class: job.spec.class,
+        lane: job.lane,
+        queue: job.spec.queue.clone(),
+        priority: job.spec.priority,
+        name: job.spec.name.clone(),
+        owner_uid: job.owner,
+        submission: job.submission,
+        array: job.place.map(|place| place.array),
+        index: job.place.map(|place| place.index),
+        submitted_at: to_rfc3339(job.submitted_at),
+        started_at: job.started_at.map(to_rfc3339),
+        finished_at: job.finished_at.map(to_rfc3339),
+        not_before: job.not_before.map(|deadline| to_rfc3339(deadline.wall)),
+        attempt_count: job.attempts,
+        outcome: outcome.map(|outcome| outcome.word().to_owned()),
+        exit_code: outcome.map(Outcome::exit_code),
+        signal: outcome.and_then(signal),
+        message: outcome.and_then(Outcome::message).map(str::to_owned),
+        reason: job.reason.clone(),
+        summary: summary(&job.spec),
+        cpus: job.spec.cpus,
+        retries: job.spec.retry.retries,
+        progress_done: None,
+        progress_total: None,
+        details: attempts.map(|attempts| details(job, attempts)),
+    }
+}
+
+fn details(job: &job::Job, attempts: &[job::AttemptRecord]) -> Details {
+    Details {
+        params: job.spec.params.clone(),
+        backoff: job.spec.retry.backoff.to_string(),
+        timeout_seconds: job.spec.timeout.map(|timeout| timeout.as_secs_f64()),
+        at_most_once: job.spec.at_most_once,
+        cwd: job.context.cwd.display().to_string(),
+        env_names: job.context.env.keys().cloned().collect(),
+        output: job.spec.output.as_ref().map(|path| path.display().to_string()),
+        output_path: None,
+        attempts: attempts.iter().map(attempt_to_wire).collect(),
+    }
+}
+
+fn attempt_to_wire(attempt: &job::AttemptRecord) -> Attempt {
+    let outcome = attempt.outcome.as_ref();
+    let seconds = attempt.usage.as_ref().map(usage_seconds);
+    Attempt {
+        number: attempt.number,
+        token: attempt.token.to_string(),
+        class: attempt.class,
+        lane: attempt.lane,
+        started_at: to_rfc3339(attempt.started_at),
+        finished_at: attempt.finished_at.map(to_rfc3339),
+        outcome: outcome.map(|outcome| outcome.word().to_owned()),
+        exit_code: outcome.map(Outcome::exit_code),
+        signal: outcome.and_then(signal),
+        message: outcome.and_then(Outcome::message).map(str::to_owned),
+        cpu_seconds: seconds.map(|(cpu, _)| cpu),
+        wall_seconds: seconds.map(|(_, wall)| wall),
+        max_rss_bytes: attempt.usage.and_then(|usage| usage.max_rss_bytes),
+    }
+}
+
+/// How a final job ended, with the exit code that the command line uses for it.
+pub fn finished_to_wire(id: job::JobId, state: State, outcome: Option<&Outcome>) -> Finished {
+    let exit_code = match (state, outcome) {
+        (State::Skipped, _) => exit_code::SKIPPED,
+        (State::Cancelled, _) => exit_code::CANCELLED,
+        (_, Some(outcome)) => outcome.exit_code(),
+        (_, None) => exit_code::FAILURE,
+    };
+    Finished {
+        id,
+        state,
+        outcome: outcome.map(|outcome| outcome.word().to_owned()),
+        exit_code,
+        signal: outcome.and_then(signal),
+        message: outcome.and_then(Outcome::message).map(str::to_owned),
+    }
+}
+
+/// The longest summary, in characters: a line of a wide terminal.
+const MAX_SUMMARY: usize = 200;
+
+/// The work in a line: the command, or the kind with its main parameters.
+pub fn summary(spec: &job::Spec) -> String {
+    let text = match spec.params.get("argv").and_then(serde_json::Value::as_array) {
+        Some(argv) => words(argv.iter()),
+        None => {
+            let pairs =
+                spec.params.iter().map(|(name, value)| format!("{name}={}", quoted(&plain(value))));
+            std::iter::once(spec.kind.clone()).chain(pairs).collect::<Vec<_>>().join(" ")
+        }
+    };
+    if text.chars().count() <= MAX_SUMMARY {
+        return text;
+    }
+    text.chars().take(MAX_SUMMARY - 1).chain(['…']).collect()
+}
+
+fn words<'a>(values: impl Iterator<Item = &'a serde_json::Value>) -> String {
+    values.map(plain).map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A word as a shell would need it; control characters are made visible, so that no job can write
+/// to the terminal of whoever lists it.
+fn quoted(word: &str) -> String {
+    let tame = |c: char| c.is_alphanumeric() || "_-./:=@%+,{}".contains(c);
+    if !word.is_empty() && word.chars().all(tame) {
+        return word.to_owned();
+    }
+    let visible: String = word.chars().map(|c| if c.is_control() { '�' } else { c }).collect();
+    format!("'{}'", visible.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(argv: &[&str]) -> job::Spec {
+        let mut spec = job::Spec { kind: "command".to_owned(), ..job::Spec::default() };
+        spec.params.insert("argv".to_owned(), serde_json::json!(argv));
+        spec
+    }
+
+    #[test]
+    fn a_summary_is_one_safe_line() {
+        assert_eq!(summary(&command(&["echo", "hi there", "it's"])), r"echo 'hi there' 'it'\''s'");
+        let hostile = summary(&command(&["echo", "a\n\x1b[31m"]));
+        assert!(hostile.chars().all(|c| !c.is_control()), "{hostile:?}");
+        assert_eq!(summary(&command(&["x"; 500])).chars().count(), MAX_SUMMARY);
+    }
+
+    #[test]
+    fn times_have_microseconds_and_read_back() {
+        let time = WallTime(1_700_000_000_000_001);
+        assert_eq!(to_rfc3339(time), "2023-11-14T22:13:20.000001Z");
+        assert_eq!(from_rfc3339(&to_rfc3339(time)), Some(time));
+    }
+}

@@ -1,0 +1,372 @@
+//! Messages about jobs: submitting, showing, waiting, reading output.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::select::Selector;
+use crate::job::{Class, JobId, Lane, Params, State};
+
+/// One job to be done. Every field but the kind's own parameters may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobSpec {
+    /// The kind; `command` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The program and its arguments: short for `params.argv` of kind `command`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub argv: Option<Vec<String>>,
+    /// The kind's parameters.
+    #[serde(skip_serializing_if = "Params::is_empty")]
+    pub params: Params,
+    /// How the job uses the machine; `auto` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The queue; `default` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Higher goes first; 0 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    /// A name for lists and selectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Core permits it takes on the pool; 1 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Runs after the first; the kind's own number by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// The pause before each: `10s`, or `exp:2s..10m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<String>,
+    /// The longest an attempt may run, as a duration such as `90s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// The time between TERM and KILL, as a duration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<String>,
+    /// Never run again when it is unknown whether an attempt ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_most_once: bool,
+    /// Stays where it is until released.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hold: bool,
+    /// A file that takes the output; may hold `{id} {index} {name} {attempt}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Standard error goes to the same file as standard output.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub merge: bool,
+    /// The directory that relative paths start from, instead of the context's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Environment variables beside the context's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// The submitter's surroundings, shared by all jobs of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Context {
+    /// The working directory, absolute.
+    pub cwd: String,
+    /// The file mode mask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
+    /// The environment to run in.
+    pub env: BTreeMap<String, String>,
+}
+
+/// An array: the same job once for each index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Array {
+    /// The smallest index.
+    pub first: u64,
+    /// The largest index, included.
+    pub last: u64,
+    /// From one index to the next; 1 by default.
+    #[serde(default = "one")]
+    pub step: u64,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+/// Submits jobs: all or none of one call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Submit {
+    /// The jobs; with `array`, exactly one.
+    pub jobs: Vec<JobSpec>,
+    /// Their surroundings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
+    /// Makes an array of the one job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<Array>,
+    /// The submission that this call continues, by its first id; for inputs that take several calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submission: Option<JobId>,
+    /// Check everything, change nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// The jobs are synced to disk. Their ids are consecutive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmitReply {
+    /// The first id; none after a dry run.
+    pub first: Option<JobId>,
+    /// The last id.
+    pub last: Option<JobId>,
+    /// What the submitter should know though nothing is wrong.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// Asks for everything about one job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// Which job.
+    pub id: JobId,
+}
+
+/// Everything about one job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShowReply {
+    /// The job with its attempts.
+    pub job: Job,
+}
+
+/// A job as it is shown. Times are RFC 3339 in UTC with microseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Where it stands.
+    pub state: State,
+    /// Its kind.
+    pub kind: String,
+    /// How it uses the machine, as asked for.
+    pub class: Class,
+    /// The lane of its latest attempt.
+    pub lane: Option<Lane>,
+    /// Its queue.
+    pub queue: String,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Its name.
+    pub name: Option<String>,
+    /// The user that submitted it.
+    pub owner_uid: u32,
+    /// The first id of the submission it came with.
+    pub submission: JobId,
+    /// The array it is an element of.
+    pub array: Option<JobId>,
+    /// Its index in that array.
+    pub index: Option<u64>,
+    /// When it came.
+    pub submitted_at: String,
+    /// When its latest attempt started.
+    pub started_at: Option<String>,
+    /// When it reached its final state.
+    pub finished_at: Option<String>,
+    /// Not before this moment.
+    pub not_before: Option<String>,
+    /// How many attempts it has had.
+    pub attempt_count: u32,
+    /// How its latest ended attempt ended, in one word.
+    pub outcome: Option<String>,
+    /// The exit code that stands for that outcome.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The outcome's text.
+    pub message: Option<String>,
+    /// Why it was held, cancelled or skipped.
+    pub reason: Option<String>,
+    /// The work in a line: the command, or the kind's main parameter.
+    pub summary: String,
+    /// Core permits.
+    pub cpus: u32,
+    /// Runs after the first.
+    pub retries: u32,
+    /// Units done of the running attempt.
+    pub progress_done: Option<u64>,
+    /// Units in all of the running attempt.
+    pub progress_total: Option<u64>,
+    /// The rest, told by Show alone.
+    #[serde(flatten)]
+    pub details: Option<Details>,
+}
+
+/// What only Show tells of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Details {
+    /// The kind's parameters.
+    pub params: Params,
+    /// The pause before each retry.
+    pub backoff: String,
+    /// The longest an attempt may run.
+    pub timeout_seconds: Option<f64>,
+    /// Never run again when it is unknown whether an attempt ended.
+    pub at_most_once: bool,
+    /// The directory it runs in.
+    pub cwd: String,
+    /// The names of its environment variables; values are never told.
+    pub env_names: Vec<String>,
+    /// The user's file that takes its output.
+    pub output: Option<String>,
+    /// Where the captured output of its latest attempt lies.
+    pub output_path: Option<String>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// Its token.
+    pub token: String,
+    /// The class it ran as.
+    pub class: Class,
+    /// The lane it ran on.
+    pub lane: Lane,
+    /// When it started.
+    pub started_at: String,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// How it ended, in one word.
+    pub outcome: Option<String>,
+    /// The exit code that stands for the outcome.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The outcome's text.
+    pub message: Option<String>,
+    /// Processor time in seconds.
+    pub cpu_seconds: Option<f64>,
+    /// Time from start to end in seconds.
+    pub wall_seconds: Option<f64>,
+    /// The most memory it held at once, where that is known.
+    pub max_rss_bytes: Option<u64>,
+}
+
+/// Asks why a job is where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explain {
+    /// Which job.
+    pub id: JobId,
+}
+
+/// Why a job is where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainReply {
+    /// Which job.
+    pub id: JobId,
+    /// Where it stands.
+    pub state: State,
+    /// The class it runs as.
+    pub class: Class,
+    /// The lane it runs on.
+    pub lane: Lane,
+    /// Why that class and lane.
+    pub why: String,
+    /// Everything it must still pass; empty when nothing keeps it.
+    pub gates: Vec<Gate>,
+}
+
+/// One thing that a job must pass before it can start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// What sort of gate: `held`, `time`, `queue_paused`, `queue_limit`, `lane_limit`, `permits`, …
+    pub gate: String,
+    /// The gate in a sentence, with its numbers.
+    pub detail: String,
+}
+
+/// Waits until jobs are final. With `more`, each reply brings those that have become final since.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// Which jobs; the set is fixed when the call comes.
+    pub jobs: Selector,
+}
+
+/// Jobs that are final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitReply {
+    /// In the order they became so.
+    pub finished: Vec<Finished>,
+    /// How many are still waited for.
+    pub remaining: u64,
+}
+
+/// A job that is final, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// Its id.
+    pub id: JobId,
+    /// Its final state.
+    pub state: State,
+    /// How its last attempt ended, in one word.
+    pub outcome: Option<String>,
+    /// The exit code that stands for it, as the command line uses it.
+    pub exit_code: i32,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The outcome's text.
+    pub message: Option<String>,
+}
+
+/// Reads a job's output; always with `more`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// Which job.
+    pub id: JobId,
+    /// Which attempt; the latest by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Only this stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Stream>,
+    /// Go on until the job is final, through retries.
+    #[serde(default)]
+    pub follow: bool,
+    /// Begin with the last so many lines of each stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<u64>,
+}
+
+/// One of a job's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output, or both when they are merged.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// A piece of output, or the end of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogsReply {
+    /// Which attempt it came from; 0 while there was none.
+    pub attempt: u32,
+    /// Which stream.
+    pub stream: Stream,
+    /// The bytes, as base64 (RFC 4648, with padding).
+    pub data: String,
+    /// In the last reply: how the job ended, if it is final.
+    pub finished: Option<Finished>,
+}
