@@ -18,18 +18,18 @@
 //! | [`client`] | the voice: typed calls over the socket |
 //! | [`cli`] | the desk: one file per command |
 
-pub mod job;
-pub mod scheduler;
-pub mod protocol;
-pub mod store;
-pub mod pool;
-pub mod process;
-pub mod handlers;
-pub mod lanes;
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod daemon;
-pub mod client;
-pub mod cli;
+pub mod handlers;
+pub mod job;
+pub mod lanes;
+pub mod pool;
+pub mod process;
+pub mod protocol;
+pub mod scheduler;
+pub mod store;
 
 /// The program's name: the CLI binary, the crate, the socket folder and the units are built from it.
 pub const NAME: &str = "twolane";
