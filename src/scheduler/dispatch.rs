@@ -53,7 +53,8 @@ impl Scheduler {
             return None;
         }
         let queue = self.contests[class].top(free)?;
-        let pick = self.best_open(queue, |line| seat(line.class) == class && line.permits <= free)?;
+        let pick =
+            self.best_open(queue, |line| seat(line.class) == class && line.permits <= free)?;
         Some(Pick { overtakes: true, ..pick })
     }
 
@@ -69,11 +70,7 @@ impl Scheduler {
     }
 
     /// The best head of the queue's open lines that `fits` lets pass.
-    fn best_open(
-        &self,
-        queue: u32,
-        fits: impl Fn(&ShapedLine) -> bool,
-    ) -> Option<Pick> {
+    fn best_open(&self, queue: u32, fits: impl Fn(&ShapedLine) -> bool) -> Option<Pick> {
         let lines = self.queues.get(queue).lines.iter();
         let fitting = lines.filter(|line| line.open.is_some() && fits(line));
         let picks = fitting.filter_map(|line| {

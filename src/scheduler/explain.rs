@@ -151,10 +151,9 @@ impl Scheduler {
             state: record.state,
             gates: Vec::new(),
             rank: None,
-            running: self
-                .running
-                .get(&slot)
-                .map(|running| (self.token(running.counter), super::views::demand(record.class, 1).lane())),
+            running: self.running.get(&slot).map(|running| {
+                (self.token(running.counter), super::views::demand(record.class, 1).lane())
+            }),
         };
         match record.place {
             Place::Running => return Some(told),
@@ -270,9 +269,8 @@ impl Scheduler {
     fn holders(&self) -> Vec<Holder> {
         let records = self.running.keys().map(|&slot| self.jobs.get(slot));
         let burning = records.filter(|record| record.class == Class::Cpu);
-        let mut holders: Vec<_> = burning
-            .map(|record| Holder { job: record.id, permits: record.permits })
-            .collect();
+        let mut holders: Vec<_> =
+            burning.map(|record| Holder { job: record.id, permits: record.permits }).collect();
         holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
         holders.truncate(MOST_HOLDERS);
         holders

@@ -55,7 +55,11 @@ impl Scheduler {
             };
             hold(fits, "a job's place fits its state", format!("{record:?}"))?;
             hold(running == (record.place == Place::Running), "what runs has a token", id)?;
-            hold(writing.is_some() == (record.place == Place::Writing), "what is written waits", id)?;
+            hold(
+                writing.is_some() == (record.place == Place::Writing),
+                "what is written waits",
+                id,
+            )?;
             counted[0] += usize::from(running);
             counted[1] += usize::from(writing.is_some());
             counted[2] += usize::from(self.timers.is_armed(slot));
@@ -74,7 +78,11 @@ impl Scheduler {
         }
         for (number, queue) in self.queues.iter() {
             let counts = counted.remove(&number).unwrap_or_default();
-            hold(counts == queue.counts, "a queue counts its jobs", format!("{queue:?} {counts:?}"))?;
+            hold(
+                counts == queue.counts,
+                "a queue counts its jobs",
+                format!("{queue:?} {counts:?}"),
+            )?;
             hold(queue.set || counts.total() > 0, "an unused queue is forgotten", &queue.name)?;
         }
         hold(counted.is_empty(), "each job's queue is kept", counted.len())
@@ -88,7 +96,11 @@ impl Scheduler {
             used[seat(record.class)] += record.permits;
         }
         let taken = self.rooms.map(|room| room.used);
-        hold(used == taken, "what is taken is what running jobs hold", format!("{used:?} {taken:?}"))
+        hold(
+            used == taken,
+            "what is taken is what running jobs hold",
+            format!("{used:?} {taken:?}"),
+        )
     }
 
     /// Lines are sorted and hold exactly the ready jobs.
@@ -143,7 +155,11 @@ impl Scheduler {
             policies.insert(record.policy);
         }
         policies.remove(&0);
-        hold(policies.len() == self.policies.len(), "a policy is kept for its jobs", policies.len())?;
+        hold(
+            policies.len() == self.policies.len(),
+            "a policy is kept for its jobs",
+            policies.len(),
+        )?;
         let held = |slot| matches!(self.jobs.get(slot).place, Place::Held | Place::Writing);
         hold(self.reasons.keys().all(|&slot| held(slot)), "a reason belongs to a hold", "")
     }

@@ -113,8 +113,8 @@ impl Line {
     pub(super) fn before(&self, jobs: &JobTable, key: Key) -> usize {
         let mut chunks = self.chunks.range(..=key);
         let own = chunks.next_back();
-        let inside = own
-            .map_or(0, |(_, chunk)| chunk.partition_point(|&other| jobs.key(other) < key));
+        let inside =
+            own.map_or(0, |(_, chunk)| chunk.partition_point(|&other| jobs.key(other) < key));
         inside + chunks.map(|(_, chunk)| chunk.len()).sum::<usize>()
     }
 

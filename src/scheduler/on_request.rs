@@ -68,7 +68,8 @@ impl Scheduler {
             running.hold = Some(reason);
             return;
         }
-        if let Some(reason) = reason.as_deref().filter(|_| self.jobs.get(slot).state != State::Held) {
+        if let Some(reason) = reason.as_deref().filter(|_| self.jobs.get(slot).state != State::Held)
+        {
             self.reasons.insert(slot, reason.into());
         }
         self.write_move(now, slot, State::Held, reason, actions);

@@ -46,8 +46,12 @@ impl Scheduler {
             let asked = |(slot, running): (_, &super::Running)| {
                 (running.cancel == CancelWish::Asked).then_some((running.counter, slot))
             };
-            let mut waiting: Vec<_> =
-                self.running.iter().map(|(&slot, running)| (slot, running)).filter_map(asked).collect();
+            let mut waiting: Vec<_> = self
+                .running
+                .iter()
+                .map(|(&slot, running)| (slot, running))
+                .filter_map(asked)
+                .collect();
             waiting.sort_unstable();
             for (_, slot) in waiting {
                 self.abort(slot, actions);

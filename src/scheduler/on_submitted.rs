@@ -8,7 +8,12 @@ use crate::job::{Class, Deadline, Now, State};
 impl Scheduler {
     /// Takes committed jobs in. One that is here already, or whose state says that it does not wait,
     /// is declined and changes nothing.
-    pub(super) fn on_submitted(&mut self, now: Now, entries: Vec<Entry>, actions: &mut Vec<Action>) {
+    pub(super) fn on_submitted(
+        &mut self,
+        now: Now,
+        entries: Vec<Entry>,
+        actions: &mut Vec<Action>,
+    ) {
         for entry in entries {
             if let Some(slot) = self.jobs.find(entry.id) {
                 let state = self.jobs.get(slot).state;

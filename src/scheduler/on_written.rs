@@ -63,15 +63,16 @@ impl Scheduler {
         match change {
             Change::Moved { job, from, to, .. } => {
                 let slot = find(*job)?;
-                let asked = matches!(self.writing.get(&slot)?, Writing::Moved(wanted) if wanted == to);
+                let asked =
+                    matches!(self.writing.get(&slot)?, Writing::Moved(wanted) if wanted == to);
                 (asked && self.jobs.get(slot).state == *from).then_some((slot, Answered::Goes(*to)))
             }
             Change::Ended { job, token, .. } => {
                 let slot = find(*job)?;
                 match self.writing.get(&slot)? {
-                    Writing::Ended { counter, next, again: None } => (self.token(*counter)
-                        == *token)
-                        .then_some((slot, Answered::Goes(*next))),
+                    Writing::Ended { counter, next, again: None } => {
+                        (self.token(*counter) == *token).then_some((slot, Answered::Goes(*next)))
+                    }
                     _ => None,
                 }
             }

@@ -31,7 +31,9 @@ pub struct Aging(Option<Duration>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// Nothing could ever run.
-    #[error("max_running = 0 would let nothing run: leave it out for no limit, or pause the queues")]
+    #[error(
+        "max_running = 0 would let nothing run: leave it out for no limit, or pause the queues"
+    )]
     NothingRuns,
 }
 

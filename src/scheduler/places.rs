@@ -74,7 +74,14 @@ impl Scheduler {
         self.writing.insert(slot, Writing::Moved(to));
         let not_before = if to == State::Scheduled { self.timers.moment(slot) } else { None };
         let at = now.wall;
-        actions.push(Action::Write(Change::Moved { job: id, from: state, to, not_before, reason, at }));
+        actions.push(Action::Write(Change::Moved {
+            job: id,
+            from: state,
+            to,
+            not_before,
+            reason,
+            at,
+        }));
     }
 
     /// What was asked for is on the disk: the job stands in its new state.
@@ -150,8 +157,8 @@ impl Scheduler {
     pub(super) fn best_line(&self, number: u32) -> Option<usize> {
         let lines = self.queues.get(number).lines.iter().enumerate();
         let fitting = lines.filter(|(_, line)| line.permits <= self.rooms[seat(line.class)].size);
-        let keyed = fitting
-            .filter_map(|(index, line)| Some((self.jobs.key(line.line.head()?), index)));
+        let keyed =
+            fitting.filter_map(|(index, line)| Some((self.jobs.key(line.line.head()?), index)));
         keyed.min().map(|(_, index)| index)
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::bench_desk::{Desk, entry, exit};
 use super::id;
-use crate::job::{AttemptToken, Backoff, Change, Deadline, Failure, Outcome, State, StoreId, Usage};
+use crate::job::{
+    AttemptToken, Backoff, Change, Deadline, Failure, Outcome, State, StoreId, Usage,
+};
 use crate::scheduler::{Demand, Input};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -90,7 +92,9 @@ fn the_pause_is_the_back_offs_own_for_this_job_and_attempt_and_no_shorter_than_a
         desk.step(Input::Ended { job, token, outcome: exit(1), usage, retry_after });
         let pause = backoff.pause(2, 5).max(least);
         let expected = Some(Deadline::after(desk.now, pause));
-        assert!(matches!(desk.take_write(), Change::Ended { not_before, .. } if not_before == expected));
+        assert!(
+            matches!(desk.take_write(), Change::Ended { not_before, .. } if not_before == expected)
+        );
     }
 }
 

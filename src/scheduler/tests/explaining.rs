@@ -62,7 +62,7 @@ fn a_held_job_says_why_and_until_when() {
         told.to_string(),
         "job 1 is held\n\
          it is held (wait for Ann); release it to let it go on\n\
-         it may not start for another 1m"
+         it may not start for another 1m00s"
     );
 }
 

@@ -113,10 +113,12 @@ fn the_best_job_takes_a_queues_last_place_whatever_its_class() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever comes in whatever order, one at a time they start by priority, then age, then id.
     #[test]
     fn a_line_is_served_in_order(
-        jobs in prop::collection::vec((-3i32..4, 0i64..50, any::<bool>()), 1..400),
+        jobs in prop::collection::vec((-3i32..4, 0i64..50, any::<bool>()), 1..300),
     ) {
         let options = Options { aging: Aging::OFF, ..Options::default() };
         let mut desk = Desk::with(options, 1, 1);
@@ -144,7 +146,7 @@ proptest! {
     #[test]
     fn shares_follow_weights(weights in prop::collection::vec(1u32..1000, 2..6)) {
         let mut desk = Desk::new(1, 1);
-        let each = 200;
+        let each = 60;
         for (index, &weight) in weights.iter().enumerate() {
             let name = format!("q{index}");
             desk.queue(&name, |queue| (queue.weight, queue.paused) = (weight, true));

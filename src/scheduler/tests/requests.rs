@@ -189,8 +189,7 @@ fn a_request_that_can_not_be_met_is_declined() {
     desk.step(release(1));
     desk.step(hold(1));
     desk.step(cancel(1));
-    let expected =
-        [(77, Decline::Unknown), (1, Decline::State(State::Queued)), (1, Decline::Busy)];
+    let expected = [(77, Decline::Unknown), (1, Decline::State(State::Queued)), (1, Decline::Busy)];
     assert_eq!(desk.declined(), expected);
 }
 
