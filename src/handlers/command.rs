@@ -144,7 +144,8 @@ impl Command {
             ("TWOLANE_NAME", run.name.as_deref().map(OsString::from)),
             ("TWOLANE_SOCKET", self.socket.as_ref().map(|path| path.clone().into_os_string())),
         ];
-        let given = run.context.env.iter().filter(|(name, _)| !own.iter().any(|own| own.0 == *name));
+        let given =
+            run.context.env.iter().filter(|(name, _)| !own.iter().any(|own| own.0 == *name));
         let given = given.map(|(name, value)| (name.into(), value.into()));
         let set = own.iter().filter_map(|(name, value)| Some(((*name).into(), value.clone()?)));
         given.chain(set).collect()
@@ -164,11 +165,9 @@ fn arguments(params: &Params) -> Vec<OsString> {
 /// gone would look like a missing program, so it is told apart.
 fn find(program: &OsStr, context: &Context) -> Result<PathBuf, StartError> {
     let path = context.env.get("PATH").map_or(FALLBACK_PATH, String::as_str);
-    resolve(program, OsStr::new(path), &context.cwd).map_err(|error| {
-        match enter(&context.cwd) {
-            Err(source) => StartError::WorkingDirectory { cwd: context.cwd.clone(), source },
-            Ok(()) => error.into(),
-        }
+    resolve(program, OsStr::new(path), &context.cwd).map_err(|error| match enter(&context.cwd) {
+        Err(source) => StartError::WorkingDirectory { cwd: context.cwd.clone(), source },
+        Ok(()) => error.into(),
     })
 }
 
@@ -239,14 +238,14 @@ fn report(exit: &Exit) -> Report {
     let outcome = match exit.status {
         Status::Code(0) => Outcome::Succeeded,
         Status::Code(code) => Outcome::Failed(Failure::Exit(code)),
-        Status::Signal { number, .. } => Outcome::Failed(Failure::Signal(number)),
+        Status::Signal(signal, _) => Outcome::Failed(Failure::Signal(signal)),
         Status::Lost => Outcome::Failed(Failure::Error(
             "the exit status was taken by other code of the daemon's process".to_owned(),
         )),
     };
     Report::ended(outcome).with_usage(Usage {
-        cpu: exit.usage.cpu(),
+        cpu: exit.rusage.cpu(),
         wall: exit.wall,
-        max_rss_bytes: exit.usage.max_rss_bytes,
+        max_rss_bytes: exit.rusage.max_rss_bytes,
     })
 }

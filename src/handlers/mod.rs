@@ -11,18 +11,18 @@
 //! | `command`, `http`, `checksum`, `compress`, `sleep` | the kinds themselves |
 //! | `files`, `replace` | finding the files of a tree, and writing by rename |
 
-mod run;
-mod output;
-mod template;
-mod progress;
+mod command;
 mod handler;
 mod kind;
-mod param;
-mod registry;
 mod nearest;
 mod options;
-mod command;
+mod output;
+mod param;
+mod progress;
+mod registry;
+mod run;
 mod sleep;
+mod template;
 #[cfg(test)]
 mod tests;
 

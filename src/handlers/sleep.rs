@@ -50,11 +50,7 @@ impl AsyncHandler for Timer {
 impl BlockingHandler for Nap {
     fn run(&self, run: Run) -> Report {
         let span = span(&run.params);
-        if cancelled_within(&run.cancel, span) {
-            Report::cancelled()
-        } else {
-            Report::succeeded()
-        }
+        if cancelled_within(&run.cancel, span) { Report::cancelled() } else { Report::succeeded() }
     }
 }
 

@@ -65,10 +65,9 @@ impl Placeholders<'_> {
         Ok(Some(match braced {
             "{id}" => self.job.to_string(),
             "{attempt}" => self.attempt.to_string(),
-            "{index}" => self
-                .index
-                .ok_or_else(|| TemplateError::NoIndex(template.to_owned()))?
-                .to_string(),
+            "{index}" => {
+                self.index.ok_or_else(|| TemplateError::NoIndex(template.to_owned()))?.to_string()
+            }
             "{name}" => self
                 .name
                 .ok_or_else(|| TemplateError::NoName(template.to_owned()))?
@@ -83,12 +82,7 @@ mod tests {
     use super::*;
 
     fn placeholders() -> Placeholders<'static> {
-        Placeholders {
-            job: JobId::new(12).unwrap(),
-            index: Some(7),
-            name: Some("a/b"),
-            attempt: 2,
-        }
+        Placeholders { job: JobId::new(12).unwrap(), index: Some(7), name: Some("a/b"), attempt: 2 }
     }
 
     #[test]

@@ -87,7 +87,9 @@ async fn the_shell_is_used_only_when_asked_for() {
 async fn a_missing_program_is_not_found_and_makes_no_output() {
     let folder = tempdir().unwrap();
     let outcome = outcome_of(&folder, json!({"argv": ["no-such-program-of-ours"]})).await;
-    assert!(matches!(&outcome, Outcome::Failed(Failure::NotFound(text)) if text.contains("no-such")));
+    assert!(
+        matches!(&outcome, Outcome::Failed(Failure::NotFound(text)) if text.contains("no-such"))
+    );
     assert_eq!(outcome.exit_code(), 127);
     assert!(!folder.path().join("1.out").exists());
 }
@@ -114,7 +116,10 @@ async fn a_directory_that_has_gone_is_named() {
         run.context = Arc::new(Context { cwd: gone.clone(), ..Context::clone(&run.context) });
         let outcome = execute(run).await.outcome;
         let named = |text: &str| text.contains(gone.to_str().unwrap());
-        assert!(matches!(&outcome, Outcome::Failed(Failure::Error(text)) if named(text)), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::Failed(Failure::Error(text)) if named(text)),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -200,10 +205,8 @@ async fn an_attempt_that_is_dropped_takes_its_command_with_it() {
     )
     .unwrap();
     let script = "exec 3<>held; exec 4>held; exec 3>&-; : > ready; sleep 1000";
-    let running = tokio::spawn(execute(run_in(
-        folder.path(),
-        json!({"argv": [script], "shell": true}),
-    )));
+    let running =
+        tokio::spawn(execute(run_in(folder.path(), json!({"argv": [script], "shell": true}))));
     made(&folder.path().join("ready")).await;
     let ended = tokio::task::spawn_blocking(move || fs::read(fifo).unwrap());
     running.abort();
@@ -222,10 +225,7 @@ fn what_no_command_line_can_carry_is_refused_at_submit() {
     assert!(check(json!(["echo", "a b"])).is_ok());
     for bad in [json!(["echo", "a\0b"]), json!([]), json!([""]), json!([1]), json!({"a": 1})] {
         let refused = check(bad.clone()).unwrap_err();
-        let value = matches!(
-            refused,
-            crate::handlers::CheckError::Param(ParamError::Value { .. })
-        );
+        let value = matches!(refused, crate::handlers::CheckError::Param(ParamError::Value { .. }));
         assert!(value, "{bad}: {refused}");
     }
 }
