@@ -12,6 +12,7 @@
 //! | `files`, `replace` | finding the files of a tree, and writing by rename |
 
 mod command;
+mod http;
 mod handler;
 mod kind;
 mod nearest;

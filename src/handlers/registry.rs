@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::job::{Class, Context, Lane, Spec};
 use crate::process::Processes;
 
-use super::command;
+use super::{command, http};
 use super::kind::Kind;
 use super::nearest;
 use super::options::Options;
@@ -84,7 +84,7 @@ impl Registry {
 
     /// The kinds that come with the program.
     pub fn builtin(trades: &Trades) -> Self {
-        let kinds = [command::kind(trades), sleep::kind()];
+        let kinds = [command::kind(trades), http::kind(&trades.options.http), sleep::kind()];
         Self { kinds: kinds.into_iter().map(|kind| (kind.info.name, kind)).collect() }
     }
 
