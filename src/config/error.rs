@@ -53,14 +53,14 @@ pub enum Problem {
         message: String,
     },
     /// No setting has this name.
-    #[error("{place}: unknown setting `{key}`{}", hint(*.meant))]
+    #[error("{place}: unknown setting `{key}`{}", hint(.meant.as_deref()))]
     Unknown {
         /// Where.
         place: Place,
         /// The name as written, with its section.
         key: String,
         /// The setting that was most likely meant.
-        meant: Option<&'static str>,
+        meant: Option<String>,
     },
     /// The value is of another type than the setting.
     #[error("{place}: `{key}` is {wanted}, not {value}")]

@@ -112,27 +112,25 @@ impl Key {
     }
 
     /// The setting or section that a wrong name was most likely meant to be.
-    pub(super) fn meant(path: &[&str], section: bool) -> Option<&'static str> {
+    pub(super) fn meant(path: &[&str], section: bool) -> Option<String> {
+        if let Some((last, above)) = path.split_last().filter(|(_, above)| above.len() > 1) {
+            let name = nearest(last, &Self::names_below(above))?;
+            return Some(format!("{}.{name}", above.join(".")));
+        }
         let names: Vec<&'static str> = if section {
             KEYS.iter().filter_map(|key| key.name.split('.').next()).collect()
         } else {
             KEYS.iter().map(|key| key.name).collect()
         };
-        nearest(&path.join("."), &names).or_else(|| Self::meant_below_star(path))
+        nearest(&path.join("."), &names).map(str::to_owned)
     }
 
-    /// `queues.gpu.maxx` is compared by its own last part: the name in the middle is the user's.
-    fn meant_below_star(path: &[&str]) -> Option<&'static str> {
-        let (last, section) = path.split_last()?;
-        let siblings: Vec<&'static str> = KEYS
-            .iter()
-            .filter(|key| {
-                let parts: Vec<&str> = key.name.split('.').collect();
-                parts.len() == path.len() && begins(&parts, section)
-            })
-            .filter_map(|key| key.name.rsplit('.').next())
-            .collect();
-        nearest(last, &siblings)
+    /// The last parts of the settings in a section whose name is partly the user's.
+    fn names_below(section: &[&str]) -> Vec<&'static str> {
+        let all = KEYS.iter().map(|key| key.name.split('.').collect::<Vec<_>>());
+        all.filter(|parts| parts.len() == section.len() + 1 && begins(parts, section))
+            .filter_map(|parts| parts.last().copied())
+            .collect()
     }
 }
 
@@ -146,14 +144,13 @@ impl Shape {
     pub(super) fn check(&self, value: &Value) -> Result<(), Misfit> {
         match (self, value) {
             (Self::Count(range), Value::Integer(number)) => in_range(*number.value(), range),
-            (Self::Flag, Value::Boolean(_)) => Ok(()),
             (Self::Duration { least_ms, or_off }, _) => check_duration(value, *least_ms, *or_off),
             (Self::Size { least }, _) => check_size(value, *least),
             (Self::Choice(words), Value::String(text)) => one_of(text.value(), words),
             (Self::Text, Value::String(text)) if text.value().trim().is_empty() => {
                 Err(Misfit::Value("it is empty".to_owned()))
             }
-            (Self::Text, Value::String(_)) => Ok(()),
+            (Self::Flag, Value::Boolean(_)) | (Self::Text, Value::String(_)) => Ok(()),
             _ => Err(Misfit::Type),
         }
     }

@@ -191,8 +191,11 @@ fn read_file(path: &Path, required: bool) -> Result<Option<String>, Problem> {
 }
 
 fn merge(layers: Vec<Layer>) -> Result<(Settings, Vec<Entry>), config::ConfigError> {
-    let merged = layers.into_iter().fold(Config::builder(), |all, layer| all.add_source(layer));
-    let merged = merged.build()?;
+    let mut builder = Config::builder();
+    for layer in layers {
+        builder = builder.add_source(layer);
+    }
+    let merged = builder.build()?;
     let mut entries = Vec::new();
     flatten(&merged.cache, &mut Vec::new(), &mut entries);
     entries.sort_by_cached_key(|entry| (rank(&entry.key), entry.key.clone()));

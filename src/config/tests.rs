@@ -139,7 +139,10 @@ fn what_is_wrong_is_told_with_its_line_and_what_was_meant() {
         ("\n[lane]\ncpu = 1", ":2: unknown setting `lane`: did you mean `lanes`?"),
         ("nice = 3", ":1: unknown setting `nice`: did you mean `pool.nice`?"),
         ("xyzzy = 3", ":1: unknown setting `xyzzy`: `twolane config` lists all"),
-        ("[queues.gpu]\nmaxx = 1", ":2: unknown setting `queues.gpu.maxx`: did you mean `max`?"),
+        (
+            "[queues.gpu]\nmaxx = 1",
+            ":2: unknown setting `queues.gpu.maxx`: did you mean `queues.gpu.max`?",
+        ),
         ("lanes = 4", ":1: `lanes` is a section, written as [lanes], not 4"),
         ("[lanes.cpu]\nx = 1", ":1: `lanes.cpu` is a whole number from 0 to 4096, not a table"),
         ("[[queues]]", ":1: `queues` is a section, written as [queues], not a list of tables"),

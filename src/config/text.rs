@@ -8,7 +8,7 @@ use std::time::Duration;
 fn span(value: Duration) -> String {
     let millis = value.as_millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole = units.into_iter().find(|(_, length)| millis > 0 && millis % length == 0);
+    let whole = units.into_iter().find(|(_, length)| millis > 0 && millis.is_multiple_of(*length));
     match whole {
         Some((unit, length)) => format!("{}{unit}", millis / length),
         None if millis == 0 => "0s".to_owned(),
@@ -19,7 +19,7 @@ fn span(value: Duration) -> String {
 /// Writes an amount of bytes exactly, in the largest unit that loses nothing.
 fn amount(bytes: u64) -> String {
     let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
-    let whole = units.into_iter().find(|(_, bits)| bytes > 0 && bytes % (1 << bits) == 0);
+    let whole = units.into_iter().find(|(_, bits)| bytes > 0 && bytes.is_multiple_of(1 << bits));
     whole.map_or(bytes.to_string(), |(unit, bits)| format!("{}{unit}", bytes >> bits))
 }
 
