@@ -71,3 +71,23 @@ impl Alarm {
         }
     }
 }
+
+/// What this process itself has used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwnUsage {
+    /// Processor time of all its threads.
+    pub(super) cpu: Duration,
+    /// Memory in RAM, in bytes; 0 where the system does not tell.
+    pub(super) rss_bytes: u64,
+}
+
+/// Reads what this process has used.
+pub(super) fn own_usage() -> OwnUsage {
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    let cpu = Duration::new(cpu.tv_sec.unsigned_abs(), cpu.tv_nsec.unsigned_abs() as u32);
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+    let page = rustix::param::page_size() as u64;
+    OwnUsage { cpu, rss_bytes: pages.unwrap_or(0) * page }
+}

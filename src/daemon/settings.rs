@@ -1,12 +1,13 @@
 //! The settings in force: what the config said, and what was changed while running.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::session::Connections;
-use crate::config::{self, AfterCrash, Loaded, Mode, Settings, Sources};
-use crate::job::WallTime;
+use super::session::{Bounds, Connections};
+use crate::config::{self, AfterCrash, EnvPolicy, Loaded, Mode, Settings, Sources};
+use crate::job::{QueueRecord, WallTime};
 use crate::protocol::{ConfigEntry, ConfigReply, Error, ReloadReply, SetLanes};
 use crate::scheduler::LaneSizes;
 
@@ -94,6 +95,59 @@ impl Live {
     /// Whether a job that a crash cut short is not run again.
     pub(super) fn interrupts_after_crash(&self) -> bool {
         self.loaded.settings.command.after_crash == AfterCrash::Interrupt
+    }
+
+    /// The queues that the config makes.
+    pub(super) fn queues(&self) -> impl Iterator<Item = QueueRecord> {
+        self.settings().queues.iter().map(|(name, queue)| queue.record(name))
+    }
+
+    /// What sessions check submissions against.
+    pub(super) fn bounds(&self, queues: &BTreeMap<String, QueueRecord>) -> Bounds {
+        let policy = self.settings().command.env;
+        let listed = policy.map_or(self.about.mode == Mode::System, |env| env == EnvPolicy::List);
+        Bounds {
+            queues: Arc::new(queues.keys().cloned().collect()),
+            cpu: self.sizes.cpu,
+            max_connections: self.settings().daemon.max_connections,
+            listed_env: listed,
+        }
+    }
+
+    /// How the pool is built.
+    pub(super) fn pool_options(&self) -> crate::pool::Options {
+        let pool = &self.settings().pool;
+        crate::pool::Options {
+            cores: self.sizes.cpu as usize,
+            blocking: self.sizes.blocking as usize,
+            nice: pool.nice,
+            watch: pool.watch,
+            ..crate::pool::Options::default()
+        }
+    }
+
+    /// How commands are started.
+    pub(super) fn process_options(&self) -> crate::process::Options {
+        let defaults = crate::process::Options::default();
+        match self.settings().command.spawners {
+            0 => defaults,
+            spawners => crate::process::Options { spawners: spawners as usize, ..defaults },
+        }
+    }
+
+    /// How the built-in kinds behave.
+    pub(super) fn handler_options(&self) -> crate::handlers::Options {
+        let http = &self.settings().http;
+        crate::handlers::Options {
+            http: crate::handlers::HttpOptions {
+                connect_timeout_ms: http.connect_timeout.as_millis() as u64,
+                idle_timeout_ms: http.idle_timeout.as_millis() as u64,
+                dns_lookups: http.dns_lookups as usize,
+                idle_connections_per_host: http.idle_connections_per_host as usize,
+                body_limit_bytes: http.body_limit,
+                redirects: http.redirects,
+            },
+        }
     }
 
     /// The files that were read.

@@ -157,6 +157,7 @@ impl Control {
             (Err(refusal), _) => Err(Error::Internal { message: refusal.to_string() }),
             (Ok(()), _) => Ok(()),
         };
+        self.publish_bounds();
         let _ = back.send(result);
     }
 

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::clock::{self, Alarm};
 use super::event::{Answer, Event, JobChange};
@@ -25,6 +25,7 @@ use super::happening::Happening;
 use super::launch::Launcher;
 use super::readers::Readers;
 use super::requests::{RequestId, Requests};
+use super::session::Bounds;
 use super::settings::Live;
 use super::waiters::Waiters;
 use super::works::Works;
@@ -77,6 +78,7 @@ pub(super) struct Control {
     pub(super) waiters: Waiters,
     pub(super) requests: Requests,
     pub(super) happenings: broadcast::Sender<Happening>,
+    pub(super) bounds: watch::Sender<Bounds>,
     pub(super) queues: BTreeMap<String, QueueRecord>,
     pub(super) settings: Live,
     pub(super) next_id: JobId,
@@ -115,6 +117,7 @@ impl Control {
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
         let mut events = Vec::with_capacity(TURN);
         let mut reports = Vec::with_capacity(TURN);
+        self.allow_starts();
         self.turn(Vec::new(), Vec::new())?;
         while !self.is_over() {
             tokio::select! {

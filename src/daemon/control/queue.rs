@@ -2,9 +2,10 @@
 
 use super::super::event::{Answer, QueueChange};
 use super::super::settings::Sizes;
+use super::super::systemd;
 use super::{Control, Then};
 use crate::job::{Change, QueueRecord, Spec};
-use crate::protocol::{Error, LanesReply, SetLanes};
+use crate::protocol::{Error, LanesReply, ReloadReply, SetLanes};
 use crate::scheduler::Input;
 
 impl Control {
@@ -63,5 +64,36 @@ impl Control {
             tracing::warn!("the pool could not be resized whole: {error}");
         }
         self.step(Input::Lanes(sizes.into()));
+        self.publish_bounds();
+    }
+
+    /// Lets sessions know what they check submissions against.
+    pub(super) fn publish_bounds(&self) {
+        let bounds = self.settings.bounds(&self.queues);
+        self.bounds.send_if_modified(|old| {
+            let differs = *old != bounds;
+            *old = bounds;
+            differs
+        });
+    }
+
+    /// Reads the config again and applies what can change while the daemon runs.
+    pub(super) fn reload(&mut self) -> Result<ReloadReply, Error> {
+        systemd::reloading();
+        let reply = self.settings.reload();
+        systemd::ready("the config was read again");
+        let reply = reply?;
+        tracing::info!(changed = ?reply.changed, needs_restart = ?reply.needs_restart, "the config was read again");
+        self.launcher.grace = self.settings.settings().command.grace;
+        self.step(Input::MaxRunning(self.settings.settings().scheduler.max_running));
+        let fresh: Vec<QueueRecord> = self.settings.queues().collect();
+        for record in fresh {
+            if !self.queues.contains_key(&record.name) {
+                self.queues.insert(record.name.clone(), record.clone());
+                self.step(Input::QueueSet(record));
+            }
+        }
+        self.apply_sizes(self.settings.sizes());
+        Ok(reply)
     }
 }
