@@ -22,6 +22,8 @@ pub enum Input {
         usage: Usage,
         /// The least pause before a retry that the other side asked for.
         retry_after: Option<Duration>,
+        /// Whether another attempt may end better; without it no retry follows, whatever the policy says.
+        retryable: bool,
     },
     /// A user wants the job to end.
     Cancel {

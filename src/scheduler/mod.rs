@@ -183,8 +183,8 @@ impl Scheduler {
     pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
         match input {
             Input::Submitted(entries) => self.on_submitted(now, entries, actions),
-            Input::Ended { job, token, outcome, usage, retry_after } => {
-                let end = on_ended::End { outcome, usage, retry_after };
+            Input::Ended { job, token, outcome, usage, retry_after, retryable } => {
+                let end = on_ended::End { outcome, usage, retry_after, retryable };
                 self.on_ended(now, job, token, end, actions);
             }
             Input::Cancel { job, reason } => self.on_cancel(now, job, reason, actions),
