@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use rustix::process::Signal;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::exit::Exit;
+use super::launch::SpawnError;
 use super::procfs;
 use super::reaper::Reaper;
 use super::tree::{SignalError, Tree};
@@ -29,18 +30,28 @@ pub(super) struct Process {
     exit: OnceLock<Exit>,
     /// Woken once, when `exit` was set.
     ended: Notify,
+    /// Who is waiting for nothing but the end; taken by whoever tells it.
+    listener: Mutex<Option<Listener>>,
     reaper: Weak<Reaper>,
 }
+
+/// Hears how a launch ended, be it that it never began.
+pub(super) type Listener = oneshot::Sender<Result<Exit, SpawnError>>;
 
 impl Process {
     pub(super) fn new(
         tree: Tree,
         started: Instant,
         attempt: Option<OsString>,
+        listener: Option<Listener>,
         reaper: Weak<Reaper>,
     ) -> Self {
         let (exit, ended) = (OnceLock::new(), Notify::new());
-        Self { tree, started, attempt, exit, ended, reaper }
+        Self { tree, started, attempt, exit, ended, listener: Mutex::new(listener), reaper }
+    }
+
+    pub(super) fn take_listener(&self) -> Option<Listener> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Records the end. Called by the reaper, once, after the child was reaped.
@@ -50,6 +61,10 @@ impl Process {
         self.tree.probe();
         if self.exit.set(exit).is_ok() {
             self.ended.notify_waiters();
+        }
+        if let Some(listener) = self.take_listener() {
+            // A listener that has gone wanted to hear of nothing.
+            let _ = listener.send(Ok(exit));
         }
     }
 }
@@ -117,6 +132,12 @@ impl Child {
     /// reaped yet counts, so a yes may turn into a no within moments; a no is final.
     pub fn stragglers(&self) -> bool {
         self.process.exit.get().is_some() && self.process.tree.probe()
+    }
+
+    /// It lives, and the listener that was to hear of its end has gone.
+    pub(super) fn is_unheard(&self) -> bool {
+        let listener = self.process.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        listener.as_ref().is_some_and(Listener::is_closed)
     }
 
     /// Has orphans looked for at once, so that zombies of this tree stop counting as members.

@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -20,7 +21,8 @@ use rustix::process::{Resource, Signal, getrlimit};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::child::{Child, Process};
+use super::child::{Child, Listener, Process};
+use super::exit::Exit;
 use super::image::Image;
 use super::launch::{ATTEMPT_VARIABLE, Launch, SpawnError, Stdin};
 use super::limits;
@@ -96,8 +98,26 @@ impl Drop for Desk {
 
 struct Request {
     launch: Launch,
-    reply: oneshot::Sender<Result<Child, SpawnError>>,
+    reply: Reply,
     _place: OwnedSemaphorePermit,
+}
+
+/// Who hears what of a launch.
+enum Reply {
+    /// Hears when the program runs.
+    Start(oneshot::Sender<Result<Child, SpawnError>>),
+    /// Is handed the child when the program runs, and hears when it has ended.
+    End { child: oneshot::Sender<Child>, end: Listener },
+}
+
+impl Reply {
+    /// Nobody is listening any more.
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Start(reply) => reply.is_closed(),
+            Self::End { child, end } => child.is_closed() && end.is_closed(),
+        }
+    }
 }
 
 impl Processes {
@@ -137,11 +157,31 @@ impl Processes {
     /// Starts a child and completes when its program runs, or cannot. Giving up the wait before a
     /// spawner took the launch drops it; afterwards it ends the child.
     pub async fn spawn(&self, launch: Launch) -> Result<Child, SpawnError> {
+        let (reply, answer) = oneshot::channel();
+        self.push(launch, Reply::Start(reply)).await?;
+        answer.await.unwrap_or(Err(SpawnError::Stopped))
+    }
+
+    /// Starts a child and completes when it has ended, or could not be started. The child goes to
+    /// `started` meanwhile, for whoever may want to signal it; a receiver that is not being awaited
+    /// costs no wake-up, which makes this the cheapest way to run a short program.
+    ///
+    /// Giving up the wait leaves a child running if somebody took it from `started` or still may.
+    pub async fn run(
+        &self,
+        launch: Launch,
+        started: oneshot::Sender<Child>,
+    ) -> Result<Exit, SpawnError> {
+        let (end, answer) = oneshot::channel();
+        self.push(launch, Reply::End { child: started, end }).await?;
+        answer.await.unwrap_or(Err(SpawnError::Stopped))
+    }
+
+    async fn push(&self, launch: Launch, reply: Reply) -> Result<(), SpawnError> {
         let room = Arc::clone(&self.desk.room);
         let place = room.acquire_owned().await.map_err(|_| SpawnError::Stopped)?;
-        let (reply, answer) = oneshot::channel();
         self.desk.queue.push(Request { launch, reply, _place: place });
-        answer.await.unwrap_or(Err(SpawnError::Stopped))
+        Ok(())
     }
 }
 
@@ -224,17 +264,50 @@ impl Spawner {
         vfork::block_signals();
         while let Some(Request { launch, reply, _place: place }) = self.queue.pop() {
             drop(place);
-            if reply.is_closed() {
-                continue;
-            }
-            if let Err(Ok(child)) = reply.send(self.spawn(&launch)) {
-                // Nobody will ever wait for it; it fails only if it has ended already.
-                let _ = child.end_tree(Signal::KILL);
+            if !reply.is_closed() {
+                self.serve(&launch, reply);
             }
         }
     }
 
-    fn spawn(&self, launch: &Launch) -> Result<Child, SpawnError> {
+    fn serve(&self, launch: &Launch, reply: Reply) {
+        let unwanted = match reply {
+            Reply::Start(reply) => {
+                let started = self.spawn(launch, None).map_err(|(error, _)| error);
+                reply.send(started).err().and_then(Result::ok)
+            }
+            Reply::End { child, end } => match self.spawn(launch, Some(end)) {
+                Ok(started) => child.send(started).err().filter(Child::is_unheard),
+                Err((error, end)) => {
+                    // A listener that has gone wanted to hear of nothing.
+                    let _ = end.map(|end| end.send(Err(error)));
+                    None
+                }
+            },
+        };
+        if let Some(child) = unwanted {
+            // Nobody will ever wait for it; this fails only if it has ended already.
+            let _ = child.end_tree(Signal::KILL);
+        }
+    }
+
+    /// Starts the child. Its listener comes back with the error, to be told of it.
+    fn spawn(
+        &self,
+        launch: &Launch,
+        listener: Option<Listener>,
+    ) -> Result<Child, (SpawnError, Option<Listener>)> {
+        let birth = self.reaper.birth(self.number);
+        let started = Instant::now();
+        let child = match self.clone(launch) {
+            Ok(born) => self.register(born, started, attempt(launch), listener),
+            Err(error) => Err((error, listener)),
+        };
+        birth.store(0, Ordering::Release);
+        child
+    }
+
+    fn clone(&self, launch: &Launch) -> Result<Born, SpawnError> {
         let image = Image::of(launch)?;
         let stdin = match &launch.stdin {
             Stdin::Null => self.null.as_fd(),
@@ -243,13 +316,8 @@ impl Spawner {
         let stdio = Stdio::of([stdin, launch.stdout.as_fd(), launch.stderr.as_fd()])?;
         let setup = Setup { stdio: stdio.raw, umask: launch.umask, nofile: self.nofile };
         let birth = self.reaper.birth(self.number);
-        let started = Instant::now();
-        let child = match vfork::spawn(&image, setup, &self.stack, birth) {
-            Ok(born) => self.register(born, started, attempt(launch)),
-            Err(failure) => Err(explain(failure, launch)),
-        };
-        birth.store(0, std::sync::atomic::Ordering::Release);
-        child
+        let born = vfork::spawn(&image, setup, &self.stack, birth);
+        born.map_err(|failure| explain(failure, launch))
     }
 
     fn register(
@@ -257,15 +325,17 @@ impl Spawner {
         born: Born,
         started: Instant,
         attempt: Option<OsString>,
-    ) -> Result<Child, SpawnError> {
+        listener: Option<Listener>,
+    ) -> Result<Child, (SpawnError, Option<Listener>)> {
         let tree = Tree::new(born.pid, born.pidfd);
-        let process = Process::new(tree, started, attempt, Arc::downgrade(&self.reaper));
+        let process = Process::new(tree, started, attempt, listener, Arc::downgrade(&self.reaper));
         let process = Arc::new(process);
         if let Err(source) = self.reaper.register(&process) {
             // Unwatched it must not live on: its end would never be noticed.
             let _ = process.tree.signal(Signal::KILL);
             vfork::bury(born.pid);
-            return Err(SpawnError::Exhausted { step: "watching it", source });
+            let error = SpawnError::Exhausted { step: "watching it", source };
+            return Err((error, process.take_listener()));
         }
         Ok(Child::new(process))
     }

@@ -24,13 +24,14 @@ fn adopting() -> Processes {
     Processes::start(Options { adopt_orphans: true, ..Options::default() }).unwrap()
 }
 
-/// Completes when this pid is nobody's any more, not even a zombie's.
+/// Completes when this pid is nobody's any more, not even a zombie's. No event tells that, so it
+/// looks again and again, for a second at most: orphans are looked for once a second.
 async fn gone(pid: &str) {
     let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
     let exists = || rustix::process::test_kill_process(pid).is_ok();
     within(async {
         while exists() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     })
     .await;
@@ -80,4 +81,25 @@ async fn no_newborn_is_taken_for_an_orphan() {
     for (number, exit) in within(spawning.join_all()).await {
         assert_eq!(exit.status, Status::Code(number % 256));
     }
+}
+
+#[tokio::test]
+async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
+    if std::env::var_os(INSIDE).is_none() {
+        return again_as_subreaper(
+            "running_out_of_descriptors_is_worth_another_try_and_ends_no_watch",
+        );
+    }
+    let processes = adopting();
+    let next = launch(&["true"]);
+    let mut hoard = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        hoard.push(file);
+    }
+    let error = within(processes.spawn(next)).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(error.errno(), Some(libc::EMFILE));
+    drop(hoard);
+    let child = within(processes.spawn(launch(&["true"]))).await.unwrap();
+    assert_eq!(within(child.exited()).await.status, Status::Code(0));
 }

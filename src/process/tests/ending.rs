@@ -1,3 +1,5 @@
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
 use super::*;
 use crate::process::{Signal, Status, terminate};
 
@@ -25,10 +27,12 @@ async fn a_child_that_ignores_term_is_killed_after_the_grace() {
 
 #[tokio::test]
 async fn a_stopped_child_is_continued_to_hear_that_it_shall_end() {
-    let (launch, reader) = piped(shell("trap 'exit 6' TERM; echo ready; kill -STOP $$; exit 1"));
-    let child = within(start().spawn(launch)).await.unwrap();
-    let (_, _rest) = read_line(reader).await;
-    // TERM may arrive before or after the stop; either way the child must get to its trap.
+    let script = shell("trap 'exit 6' TERM; kill -STOP $$; exit 1");
+    let child = within(start().spawn(script)).await.unwrap();
+    let id = WaitId::Pid(Pid::from_raw(child.pid()).unwrap());
+    // Sent before the stop took hold, the signals that follow would not be the ones under test.
+    let stopped = move || waitid(id, WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT);
+    within(tokio::task::spawn_blocking(stopped)).await.unwrap().unwrap();
     let exit = within(terminate(&child, ENDLESS)).await;
     assert_eq!(exit.status, Status::Code(6));
 }

@@ -3,6 +3,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use tokio::sync::oneshot;
+
 use super::*;
 use crate::process::{Child, Exit, Place, ResolveError, SpawnError, Status};
 
@@ -38,6 +40,32 @@ async fn a_late_and_a_second_waiter_hear_of_the_end_too() {
     assert_eq!(child.exit(), Some(first));
     assert!(!child.stragglers());
     assert_eq!(child.start_time(), None, "a reaped child has no entry any more");
+}
+
+#[tokio::test]
+async fn a_run_hands_over_the_child_and_tells_its_end() {
+    let processes = start();
+    let (started, child) = oneshot::channel();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let waiting = Launch { stdin: Stdin::Fd(reader.into()), ..shell("read line; exit 2") };
+    let release = async {
+        let child = child.await.unwrap();
+        drop(writer);
+        child
+    };
+    let (exit, child) =
+        within(async { tokio::join!(processes.run(waiting, started), release) }).await;
+    assert_eq!(exit.unwrap().status, Status::Code(2));
+    assert_eq!(child.exit().unwrap().status, Status::Code(2));
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_start_says_why() {
+    let (started, child) = oneshot::channel();
+    let missing = Launch { program: "/nonexistent/program".into(), ..shell("") };
+    let error = within(start().run(missing, started)).await.unwrap_err();
+    assert!(matches!(error, SpawnError::NotFound { .. }), "{error}");
+    assert!(child.await.is_err());
 }
 
 #[tokio::test]
