@@ -14,11 +14,12 @@ mod tests;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
+use tokio::sync::OnceCell;
 
 use crate::job::{Class, Context, Params};
 
@@ -54,9 +55,17 @@ pub(super) fn kind(options: &HttpOptions) -> Kind {
         Param::optional(METHOD, ParamKind::Text, "GET, or POST when there is a body, if not given"),
         Param::optional(HEADERS, ParamKind::Text, "a header, such as header.Accept=text/csv"),
         Param::optional(BODY, ParamKind::Text, "what to send"),
-        Param::optional(EXPECT, ParamKind::List, "statuses that are a success, such as 200,404 or 2xx")
-            .or("2xx"),
-        Param::optional(MAX_REDIRECTS, redirects, "how many to follow; 0 takes a redirect as the answer"),
+        Param::optional(
+            EXPECT,
+            ParamKind::List,
+            "statuses that are a success, such as 200,404 or 2xx",
+        )
+        .or("2xx"),
+        Param::optional(
+            MAX_REDIRECTS,
+            redirects,
+            "how many to follow; 0 takes a redirect as the answer",
+        ),
         Param::optional(BODY_LIMIT, ParamKind::Size, "how much of the answer's body to keep"),
         Param::optional(IDLE, ParamKind::Duration, "how long the other side may be silent"),
     ];
@@ -65,14 +74,14 @@ pub(super) fn kind(options: &HttpOptions) -> Kind {
         params,
         ..KindInfo::new("http", Class::Io, "make a web request; the body becomes the output")
     };
-    Kind::asynchronous(info, Http { options: options.clone(), client: OnceLock::new() })
+    Kind::asynchronous(info, Http { options: options.clone(), client: OnceCell::new() })
 }
 
 struct Http {
     options: HttpOptions,
     /// Made by the first attempt: reading the system's certificates takes a while, and most daemons
     /// never make a request.
-    client: OnceLock<Result<Client, String>>,
+    client: OnceCell<Client>,
 }
 
 /// Why a request did not get the answer that was wanted.
@@ -122,21 +131,21 @@ impl AsyncHandler for Http {
 impl Http {
     async fn exchange(&self, run: Run) -> Result<(), HttpError> {
         let plan = Plan::of(&run.params, &self.options)?;
-        let client = self.client.get_or_init(|| client(&self.options)).as_ref();
-        let client = client.map_err(|problem| HttpError::Client(problem.clone()))?;
+        let client = self.client.get_or_try_init(|| self.make_client()).await?;
         let request = plan.request(client, &run)?;
         let sent = REDIRECTS.scope(plan.redirects, client.execute(request));
         let answer = plan.in_time(sent).await?.map_err(|error| plan.network(error))?;
         self.receive(&plan, answer, run).await
     }
 
+    async fn make_client(&self) -> Result<Client, HttpError> {
+        let options = self.options.clone();
+        let made = tokio::task::spawn_blocking(move || client(&options)).await;
+        made.unwrap_or_else(|error| Err(error.to_string())).map_err(HttpError::Client)
+    }
+
     /// Keeps the body whatever the status is: it usually says what was wrong.
-    async fn receive(
-        &self,
-        plan: &Plan,
-        mut answer: Response,
-        run: Run,
-    ) -> Result<(), HttpError> {
+    async fn receive(&self, plan: &Plan, mut answer: Response, run: Run) -> Result<(), HttpError> {
         run.progress.expect(answer.content_length().unwrap_or(0));
         let (status, pause) = (answer.status(), retry_after(answer.headers()));
         let mut body = Body::new(run.output, plan.body_limit);

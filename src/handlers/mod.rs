@@ -9,11 +9,14 @@
 //! | `run`, `output`, `template`, `progress` | what an attempt is given, where its output goes, how far it is |
 //! | `handler`, `kind`, `param`, `registry`, `nearest` | how kinds declare themselves and how a submit is checked |
 //! | `command`, `http`, `checksum`, `compress`, `sleep` | the kinds themselves |
-//! | `files`, `replace` | finding the files of a tree, and writing by rename |
+//! | `files`, `split`, `replace` | finding the files of a tree, sharing out work, writing by rename |
 
+mod checksum;
 mod command;
-mod http;
+mod compress;
+mod files;
 mod handler;
+mod http;
 mod kind;
 mod nearest;
 mod options;
@@ -21,8 +24,10 @@ mod output;
 mod param;
 mod progress;
 mod registry;
+mod replace;
 mod run;
 mod sleep;
+mod split;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use crate::job::{Class, Context, Lane, Spec};
 use crate::process::Processes;
 
-use super::{command, http};
 use super::kind::Kind;
 use super::nearest;
 use super::options::Options;
 use super::param::ParamError;
 use super::sleep;
+use super::{checksum, command, compress, http};
 
 /// The kinds by name.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +84,14 @@ impl Registry {
 
     /// The kinds that come with the program.
     pub fn builtin(trades: &Trades) -> Self {
-        let kinds = [command::kind(trades), http::kind(&trades.options.http), sleep::kind()];
+        let kinds = [
+            command::kind(trades),
+            http::kind(&trades.options.http),
+            checksum::kind(),
+            compress::compress(),
+            compress::decompress(),
+            sleep::kind(),
+        ];
         Self { kinds: kinds.into_iter().map(|kind| (kind.info.name, kind)).collect() }
     }
 

@@ -50,7 +50,11 @@ impl AsyncHandler for Timer {
 impl BlockingHandler for Nap {
     fn run(&self, run: Run) -> Report {
         let span = span(&run.params);
-        if cancelled_within(&run.cancel, span) { Report::cancelled() } else { Report::succeeded() }
+        if crate::pool::blocking(|| cancelled_within(&run.cancel, span)) {
+            Report::cancelled()
+        } else {
+            Report::succeeded()
+        }
     }
 }
 

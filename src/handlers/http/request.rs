@@ -8,8 +8,8 @@ use reqwest::{Client, Method, Request, Response, Url};
 
 use super::super::param;
 use super::{
-    BODY, BODY_LIMIT, Body, EXPECT, Expected, HEADERS, HttpError, HttpOptions, IDLE,
-    MAX_REDIRECTS, METHOD, ParamError, Params, Run, URL, chain,
+    BODY, BODY_LIMIT, Body, EXPECT, Expected, HEADERS, HttpError, HttpOptions, IDLE, MAX_REDIRECTS,
+    METHOD, ParamError, Params, Run, URL, chain,
 };
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -143,8 +143,9 @@ fn method(given: Option<&str>, has_body: bool) -> Result<Method, ParamError> {
     match given {
         None => Ok(if has_body { Method::POST } else { Method::GET }),
         // Methods are case-sensitive, and every one in use is written in capitals.
-        Some(name) => Method::from_bytes(name.to_ascii_uppercase().as_bytes())
-            .map_err(|_| ParamError::value(METHOD, format!("{name:?} is not a method such as PUT"))),
+        Some(name) => Method::from_bytes(name.to_ascii_uppercase().as_bytes()).map_err(|_| {
+            ParamError::value(METHOD, format!("{name:?} is not a method such as PUT"))
+        }),
     }
 }
 

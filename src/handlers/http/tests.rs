@@ -83,7 +83,8 @@ impl Server {
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len()).into_bytes()
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())
+        .into_bytes()
 }
 
 fn kind() -> Kind {
@@ -172,7 +173,9 @@ async fn trouble_that_may_pass_is_retried_and_a_wrong_address_is_not() {
     })
     .await;
     let folder = tempdir().unwrap();
-    for (status, retryable) in [(408, true), (429, true), (500, true), (503, true), (404, false), (401, false)] {
+    for (status, retryable) in
+        [(408, true), (429, true), (500, true), (503, true), (404, false), (401, false)]
+    {
         let report = fetch(&folder, json!({"url": server.url(&format!("/{status}"))})).await;
         assert!(report.outcome.message().unwrap().contains(&status.to_string()), "{report:?}");
         assert_eq!(report.retryable, retryable, "{status}");
@@ -224,7 +227,8 @@ async fn a_server_that_never_answers_is_left_when_cancelled() {
 
 #[tokio::test]
 async fn a_server_that_falls_silent_is_left_after_its_idle_time() {
-    let server = Server::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_vec()).await;
+    let server =
+        Server::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_vec()).await;
     let folder = tempdir().unwrap();
     let report = fetch(&folder, json!({"url": server.url("/"), "idle": 0.05})).await;
     assert!(report.outcome.message().unwrap().contains("silent"), "{report:?}");
