@@ -57,7 +57,7 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// Signals exactly this process; false when it has ended.
+    /// Signals exactly this process; false when it has ended and was reaped.
     pub fn signal(&self, signal: Signal) -> io::Result<bool> {
         match pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) => Ok(true),

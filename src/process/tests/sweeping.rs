@@ -76,10 +76,10 @@ async fn one_attempt_is_told_from_another_that_only_begins_alike() {
     assert_eq!(found[0].attempt.to_str(), Some(token.as_str()));
     assert_eq!(leftovers(Owner::Store(&store)).unwrap().len(), 2);
     sweep(&store, ENDLESS).await;
-    assert!(!found[0].signal(Signal::KILL).unwrap(), "the dead one's pidfd reaches nobody");
     for child in children {
         within(child.exited()).await;
     }
+    assert!(!found[0].signal(Signal::KILL).unwrap(), "the dead one's pidfd reaches nobody");
 }
 
 #[tokio::test]
