@@ -73,6 +73,17 @@ fn executing(pid: i32) -> bool {
     empty("cmdline") && memory()
 }
 
+/// The pids of this process's children now, whichever thread made or inherited them. Empty on the
+/// rare kernel that does not list them.
+pub(super) fn own_children() -> Vec<i32> {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let lists = threads.flatten().map(|thread| fs::read_to_string(thread.path().join("children")));
+    let parse = |list: String| {
+        list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+    };
+    lists.flatten().flat_map(parse).collect()
+}
+
 /// The pids of all processes now.
 pub(super) fn pids() -> std::io::Result<Vec<i32>> {
     let entries = fs::read_dir("/proc")?;

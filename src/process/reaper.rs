@@ -125,6 +125,23 @@ impl Reaper {
         }
     }
 
+    /// Whether orphans come to this process, and to this reaper.
+    pub(super) fn adopts_orphans(&self) -> bool {
+        self.adopt_orphans
+    }
+
+    /// Children of this process that were not started here: orphans, where it is a subreaper, and
+    /// helpers of other code.
+    pub(super) fn strangers(&self) -> Vec<i32> {
+        let children = procfs::own_children();
+        // Asked for after the listing: who was registered before it is still, or has been reaped.
+        let births = self.births.iter().map(|birth| birth.load(Ordering::Acquire));
+        let births: Vec<_> = births.collect();
+        let living = self.living();
+        let strange = |pid: &i32| !births.contains(pid) && !living.contains_key(pid);
+        children.into_iter().filter(strange).collect()
+    }
+
     /// The reaper thread, from start to end.
     pub(super) fn run(&self) {
         vfork::block_signals();
