@@ -89,7 +89,8 @@ pub(super) fn kill_named(owner: Owner<'_>, list: impl Fn() -> Vec<i32>) {
     }
 }
 
-/// Looks through all processes once. Never finds the calling process itself.
+/// Looks through all processes once. Never finds the calling process itself; a job of this store that
+/// started it is a left-over like any other.
 ///
 /// Blocks for about ten microseconds a process on the host. Fails only if `/proc` cannot be listed;
 /// processes whose environment may not be read are passed over.

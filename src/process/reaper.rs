@@ -154,7 +154,7 @@ impl Reaper {
             }
             for event in events.drain(..) {
                 match event.data.u64() {
-                    WAKE => self.drain(&self.wake),
+                    WAKE => drain(&self.wake),
                     TIMER => self.on_timer(&mut held),
                     pid => self.reap(pid as i32, &mut held),
                 }
@@ -187,7 +187,7 @@ impl Reaper {
     }
 
     fn on_timer(&self, held: &mut Vec<i32>) {
-        self.drain(&self.timer);
+        drain(&self.timer);
         self.timer_armed.store(false, Ordering::SeqCst);
         for pid in mem::take(held) {
             self.reap(pid, held);
@@ -238,15 +238,15 @@ impl Reaper {
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 
-    fn drain(&self, descriptor: &OwnedFd) {
-        // Nothing to read means that it was drained before.
-        let _ = rustix::io::read(descriptor, &mut [0_u8; 8]);
-    }
-
     /// The lock is held for single map operations only, none of which can panic halfway.
     fn living(&self) -> MutexGuard<'_, HashMap<i32, Arc<Process>>> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn drain(descriptor: &OwnedFd) {
+    // Nothing to read means that it was drained before.
+    let _ = rustix::io::read(descriptor, &mut [0_u8; 8]);
 }
 
 fn exit(process: &Process, raw: i32, usage: &libc::rusage) -> Exit {
