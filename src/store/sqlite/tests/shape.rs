@@ -9,7 +9,7 @@ use super::{Dir, Options, SqliteStore};
 use crate::job::{Change, Context, NewJob, Spec, State};
 use crate::store::conformance::{all_pending, at, go, id, new_job, now, submit, take};
 use crate::store::sqlite::query;
-use crate::store::{Filter, Page, Store as _};
+use crate::store::{Filter, Page};
 
 fn number(store: &SqliteStore, sql: &str) -> i64 {
     store.conn.query_row(sql, [], |row| row.get(0)).unwrap()
@@ -18,7 +18,9 @@ fn number(store: &SqliteStore, sql: &str) -> i64 {
 /// Every sum that is kept equals what counting finds, and nothing is left that no job uses.
 pub(super) fn sums_are_right(store: &SqliteStore) {
     let none = [
-        "SELECT count(*) FROM specs WHERE uses <> (SELECT count(*) FROM jobs WHERE spec = specs.id)",
+        "SELECT count(*) FROM specs LEFT JOIN \
+         (SELECT spec, count(*) AS jobs FROM jobs GROUP BY spec) ON spec = id \
+         WHERE uses <> coalesce(jobs, 0)",
         "SELECT count(*) FROM contexts \
          WHERE uses <> (SELECT count(*) FROM jobs WHERE context = contexts.id) OR uses = 0",
         "SELECT count(*) FROM jobs WHERE spec NOT IN (SELECT id FROM specs) \
