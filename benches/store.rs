@@ -263,7 +263,7 @@ impl Begin {
 
     fn spent(self) -> Spent {
         let now = Self::now();
-        Spent { wall: now.wall - self.wall, cpu: now.cpu - self.cpu }
+        Spent { wall: now.wall - self.wall, cpu: now.cpu.saturating_sub(self.cpu) }
     }
 }
 

@@ -243,7 +243,7 @@ impl Pair {
     }
 
     fn due(&self, state: State) -> Option<Deadline> {
-        let delay = std::time::Duration::from_millis(7_000);
+        let delay = std::time::Duration::from_secs(7);
         (state == State::Scheduled).then(|| Deadline::after(self.now(), delay))
     }
 
