@@ -125,3 +125,31 @@ impl Line {
         slots * size_of::<Slot>() + self.chunks.len() * 2 * size_of::<(Key, Vec<Slot>)>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Desk, entry};
+    use crate::scheduler::Input;
+
+    #[test]
+    fn a_job_in_line_costs_a_few_bytes_in_whatever_order_they_come() {
+        let jobs = 20_000;
+        let orders: [fn(u64) -> i32; 3] = [
+            |_| 0,
+            |number| number as i32,
+            |number| (number.wrapping_mul(0x9e37_79b9) >> 8) as i32,
+        ];
+        for (order, most) in orders.into_iter().zip([6, 14, 12]) {
+            let mut desk = Desk::new(0, 1);
+            let entries = (1..=jobs).map(|number| {
+                let mut job = entry(number);
+                (job.priority, job.demand.permits) = (order(number), 1);
+                job
+            });
+            desk.scheduler.step(desk.now, Input::Submitted(entries.collect()), &mut desk.actions);
+            let (_, queue) = desk.scheduler.queues.iter().next().unwrap();
+            let bytes: usize = queue.lines.iter().map(|line| line.line.bytes()).sum();
+            assert!(bytes <= most * jobs as usize, "{} bytes a job", bytes / jobs as usize);
+        }
+    }
+}

@@ -38,8 +38,9 @@ impl World {
     }
 
     pub(super) fn abort(&mut self, job: JobId, token: AttemptToken) {
+        assert_eq!(token, self.token(token.counter), "a foreign attempt");
         let attempt = self.attempts.get_mut(&token.counter).expect("an attempt that runs");
-        assert!(token.life == self.scheduler.life && attempt.job == job, "a foreign attempt");
+        assert_eq!(attempt.job, job, "another job's attempt");
         assert!(!attempt.doomed, "{job} is aborted twice");
         attempt.doomed = true;
     }

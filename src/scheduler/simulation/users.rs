@@ -37,7 +37,7 @@ impl World {
             owner: 1000,
             place: None,
             state,
-            not_before: (state == State::Scheduled).then(|| self.deadline(5)),
+            not_before: (state == State::Scheduled).then(|| self.deadline(20)),
             submitted_at: self.now.wall,
             queue: Arc::from(self.dice.pick(&QUEUES).unwrap()),
             priority: self.dice.small(5) as i32 - 2,
@@ -50,7 +50,8 @@ impl World {
     /// A request about some job, sensible or not.
     pub(super) fn ask_something(&mut self) {
         let back = self.dice.roll(40).min(self.next_id - 1);
-        let job = JobId::new(self.next_id - back).unwrap();
+        let anybody = JobId::new(self.next_id - back).unwrap();
+        let job = self.some_live_job().filter(|_| self.dice.chance(80)).unwrap_or(anybody);
         let reason = self.dice.chance(30).then(|| "because".to_owned());
         match self.dice.roll(5) {
             0 | 1 => self.input(Input::Cancel { job, reason }),
@@ -58,6 +59,15 @@ impl World {
             3 => self.input(Input::Release { job }),
             _ => self.retry(job),
         }
+    }
+
+    /// A job that runs, or one that waits.
+    fn some_live_job(&mut self) -> Option<JobId> {
+        let running: Vec<_> = self.attempts.values().map(|attempt| attempt.job).collect();
+        let live = self.disk.values().filter(|stored| !stored.state.is_final());
+        let live: Vec<_> = live.map(|stored| stored.job.id).collect();
+        let from = if self.dice.chance(40) { running } else { live };
+        self.dice.pick(&from)
     }
 
     /// A finished job is to be run again; the daemon asks the disk, not the scheduler.

@@ -75,9 +75,9 @@ impl World {
             20..45 => self.end_some_attempt(),
             45..62 => self.sync_some(),
             62..76 => self.answer_some(),
-            76..84 => self.ask_something(),
-            84..90 => self.let_time_pass(),
-            90..98 => self.change_a_setting(),
+            76..86 => self.ask_something(),
+            86..92 => self.let_time_pass(),
+            92..98 => self.change_a_setting(),
             98 => self.toggle_full_disk(),
             _ => self.maybe_crash(),
         }
@@ -87,6 +87,9 @@ impl World {
     /// Gives the scheduler one input and does what it says.
     pub(super) fn input(&mut self, input: Input) {
         let mut actions = Vec::new();
+        if matches!(input, Input::Refused(_)) {
+            self.history.push(format!("{input:?}"));
+        }
         self.scheduler.step(self.now, input, &mut actions);
         if let Err(violation) = self.scheduler.check_invariants() {
             panic!("{violation}");
@@ -178,10 +181,6 @@ impl World {
         let unfinished = self.disk.values().filter(|stored| !stored.state.is_final());
         let entries = unfinished.map(Stored::entry).collect();
         self.input(Input::Submitted(entries));
-    }
-
-    pub(super) fn life(&self) -> u64 {
-        self.life
     }
 
     pub(super) fn token(&self, counter: u64) -> AttemptToken {
