@@ -88,7 +88,6 @@ fn a_world_is_wild_enough_to_meet_every_kind_of_event() {
         "next: Cancelled",
         "from: Scheduled, to: Held",
         "from: Held, to: Queued",
-        "from: Held, to: Scheduled",
         "from: Queued, to: Cancelled",
         "state: Failed",
         "attempt: 3",
