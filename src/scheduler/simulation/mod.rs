@@ -52,7 +52,7 @@ fn whatever_happens_no_rule_is_broken_and_every_job_ends_once() {
     match setting("TWOLANE_SIM_SEED") {
         Some(seed) => play(seed, steps),
         None => {
-            (0..setting("TWOLANE_SIM_WORLDS").unwrap_or(WORLDS)).for_each(|seed| play(seed, steps))
+            (0..setting("TWOLANE_SIM_WORLDS").unwrap_or(WORLDS)).for_each(|seed| play(seed, steps));
         }
     }
 }
