@@ -123,7 +123,8 @@ impl Scheduler {
     /// Takes the job out of its line and lets its queue and its class pay for the start.
     fn charge(&mut self, pick: Pick) {
         let Pick { slot, queue: number, class, permits, overtakes, .. } = pick;
-        let best = self.best_line(number);
+        let limited = self.queues.get(number).max.is_some();
+        let best = if limited { self.best_line(number) } else { None };
         let contest = &mut self.contests[class];
         let queue = self.queues.get_mut(number);
         if overtakes {
@@ -134,7 +135,7 @@ impl Scheduler {
         }
         queue.pass[class] += Contest::price(permits, queue.weight);
         let own = queue.line_of(CLASSES[class], permits);
-        if queue.max.is_none() || own == best {
+        if !limited || own == best {
             queue.overtaken = 0;
         } else {
             queue.overtaken = queue.overtaken.saturating_add(1);

@@ -159,7 +159,7 @@ impl Scheduler {
             Place::Running => return Some(told),
             Place::Writing => told.gates.extend(self.writing_gate(slot)),
             Place::Held if record.state == State::Held => {
-                let reason = self.reasons.get(&slot).map(|reason| reason.to_string());
+                let reason = self.reasons.get(&slot).map(ToString::to_string);
                 told.gates.push(Gate::Held { reason });
             }
             Place::Held => told.gates.push(Gate::Waiting),

@@ -165,6 +165,7 @@ impl Scheduler {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers read better without references")]
 fn hold(holds: bool, rule: &'static str, found: impl ToString) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(Violation { rule, found: found.to_string() }) }
 }

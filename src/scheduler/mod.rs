@@ -109,8 +109,14 @@ struct Running {
     counter: u64,
     /// Whether a user wants it to end.
     cancel: CancelWish,
-    /// A user wants the job held before its next attempt, perhaps with a reason.
-    hold: Option<Option<String>>,
+    /// Whether a user wants the job held before its next attempt.
+    hold: Option<HoldWish>,
+}
+
+/// A user wants a running job held before its next attempt.
+#[derive(Debug)]
+struct HoldWish {
+    reason: Option<String>,
 }
 
 /// How far a cancellation of a running attempt has come.

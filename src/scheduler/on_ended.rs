@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{Place, Record, Slot};
-use super::{Action, CancelWish, Running, Scheduler, Writing, seat};
+use super::{Action, CancelWish, HoldWish, Running, Scheduler, Writing, seat};
 use crate::job::{AttemptToken, Change, Deadline, JobId, Now, Outcome, State, Usage};
 
 /// What a lane reports.
@@ -30,12 +30,12 @@ impl Scheduler {
         }
         let Some(running) = self.running.remove(&slot) else { return };
         self.free(slot);
-        let pause = self.retry_pause(slot, &running, &end);
+        let pause = self.retry_pause(slot, &end);
         let next = next_state(&running, &end.outcome, pause);
         if let Some(pause) = pause.filter(|_| !next.is_final()) {
             self.timers.remember(slot, Deadline::after(now, pause));
         }
-        if let (State::Held, Some(Some(reason))) = (next, running.hold) {
+        if let (State::Held, Some(HoldWish { reason: Some(reason) })) = (next, running.hold) {
             self.reasons.insert(slot, reason.into());
         }
         let not_before = if next == State::Scheduled { self.timers.moment(slot) } else { None };
@@ -56,12 +56,11 @@ impl Scheduler {
     }
 
     /// How long the job is to pause before its next attempt, if it is to have one.
-    fn retry_pause(&self, slot: Slot, running: &Running, end: &End) -> Option<Duration> {
+    fn retry_pause(&self, slot: Slot, end: &End) -> Option<Duration> {
         let record = self.jobs.get(slot);
         let policy = self.policies.get(record.policy);
         let used = record.attempts.saturating_sub(1);
-        let wanted = end.retryable && policy.wants_retry(&end.outcome, used);
-        let again = running.cancel == CancelWish::None && wanted;
+        let again = end.retryable && policy.wants_retry(&end.outcome, used);
         let pause = || policy.backoff.pause(used.saturating_add(1), record.id.get());
         again.then(|| pause().max(end.retry_after.unwrap_or_default()))
     }

@@ -2,7 +2,7 @@
 
 use super::places::decline;
 use super::table::{Place, Slot};
-use super::{Action, CancelWish, Decline, Scheduler};
+use super::{Action, CancelWish, Decline, HoldWish, Scheduler};
 use crate::job::{Change, JobId, Now, State};
 
 impl Scheduler {
@@ -65,7 +65,7 @@ impl Scheduler {
     ) {
         let Some(slot) = self.unwritten(job, actions) else { return };
         if let Some(running) = self.running.get_mut(&slot) {
-            running.hold = Some(reason);
+            running.hold = Some(HoldWish { reason });
             return;
         }
         if let Some(reason) = reason.as_deref().filter(|_| self.jobs.get(slot).state != State::Held)

@@ -84,7 +84,7 @@ fn views_count_what_is_where() {
     desk.submit([entry(1), entry(2), held, entry(4).in_queue("b")]);
     let queue = desk.scheduler.queue("a").unwrap();
     assert_eq!((queue.queued, queue.held, queue.running, queue.set), (1, 1, 1, false));
-    let mut ids: Vec<_> = desk.scheduler.jobs_in("a").map(|id| id.get()).collect();
+    let mut ids: Vec<_> = desk.scheduler.jobs_in("a").map(crate::job::JobId::get).collect();
     ids.sort_unstable();
     assert_eq!(ids, [1, 2, 3]);
     assert_eq!(desk.scheduler.queues().len(), 2);

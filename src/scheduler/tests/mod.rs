@@ -7,4 +7,4 @@ mod explaining;
 mod order;
 mod requests;
 
-use bench_desk::id;
+pub(super) use bench_desk::{Desk, entry, id};

@@ -1,0 +1,186 @@
+//! How many steps a second the scheduler takes with a thousand and with a million jobs queued, what
+//! single steps cost (in processor time), and how much memory a queued job takes. Prints a table;
+//! asserts nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use twolane::job::{
+    Backoff, Class, JobId, Now, Outcome, QueueRecord, RetryPolicy, State, StoreId, Usage, WallTime,
+};
+use twolane::scheduler::{Action, Demand, Entry, Input, LaneSizes, Options, Scheduler, Start};
+
+const QUEUES: u64 = 10;
+const ROUNDS: u64 = 300_000;
+
+struct Bench {
+    scheduler: Scheduler,
+    names: Vec<Arc<str>>,
+    next_id: u64,
+    steps: u64,
+    actions: Vec<Action>,
+    running: VecDeque<Start>,
+}
+
+fn now(micros: u64) -> Now {
+    Now { boot: Duration::from_micros(micros), wall: WallTime(micros as i64) }
+}
+
+impl Bench {
+    fn new() -> Self {
+        let lanes = LaneSizes { cpu: 64, io: 64, blocking: 16 };
+        let mut bench = Self {
+            scheduler: Scheduler::new(Options::default(), lanes, StoreId::new(1), 1),
+            names: (0..QUEUES).map(|queue| Arc::from(format!("queue-{queue}"))).collect(),
+            next_id: 1,
+            steps: 0,
+            actions: Vec::new(),
+            running: VecDeque::new(),
+        };
+        for (index, name) in bench.names.clone().iter().enumerate() {
+            let max = (index % 2 == 0).then_some(20);
+            let weight = 100 * (index as u32 % 3 + 1);
+            bench.step(Input::QueueSet(QueueRecord { max, weight, ..QueueRecord::named(name) }));
+        }
+        bench
+    }
+
+    /// A mix of classes, sizes, priorities, queues and retry policies.
+    fn entry(&mut self) -> Entry {
+        let id = self.next_id;
+        self.next_id += 1;
+        let dice = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        let class = [Class::Cpu, Class::Cpu, Class::Io, Class::Blocking][(dice % 4) as usize];
+        let permits = if class == Class::Cpu { 1 + (dice >> 3) as u32 % 4 } else { 0 };
+        let retries = (dice >> 6) as u32 % 3;
+        Entry {
+            id: JobId::new(id).expect("an id in range"),
+            owner: 1000,
+            place: None,
+            state: State::Queued,
+            not_before: None,
+            submitted_at: now(id).wall,
+            queue: Arc::clone(&self.names[(dice >> 9) as usize % self.names.len()]),
+            priority: (dice >> 13) as i32 % 5,
+            demand: Demand { class, permits },
+            retry: RetryPolicy { retries, backoff: Backoff::default() },
+            attempts: 0,
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.scheduler.step(now(self.next_id), input, &mut self.actions);
+        self.steps += 1;
+    }
+
+    fn submit(&mut self) {
+        let entries = vec![self.entry()];
+        self.step(Input::Submitted(entries));
+        self.perform();
+    }
+
+    /// Commits at once what is to be written and notes what runs.
+    fn perform(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        while !actions.is_empty() {
+            for action in actions.drain(..) {
+                match action {
+                    Action::Start(start) => self.running.push_back(start),
+                    Action::Write(change) => {
+                        self.scheduler.step(
+                            now(self.next_id),
+                            Input::Committed(change),
+                            &mut self.actions,
+                        );
+                        self.steps += 1;
+                    }
+                    _ => {}
+                }
+            }
+            std::mem::swap(&mut actions, &mut self.actions);
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some(Start { job, token, .. }) = self.running.pop_front() else { return };
+        let (outcome, usage) = (Outcome::Succeeded, Usage::default());
+        self.step(Input::Ended { job, token, outcome, usage, retry_after: None });
+        self.perform();
+    }
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
+}
+
+/// Processor time of this program, so that a busy machine does not spoil the figures.
+fn cpu_nanos() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+}
+
+fn timed(label: &str, count: u64, work: impl FnOnce()) {
+    let start = cpu_nanos();
+    work();
+    let nanos = (cpu_nanos() - start) as f64 / count as f64;
+    println!("  {label:<44} {nanos:>9.0} ns");
+}
+
+fn measure(jobs: u64) {
+    println!("{jobs} jobs queued");
+    let mut bench = Bench::new();
+    let before = resident_bytes();
+    timed("fill, one job a step, per job", jobs, || (0..jobs).for_each(|_| bench.submit()));
+    let grown = resident_bytes().saturating_sub(before) as f64 / jobs as f64;
+    println!("  {:<44} {grown:>9.0} bytes", "resident memory per job");
+    for _ in 0..ROUNDS / 10 {
+        bench.submit();
+        bench.finish();
+    }
+    bench.steps = 0;
+    let start = cpu_nanos();
+    for _ in 0..ROUNDS {
+        bench.submit();
+        bench.finish();
+    }
+    let rate = bench.steps as f64 * 1e9 / (cpu_nanos() - start) as f64;
+    println!("  {:<44} {rate:>9.0} steps/s", "submit, start, finish, commit in steady state");
+    timed("one round of these (3 steps)", ROUNDS, || {
+        for _ in 0..ROUNDS {
+            bench.submit();
+            bench.finish();
+        }
+    });
+    questions(&mut bench);
+}
+
+fn questions(bench: &mut Bench) {
+    let last = JobId::new(bench.next_id - 1).expect("an id in range");
+    timed("explain the youngest job", 100, || {
+        for _ in 0..100 {
+            std::hint::black_box(bench.scheduler.explain(now(bench.next_id), last));
+        }
+    });
+    let record = QueueRecord::named(&bench.names[1]);
+    timed("pause and resume a queue", 100, || {
+        for _ in 0..100 {
+            bench.step(Input::QueueSet(QueueRecord { paused: true, ..record.clone() }));
+            bench.step(Input::QueueSet(record.clone()));
+        }
+    });
+    let ids: Vec<_> = bench.scheduler.jobs_in("queue-1").take(100_000).collect();
+    timed("cancel a queued job anywhere (2 steps)", ids.len() as u64, || {
+        for job in ids {
+            bench.step(Input::Cancel { job, reason: None });
+            bench.perform();
+        }
+    });
+}
+
+fn main() {
+    measure(1_000);
+    measure(1_000_000);
+}

@@ -1,0 +1,165 @@
+//! The disk: takes changes in order, some time later, or refuses one alone.
+
+use super::world::World;
+use crate::job::{AttemptToken, Change, Deadline, JobId, State};
+use crate::scheduler::{Entry, Input};
+
+/// A job as it is on the disk.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// As it was submitted.
+    pub(super) job: Entry,
+    pub(super) state: State,
+    pub(super) not_before: Option<Deadline>,
+    pub(super) attempts: u32,
+    pub(super) token: Option<AttemptToken>,
+    pub(super) cancel_asked: bool,
+}
+
+/// Something on its way to the disk.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// Jobs that users submitted.
+    Submit(Vec<Entry>),
+    /// A finished job is to be run again.
+    Revive(JobId),
+    /// What the scheduler asked for.
+    Change(Change),
+}
+
+impl Pending {
+    pub(super) fn is(&self, change: &Change) -> bool {
+        matches!(self, Self::Change(pending) if pending == change)
+    }
+
+    fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Submit(_) => None,
+            Self::Revive(job) => Some(*job),
+            Self::Change(change) => change.job(),
+        }
+    }
+}
+
+impl Stored {
+    fn new(job: Entry) -> Self {
+        let (state, not_before) = (job.state, job.not_before);
+        Self { job, state, not_before, attempts: 0, token: None, cancel_asked: false }
+    }
+
+    /// What scheduling needs of it after a restart.
+    pub(super) fn entry(&self) -> Entry {
+        Entry {
+            state: self.state,
+            not_before: self.not_before,
+            attempts: self.attempts,
+            ..self.job.clone()
+        }
+    }
+
+    /// Its attempt was lost in a crash.
+    pub(super) fn recover(&mut self, rerun: bool) {
+        let to = if self.cancel_asked {
+            State::Cancelled
+        } else if rerun {
+            State::Queued
+        } else {
+            State::Failed
+        };
+        self.go(to, None);
+    }
+
+    /// The only way a stored state changes; leaving a final one needs a user's retry.
+    fn go(&mut self, to: State, not_before: Option<Deadline>) {
+        let id = self.job.id;
+        assert!(self.state.may_become(to), "{id} goes from {} to {to}", self.state);
+        assert!(!self.state.is_final(), "{id} is {} and ends once more as {to}", self.state);
+        self.state = to;
+        self.not_before = not_before;
+        self.token = self.token.filter(|_| to == State::Running);
+    }
+}
+
+impl World {
+    /// A batch is synced.
+    pub(super) fn sync_some(&mut self) {
+        let batch = self.dice.roll(self.pending.len() as u64 + 1);
+        for _ in 0..if self.disk_is_full { 0 } else { batch } {
+            self.sync_one();
+        }
+    }
+
+    pub(super) fn sync_one(&mut self) {
+        match self.pending.pop_front() {
+            None => {}
+            Some(Pending::Submit(entries)) => {
+                for entry in &entries {
+                    self.disk.insert(entry.id, Stored::new(entry.clone()));
+                }
+                self.answers.push_back(Input::Submitted(entries));
+            }
+            Some(Pending::Revive(job)) => {
+                let Some(stored) = self.disk.get_mut(&job) else { return };
+                (stored.state, stored.cancel_asked) = (State::Queued, false);
+                let entry = stored.entry();
+                self.answers.push_back(Input::Submitted(vec![entry]));
+            }
+            Some(Pending::Change(change)) => {
+                let starts = matches!(change, Change::Started { .. });
+                if !starts && self.refuses && self.dice.chance(4) {
+                    return self.answers.push_back(Input::Refused(change));
+                }
+                self.apply(&change);
+                self.answers.push_back(Input::Committed(change));
+            }
+        }
+    }
+
+    /// Nothing that the scheduler asks for may ever have to be refused for what it says.
+    fn apply(&mut self, change: &Change) {
+        let stored = change.job().and_then(|job| self.disk.get_mut(&job)).expect("a synced job");
+        match change {
+            Change::Started { attempt, token, .. } => {
+                assert_eq!(*attempt, stored.attempts + 1, "attempts are numbered in a row");
+                stored.go(State::Running, None);
+                stored.attempts = *attempt;
+                stored.token = Some(*token);
+            }
+            Change::Ended { token, next, not_before, .. } => {
+                assert_eq!(stored.token, Some(*token), "an outcome of an old attempt");
+                assert!(!stored.cancel_asked || next.is_final(), "cancelled, but goes on");
+                assert_eq!(*next == State::Scheduled, not_before.is_some());
+                stored.go(*next, *not_before);
+            }
+            Change::Moved { from, to, not_before, .. } => {
+                assert_eq!(stored.state, *from, "{} is elsewhere", stored.job.id);
+                assert_eq!(*to == State::Scheduled, not_before.is_some());
+                stored.go(*to, *not_before);
+            }
+            Change::CancelAsked { .. } => {
+                assert_eq!(stored.state, State::Running);
+                stored.cancel_asked = true;
+            }
+            other => panic!("{other:?} is not the scheduler's to ask for"),
+        }
+    }
+
+    /// Some of what is synced becomes known, in order.
+    pub(super) fn answer_some(&mut self) {
+        for _ in 0..self.dice.roll(self.answers.len() as u64 + 1) {
+            if let Some(answer) = self.answers.pop_front() {
+                self.input(answer);
+            }
+        }
+    }
+
+    /// Whether something about the job is on its way to the disk or back.
+    pub(super) fn is_under_way(&self, job: JobId) -> bool {
+        self.pending.iter().any(|pending| pending.job() == Some(job))
+            || self.answers.iter().any(|answer| match answer {
+                Input::Committed(change) | Input::Refused(change) => change.job() == Some(job),
+                Input::Submitted(entries) => entries.iter().any(|entry| entry.id == job),
+                _ => false,
+            })
+    }
+}

@@ -1,0 +1,107 @@
+//! The world's own books, which know nothing of how the scheduler decides.
+
+use super::disk::Stored;
+use super::world::World;
+use crate::job::{Class, JobId, QueueRecord, State};
+use crate::scheduler::Demand;
+
+impl World {
+    fn room(&self, class: Class) -> u32 {
+        match class {
+            Class::Io => self.lanes.io,
+            Class::Blocking => self.lanes.blocking,
+            Class::Cpu | Class::Auto => self.lanes.cpu + self.lent,
+        }
+    }
+
+    fn used(&self, class: Class) -> u32 {
+        let same = self.attempts.values().filter(|attempt| attempt.demand.class == class);
+        same.map(|attempt| weight(attempt.demand)).sum()
+    }
+
+    fn settings(&self, queue: &str) -> QueueRecord {
+        self.queues.get(queue).cloned().unwrap_or_else(|| QueueRecord::named(queue))
+    }
+
+    fn queue_is_open(&self, queue: &str) -> bool {
+        let settings = self.settings(queue);
+        let jobs =
+            self.attempts.values().filter(|attempt| &*self.disk[&attempt.job].job.queue == queue);
+        !settings.paused && settings.max.is_none_or(|max| (jobs.count() as u32) < max)
+    }
+
+    fn daemon_is_open(&self) -> bool {
+        self.starts && self.max_running.is_none_or(|max| (self.attempts.len() as u32) < max)
+    }
+
+    /// A start breaks no limit, and the job is on the disk as queued with nothing under way.
+    pub(super) fn check_start(&self, job: JobId, demand: Demand) {
+        let stored = &self.disk[&job];
+        assert!(self.daemon_is_open(), "{job} starts over the daemon's limit");
+        assert!(self.queue_is_open(&stored.job.queue), "{job} starts over its queue's limit");
+        let free = self.room(demand.class).saturating_sub(self.used(demand.class));
+        assert!(weight(demand) <= free, "{job} starts over its lane's limit");
+        assert_eq!(stored.state, State::Queued, "{job} starts before that is synced");
+        assert!(
+            !self.pending.iter().any(|pending| matches!(
+                pending,
+                super::disk::Pending::Change(change) if change.job() == Some(job)
+            )),
+            "{job} starts while a change of it is being written"
+        );
+    }
+
+    /// The lanes and the scheduler agree, and no room stands idle beside a job that fits it.
+    pub(super) fn check_books(&self) {
+        for class in self.scheduler.classes() {
+            assert_eq!(class.used, self.used(class.class), "{:?} in use", class.class);
+        }
+        assert_eq!(self.scheduler.running(), self.attempts.len());
+        if !self.daemon_is_open() {
+            return;
+        }
+        let ready: Vec<&Stored> =
+            self.disk.values().filter(|stored| self.is_ready(stored)).collect();
+        for stored in &ready {
+            let demand = stored.job.demand;
+            let free = self.room(demand.class).saturating_sub(self.used(demand.class));
+            let fits = weight(demand) <= free && self.can_ever_fit(demand);
+            if fits && self.queue_is_open(&stored.job.queue) {
+                assert!(
+                    self.is_kept_from(stored, free, &ready),
+                    "{stored:?} fits and does not start"
+                );
+                let told = self.scheduler.explain(self.now, stored.job.id).expect("a live job");
+                assert!(!told.gates.is_empty(), "{told}");
+            }
+        }
+    }
+
+    fn can_ever_fit(&self, demand: Demand) -> bool {
+        demand.class != Class::Cpu || demand.permits <= self.lanes.cpu
+    }
+
+    fn is_ready(&self, stored: &Stored) -> bool {
+        stored.state == State::Queued
+            && !self.is_under_way(stored.job.id)
+            && self.attempts.values().all(|attempt| attempt.job != stored.job.id)
+    }
+
+    /// Room is kept only for a bigger job of the lane, or under a queue's own limit for a better one.
+    fn is_kept_from(&self, stored: &Stored, free: u32, ready: &[&Stored]) -> bool {
+        let limited = self.settings(&stored.job.queue).max.is_some();
+        ready.iter().any(|other| {
+            let demand = other.job.demand;
+            let waits_for_room = weight(demand) > free
+                && demand.class == stored.job.demand.class
+                && self.can_ever_fit(demand)
+                && self.queue_is_open(&other.job.queue);
+            waits_for_room
+                || (limited && other.job.queue == stored.job.queue && other.job.id != stored.job.id)
+        })
+    }
+}
+
+fn weight(demand: Demand) -> u32 {
+    if demand.class == Class::Cpu { demand.permits } else { 1 }
+}

@@ -1,0 +1,129 @@
+//! The users: submit, change their minds, turn every knob.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disk::Pending;
+use super::world::World;
+use crate::job::{Backoff, Class, JobId, QueueRecord, RetryPolicy, State};
+use crate::scheduler::{Demand, Entry, Input, LaneSizes};
+
+const QUEUES: [&str; 4] = ["a", "b", "c", "d"];
+/// More live jobs than this make the checks slow and show nothing new.
+const MOST_JOBS: usize = 60;
+
+impl World {
+    pub(super) fn submit(&mut self) {
+        if self.disk_is_full || self.scheduler.len() >= MOST_JOBS {
+            return;
+        }
+        let count = self.dice.roll(5) + 1;
+        let entries = (0..count).map(|_| self.new_job()).collect();
+        self.pending.push_back(Pending::Submit(entries));
+    }
+
+    fn new_job(&mut self) -> Entry {
+        let id = JobId::new(self.next_id).unwrap();
+        self.next_id += 1;
+        let class =
+            [Class::Cpu, Class::Cpu, Class::Io, Class::Blocking][self.dice.roll(4) as usize];
+        let permits =
+            if class == Class::Cpu { [1, 1, 1, 2, 3, 6][self.dice.roll(6) as usize] } else { 0 };
+        let state = [State::Queued, State::Queued, State::Queued, State::Scheduled, State::Held]
+            [self.dice.roll(5) as usize];
+        let pause = Duration::from_secs(self.dice.roll(3));
+        Entry {
+            id,
+            owner: 1000,
+            place: None,
+            state,
+            not_before: (state == State::Scheduled).then(|| self.deadline(20)),
+            submitted_at: self.now.wall,
+            queue: Arc::from(self.dice.pick(&QUEUES).unwrap()),
+            priority: self.dice.small(5) as i32 - 2,
+            demand: Demand { class, permits },
+            retry: RetryPolicy { retries: self.dice.small(3), backoff: Backoff::Fixed(pause) },
+            attempts: 0,
+        }
+    }
+
+    /// A request about some job, sensible or not.
+    pub(super) fn ask_something(&mut self) {
+        let back = self.dice.roll(40).min(self.next_id - 1);
+        let anybody = JobId::new(self.next_id - back).unwrap();
+        let job = self.some_live_job().filter(|_| self.dice.chance(80)).unwrap_or(anybody);
+        let reason = self.dice.chance(30).then(|| "because".to_owned());
+        match self.dice.roll(5) {
+            0 | 1 => self.input(Input::Cancel { job, reason }),
+            2 => self.input(Input::Hold { job, reason }),
+            3 => self.input(Input::Release { job }),
+            _ => self.retry(job),
+        }
+    }
+
+    /// A job that runs, or one that waits.
+    fn some_live_job(&mut self) -> Option<JobId> {
+        let running: Vec<_> = self.attempts.values().map(|attempt| attempt.job).collect();
+        let live = self.disk.values().filter(|stored| !stored.state.is_final());
+        let live: Vec<_> = live.map(|stored| stored.job.id).collect();
+        let from = if self.dice.chance(40) { running } else { live };
+        self.dice.pick(&from)
+    }
+
+    /// A finished job is to be run again; the daemon asks the disk, not the scheduler.
+    fn retry(&mut self, job: JobId) {
+        let finished = self.disk.get(&job).is_some_and(|stored| stored.state.is_final());
+        if finished && self.scheduler.job(job).is_none() && !self.is_under_way(job) {
+            self.pending.push_back(Pending::Revive(job));
+        }
+    }
+
+    pub(super) fn change_a_setting(&mut self) {
+        match self.dice.roll(8) {
+            0..=3 => self.change_a_queue(),
+            4 => {
+                let (cpu, io, blocking) =
+                    (self.dice.small(7), self.dice.small(4), self.dice.small(3));
+                self.set_lanes(LaneSizes { cpu, io, blocking });
+            }
+            5 => {
+                self.lent = self.dice.small(3);
+                self.input(Input::Lent(self.lent));
+            }
+            6 => {
+                self.max_running = self.dice.chance(40).then(|| self.dice.small(5));
+                self.input(Input::MaxRunning(self.max_running));
+            }
+            _ if self.disk_is_full => {}
+            _ => {
+                let starts = self.dice.chance(70);
+                self.set_starts(starts);
+            }
+        }
+    }
+
+    fn change_a_queue(&mut self) {
+        let name = self.dice.pick(&QUEUES).unwrap();
+        let in_use =
+            self.disk.values().any(|stored| &*stored.job.queue == name && !stored.state.is_final());
+        if self.dice.chance(15) && !in_use {
+            self.queues.remove(name);
+            return self.input(Input::QueueRemoved(name.to_owned()));
+        }
+        let paused = self.dice.chance(25);
+        let max = self.dice.chance(40).then(|| self.dice.small(4));
+        let weight = self.dice.small(300) + 1;
+        let reason = paused.then(|| "maintenance".to_owned());
+        self.set_queue(QueueRecord { name: name.to_owned(), max, weight, paused, reason });
+    }
+
+    pub(super) fn set_queue(&mut self, record: QueueRecord) {
+        self.queues.insert(record.name.clone(), record.clone());
+        self.input(Input::QueueSet(record));
+    }
+
+    pub(super) fn set_lanes(&mut self, lanes: LaneSizes) {
+        self.lanes = lanes;
+        self.input(Input::Lanes(lanes));
+    }
+}

@@ -1,0 +1,253 @@
+//! The world around a scheduler: what is on the disk, what runs, what the settings are.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::disk::{Pending, Stored};
+use super::lanes::Attempt;
+use crate::job::{
+    AttemptToken, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
+};
+use crate::scheduler::{Action, Aging, Decline, Input, LaneSizes, Options, Scheduler};
+
+/// One world. The scheduler sees it only through inputs and changes it only through actions.
+pub(super) struct World {
+    pub(super) dice: Dice,
+    pub(super) now: Now,
+    pub(super) scheduler: Scheduler,
+    life: u64,
+    /// What survives a crash.
+    pub(super) disk: BTreeMap<JobId, Stored>,
+    pub(super) queues: BTreeMap<String, QueueRecord>,
+    pub(super) next_id: u64,
+    /// Written but not synced, in order.
+    pub(super) pending: VecDeque<Pending>,
+    /// Synced but not yet told to the scheduler, in order.
+    pub(super) answers: VecDeque<Input>,
+    pub(super) disk_is_full: bool,
+    pub(super) refuses: bool,
+    pub(super) attempts: BTreeMap<u64, Attempt>,
+    pub(super) tokens: BTreeSet<(u64, u64)>,
+    pub(super) lanes: LaneSizes,
+    pub(super) lent: u32,
+    pub(super) starts: bool,
+    pub(super) max_running: Option<u32>,
+    history: Vec<String>,
+}
+
+pub(super) fn options() -> Options {
+    let aging = Aging::every(Duration::from_secs(5)).unwrap();
+    Options { max_running: None, aging, backfill: 4 }
+}
+
+const STORE: StoreId = StoreId::new(1);
+
+impl World {
+    pub(super) fn new(dice: Dice) -> Self {
+        let lanes = LaneSizes { cpu: 4, io: 3, blocking: 1 };
+        Self {
+            dice,
+            now: Now { boot: Duration::from_secs(1000), wall: WallTime(1_700_000_000_000_000) },
+            scheduler: Scheduler::new(options(), lanes, STORE, 1),
+            life: 1,
+            disk: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            next_id: 1,
+            pending: VecDeque::new(),
+            answers: VecDeque::new(),
+            disk_is_full: false,
+            refuses: true,
+            attempts: BTreeMap::new(),
+            tokens: BTreeSet::new(),
+            lanes,
+            lent: 0,
+            starts: true,
+            max_running: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// Something happens.
+    pub(super) fn turn(&mut self) {
+        match self.dice.roll(100) {
+            0..20 => self.submit(),
+            20..45 => self.end_some_attempt(),
+            45..62 => self.sync_some(),
+            62..76 => self.answer_some(),
+            76..86 => self.ask_something(),
+            86..92 => self.let_time_pass(),
+            92..98 => self.change_a_setting(),
+            98 => self.toggle_full_disk(),
+            _ => self.maybe_crash(),
+        }
+        self.check_books();
+    }
+
+    /// Gives the scheduler one input and does what it says.
+    pub(super) fn input(&mut self, input: Input) {
+        let mut actions = Vec::new();
+        if matches!(input, Input::Refused(_)) {
+            self.history.push(format!("{input:?}"));
+        }
+        self.scheduler.step(self.now, input, &mut actions);
+        if let Err(violation) = self.scheduler.check_invariants() {
+            panic!("{violation}");
+        }
+        for action in actions {
+            self.history.push(format!("{action:?}"));
+            self.perform(action);
+        }
+    }
+
+    pub(super) fn history(self) -> Vec<String> {
+        self.history
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start(start) => self.start(start),
+            Action::Write(change) => {
+                let twice = self.pending.iter().any(|pending| pending.is(&change));
+                assert!(!twice, "{change:?} is asked for twice");
+                self.pending.push_back(Pending::Change(change));
+            }
+            Action::Abort { job, token } => self.abort(job, token),
+            Action::Settled { job, state } => {
+                assert_eq!(
+                    self.disk[&job].state, state,
+                    "{job} settled elsewhere than on the disk"
+                );
+                assert_eq!(state.is_final(), self.scheduler.job(job).is_none(), "{job} {state}");
+            }
+            Action::Declined { job, why } => {
+                let known = self.scheduler.job(job);
+                assert_eq!(known.is_none(), why == Decline::Unknown, "{job} {why:?}");
+            }
+        }
+    }
+
+    fn let_time_pass(&mut self) {
+        let span = Duration::from_millis(self.dice.roll(3000));
+        self.now.boot += span;
+        self.now.wall = self.now.wall.plus(span);
+        if self.dice.chance(10) {
+            let step = self.dice.roll(2_000_000_000) as i64 - 1_000_000_000;
+            self.now.wall = WallTime(self.now.wall.0 + step);
+        }
+        if self.scheduler.next_deadline().is_some_and(|deadline| deadline.is_due(self.now)) {
+            self.input(Input::Tick);
+        }
+    }
+
+    fn toggle_full_disk(&mut self) {
+        self.disk_is_full = !self.disk_is_full;
+        self.set_starts(!self.disk_is_full);
+    }
+
+    pub(super) fn set_starts(&mut self, starts: bool) {
+        self.starts = starts;
+        self.input(Input::Starts(starts));
+    }
+
+    fn maybe_crash(&mut self) {
+        if self.dice.chance(50) {
+            self.crash();
+        }
+    }
+
+    /// The daemon dies at any point between sync and answer, and another finds what is on the disk.
+    fn crash(&mut self) {
+        let synced = self.dice.roll(self.pending.len() as u64 + 1) as usize;
+        for _ in 0..if self.disk_is_full { 0 } else { synced } {
+            self.sync_one();
+        }
+        self.pending.clear();
+        self.answers.clear();
+        self.attempts.clear();
+        self.life += 1;
+        self.lent = 0;
+        (self.disk_is_full, self.starts) = (false, true);
+        self.history.push("crash".to_owned());
+        self.scheduler = Scheduler::new(options(), self.lanes, STORE, self.life);
+        self.input(Input::MaxRunning(self.max_running));
+        for queue in self.queues.values().cloned().collect::<Vec<_>>() {
+            self.input(Input::QueueSet(queue));
+        }
+        let rerun = self.dice.chance(70);
+        for stored in self.disk.values_mut().filter(|stored| stored.state == State::Running) {
+            stored.recover(rerun);
+        }
+        let unfinished = self.disk.values().filter(|stored| !stored.state.is_final());
+        let entries = unfinished.map(Stored::entry).collect();
+        self.input(Input::Submitted(entries));
+    }
+
+    pub(super) fn token(&self, counter: u64) -> AttemptToken {
+        AttemptToken { store: STORE, life: self.life, counter }
+    }
+
+    /// Faults end, gates open, nothing new comes: now everything must end, and soon. The bound: each
+    /// round ends one attempt, and each job has at most three more of them, each of which needs its
+    /// disk answers and a tick.
+    pub(super) fn calm_down(&mut self) {
+        self.refuses = false;
+        self.disk_is_full = false;
+        self.set_starts(true);
+        self.max_running = None;
+        self.input(Input::MaxRunning(None));
+        for name in self.queues.keys().cloned().collect::<Vec<_>>() {
+            self.set_queue(QueueRecord::named(&name));
+        }
+        self.set_lanes(LaneSizes { cpu: 8, io: 2, blocking: 1 });
+        self.sync_and_answer_all();
+        let jobs = self.disk.values().filter(|stored| !stored.state.is_final()).count();
+        for _ in 0..=(jobs * 4 + 10) {
+            self.calm_round();
+            if self.scheduler.is_empty() {
+                break;
+            }
+        }
+        for stored in self.disk.values() {
+            let id = stored.job.id;
+            let told = self.scheduler.explain(self.now, id);
+            assert!(stored.state.is_final(), "{stored:?} never ended: {told:?}");
+        }
+        assert_eq!(self.scheduler.len(), 0, "nothing is left over");
+        assert!(self.scheduler.classes().iter().all(|class| class.used == 0), "permits are lost");
+    }
+
+    fn calm_round(&mut self) {
+        for (&id, stored) in &self.disk.clone() {
+            if stored.state == State::Held && self.scheduler.job(id).is_some_and(|job| !job.writing)
+            {
+                self.input(Input::Release { job: id });
+            }
+        }
+        self.now.boot += Duration::from_secs(10);
+        self.input(Input::Tick);
+        self.sync_and_answer_all();
+        if let Some((&counter, attempt)) = self.attempts.first_key_value() {
+            let outcome = if attempt.doomed { Outcome::Cancelled } else { Outcome::Succeeded };
+            self.end(counter, outcome);
+        }
+        self.sync_and_answer_all();
+        self.check_books();
+    }
+
+    fn sync_and_answer_all(&mut self) {
+        while !(self.pending.is_empty() && self.answers.is_empty()) {
+            while !self.pending.is_empty() {
+                self.sync_one();
+            }
+            while let Some(answer) = self.answers.pop_front() {
+                self.input(answer);
+            }
+        }
+    }
+
+    pub(super) fn deadline(&mut self, most_secs: u64) -> Deadline {
+        let delay = Duration::from_millis(self.dice.roll(most_secs * 1000));
+        Deadline::after(self.now, delay)
+    }
+}
