@@ -9,19 +9,22 @@ mod digest;
 #[cfg(test)]
 mod tests;
 
+use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::job::{Class, Context, Params};
+use crate::pool;
 
 use super::files::{self, FileError, Found, Watch};
 use super::handler::BlockingHandler;
 use super::kind::{Kind, KindInfo};
+use super::output::new_file_mode;
 use super::param::{self, Param, ParamError, ParamKind};
-use super::replace::{self, Replacement};
+use super::replace::{Mark, Replacement, is_growing};
 use super::run::{Report, Run};
-use super::split;
 use digest::{Algorithm, Digest};
 
 const PATH: &str = "path";
@@ -58,7 +61,8 @@ impl BlockingHandler for Checksum {
     fn run(&self, mut run: Run) -> Report {
         let algorithm = Algorithm::named(param::text(&run.params, ALGORITHM));
         let paths = param::list(&run.params, PATH);
-        let (found, mut problems) = files::find(&run.context.cwd, &paths, &run.cancel);
+        let (mut found, mut problems) = files::find(&run.context.cwd, &paths, &run.cancel);
+        found.retain(|file| !is_growing(&file.path));
         run.progress.expect(found.iter().map(|file| file.len).sum());
         if let Err(problem) = digest_all(algorithm, &found, &mut problems, &mut run) {
             problems.push(problem);
@@ -85,8 +89,11 @@ pub(super) fn check_paths(params: &Params, name: &str) -> Result<(), ParamError>
 /// Tells every problem on the attempt's errors, one a line.
 pub(super) fn note(problems: &[FileError], run: &mut Run) -> Result<(), super::OutputError> {
     let told = problems.iter().filter(|problem| !matches!(problem, FileError::Cancelled));
-    let text: String = told.map(|problem| format!("{problem}\n")).collect();
-    run.output.write_err(text.as_bytes())
+    let lines: Vec<String> = told.map(ToString::to_string).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    run.output.write_err((lines.join("\n") + "\n").as_bytes())
 }
 
 /// Digests the files batch by batch and writes a line for each; a file that can't be read becomes a
@@ -97,12 +104,13 @@ fn digest_all(
     problems: &mut Vec<FileError>,
     run: &mut Run,
 ) -> Result<(), FileError> {
-    let target = param::text(&run.params, OUTPUT).map(|path| run.context.cwd.join(path));
-    let mark = replace::mark(run);
-    let mut list = target.map(|target| Replacement::create(&target, &mark)).transpose()?;
+    let mut list = param::text(&run.params, OUTPUT)
+        .map(|path| begin_list(&run.context.cwd.join(path), run))
+        .transpose()?;
     for batch in found.chunks(BATCH) {
         let watch = Watch { cancel: &run.cancel, progress: &run.progress };
-        let digests = split::map(batch, &|file| algorithm.digest(file, watch));
+        let digests =
+            pool::map(batch.iter().collect(), |file: &Found| algorithm.digest(file, watch));
         let mut lines = Vec::new();
         for (file, digest) in batch.iter().zip(digests) {
             match digest {
@@ -113,7 +121,17 @@ fn digest_all(
         }
         write_lines(&lines, list.as_mut(), run)?;
     }
+    // A job that was cancelled while it looked for files has found only some.
+    Watch { cancel: &run.cancel, progress: &run.progress }.advance(0)?;
     list.map_or(Ok(()), |list| list.commit(true))
+}
+
+/// The list has the rights that a shell's redirection would give it.
+fn begin_list(target: &Path, run: &Run) -> Result<Replacement, FileError> {
+    let mut list = Replacement::create(target, &Mark::of(run), 0)?;
+    let rights = Permissions::from_mode(new_file_mode(run.context.umask));
+    list.file().set_permissions(rights).map_err(FileError::io("write", target))?;
+    Ok(list)
 }
 
 fn write_lines(

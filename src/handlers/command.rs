@@ -99,7 +99,7 @@ impl AsyncHandler for Command {
             }
             let (cancel, grace) = (run.cancel.clone(), run.grace);
             let child = match self.start(run).await {
-                Ok(child) => Reins(child),
+                Ok(child) => child,
                 Err(error) => return error.report(),
             };
             let exit = match cancel.run_until_cancelled(child.0.exited()).await {
@@ -115,7 +115,7 @@ impl AsyncHandler for Command {
 }
 
 impl Command {
-    async fn start(&self, run: Run) -> Result<Child, StartError> {
+    async fn start(&self, run: Run) -> Result<Reins, StartError> {
         let argv = arguments(&run.params);
         let program = find(argv.first().ok_or(StartError::Empty)?, &run.context)?;
         let env = self.environment(&run);
@@ -131,7 +131,11 @@ impl Command {
             stdout,
             stderr,
         };
-        Ok(self.processes.spawn(launch).await?)
+        // On a task of its own, which nobody aborts: a child that was started just when the attempt was
+        // dropped is received all the same, and its reins end it.
+        let processes = self.processes.clone();
+        let spawned = tokio::spawn(async move { processes.spawn(launch).await.map(Reins) });
+        Ok(spawned.await.unwrap_or(Err(SpawnError::Stopped))?)
     }
 
     /// The submitter's variables, and over them those that tell the command what it is part of.

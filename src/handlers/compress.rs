@@ -18,15 +18,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::job::{Class, Context, Params};
+use crate::pool;
 
 use super::checksum::{check_paths, note};
 use super::files::{self, FileError, Found, Watch};
 use super::handler::BlockingHandler;
 use super::kind::{Kind, KindInfo};
 use super::param::{self, Param, ParamError, ParamKind};
-use super::replace::{self, Replacement};
+use super::replace::{Mark, Replacement, is_growing};
 use super::run::{Report, Run};
-use super::split;
 use codec::{Algorithm, Codec};
 
 const PATH: &str = "path";
@@ -159,7 +159,7 @@ struct Manner {
     output: Option<PathBuf>,
     keep: bool,
     force: bool,
-    mark: String,
+    mark: Mark,
 }
 
 impl Convert<'_> {
@@ -167,16 +167,14 @@ impl Convert<'_> {
         let paths = param::list(&run.params, PATH);
         let cwd = &run.context.cwd;
         let (mut found, mut problems) = files::find(cwd, &paths, &run.cancel);
-        // A file that was named itself is always meant.
-        found.retain(|file| {
-            paths.iter().any(|path| Path::new(path) == file.shown) || (self.wanted)(file)
-        });
+        let mark = Mark::of(&run);
+        found.retain(|file| file.named || !passed_over(file, &mark) && (self.wanted)(file));
         run.progress.expect(found.iter().map(|file| file.len).sum());
         let manner = Manner {
             output: param::text(&run.params, OUTPUT).map(|path| cwd.join(path)),
             keep: param::flag(&run.params, KEEP),
             force: param::flag(&run.params, FORCE),
-            mark: replace::mark(&run),
+            mark,
         };
         if manner.output.is_some() && found.len() > 1 {
             return Report::error(format!(
@@ -194,20 +192,25 @@ impl Convert<'_> {
 
     fn each(&self, found: &[Found], manner: &Manner, watch: Watch<'_>) -> Vec<FileError> {
         let (short, long): (Vec<_>, Vec<_>) =
-            found.iter().partition(|file| file.len <= self.parallel_up_to);
-        let one = |file: &&Found| self.convert(file, manner, watch).err();
-        let problems = split::map(&short, &one).into_iter().flatten();
-        problems.chain(long.iter().filter_map(one)).collect()
+            found.iter().enumerate().partition(|(_, file)| file.len <= self.parallel_up_to);
+        let one = |at: (usize, &Found)| self.convert(at, manner, watch).err();
+        let problems = pool::map(short, one).into_iter().flatten();
+        problems.chain(long.into_iter().filter_map(one)).collect()
     }
 
-    fn convert(&self, source: &Found, manner: &Manner, watch: Watch<'_>) -> Result<(), FileError> {
+    fn convert(
+        &self,
+        (number, source): (usize, &Found),
+        manner: &Manner,
+        watch: Watch<'_>,
+    ) -> Result<(), FileError> {
         watch.advance(0)?;
         let target = match &manner.output {
             Some(output) => output.clone(),
             None => (self.target)(&source.path)?,
         };
         check_target(source, &target, manner.force)?;
-        let mut replacement = Replacement::create(&target, &manner.mark)?;
+        let mut replacement = Replacement::create(&target, &manner.mark, number)?;
         let metadata = (self.write)(source, &mut replacement, watch)?;
         inherit(&mut replacement, &metadata).map_err(FileError::io("write", &target))?;
         watch.advance(0)?;
@@ -217,6 +220,16 @@ impl Convert<'_> {
         }
         fs::remove_file(&source.path).map_err(FileError::io("remove", &source.shown))
     }
+}
+
+/// Whether a file of a tree is nobody's content: some job is writing it, or it is what a crash of
+/// this one left, which goes.
+fn passed_over(file: &Found, mark: &Mark) -> bool {
+    if mark.is_on(&file.path) {
+        // What can't be removed is passed over all the same.
+        let _ = fs::remove_file(&file.path);
+    }
+    is_growing(&file.path)
 }
 
 /// Asked before the work, so that nobody waits an hour for a refusal. The last word has the rename.

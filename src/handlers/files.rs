@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     /// Its length when it was found.
     pub(super) len: u64,
+    /// Whether the user named it, rather than a folder that it is in.
+    pub(super) named: bool,
 }
 
 /// What went wrong with one file.
@@ -113,7 +115,8 @@ fn visit(cwd: &Path, shown: &Path, is_root: bool) -> Result<Visit, FileError> {
     if metadata.is_dir() {
         entries(&path, shown).map(Visit::Folder).map_err(FileError::io("read the folder", shown))
     } else if metadata.is_file() {
-        Ok(Visit::File(Found { shown: shown.to_owned(), path, len: metadata.len() }))
+        let (shown, len) = (shown.to_owned(), metadata.len());
+        Ok(Visit::File(Found { shown, path, len, named: is_root }))
     } else if is_root {
         Err(FileError::Special { path: shown.to_owned() })
     } else {

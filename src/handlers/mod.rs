@@ -9,7 +9,7 @@
 //! | `run`, `output`, `template`, `progress` | what an attempt is given, where its output goes, how far it is |
 //! | `handler`, `kind`, `param`, `registry`, `nearest` | how kinds declare themselves and how a submit is checked |
 //! | `command`, `http`, `checksum`, `compress`, `sleep` | the kinds themselves |
-//! | `files`, `split`, `replace` | finding the files of a tree, sharing out work, writing by rename |
+//! | `files`, `replace` | finding the files of a tree, and writing by rename |
 
 mod checksum;
 mod command;
@@ -27,7 +27,6 @@ mod registry;
 mod replace;
 mod run;
 mod sleep;
-mod split;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -166,9 +166,14 @@ fn open_captured(path: &Path) -> io::Result<File> {
     }
 }
 
+/// The rights of a new file of the user's.
+pub(super) fn new_file_mode(umask: Option<u32>) -> u32 {
+    USERS_MODE & !umask.unwrap_or(UNKNOWN_UMASK)
+}
+
 /// Opened without waiting, so that a pipe which nobody reads is an error instead of a hang.
 fn open_users(path: &Path, truncate: bool, umask: Option<u32>) -> io::Result<File> {
-    let mode = USERS_MODE & !umask.unwrap_or(UNKNOWN_UMASK);
+    let mode = new_file_mode(umask);
     let mut options = OpenOptions::new();
     options.append(true).mode(mode).custom_flags(OFlags::NONBLOCK.bits() as i32);
     let file = match options.clone().create_new(true).open(path) {

@@ -105,6 +105,7 @@ pub enum ParamError {
 
 impl ParamError {
     /// A value that does not fit, for a handler's own check.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over what they have just made")]
     pub fn value(name: &str, problem: impl ToString) -> Self {
         Self::Value { name: name.to_owned(), problem: problem.to_string() }
     }

@@ -153,18 +153,18 @@ mod tests {
         registry().check(spec, &Context::default())
     }
 
-    fn sleep(class: Class, params: serde_json::Value) -> Spec {
+    fn sleep(class: Class, params: &serde_json::Value) -> Spec {
         let params = params.as_object().cloned().unwrap();
         Spec { kind: "sleep".to_owned(), class, params, ..Spec::default() }
     }
 
     #[test]
     fn a_good_spec_is_typed_and_routed() {
-        let mut spec = sleep(Class::Auto, json!({"for": "2m"}));
+        let mut spec = sleep(Class::Auto, &json!({"for": "2m"}));
         assert_eq!(check(&mut spec), Ok(Resolved { class: Class::Io, lane: Lane::Async }));
         assert_eq!(spec.params["for"], json!(120.0));
         assert_eq!(spec.class, Class::Auto);
-        let mut spec = sleep(Class::Blocking, json!({"for": 2}));
+        let mut spec = sleep(Class::Blocking, &json!({"for": 2}));
         assert_eq!(check(&mut spec), Ok(Resolved { class: Class::Blocking, lane: Lane::Pool }));
     }
 
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_unknown_a_missing_and_a_wrong_parameter_are_refused() {
-        let refused = |params| match check(&mut sleep(Class::Auto, params)) {
+        let refused = |params| match check(&mut sleep(Class::Auto, &params)) {
             Err(CheckError::Param(error)) => error,
             other => panic!("{other:?}"),
         };
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_class_without_a_handler_is_refused() {
-        let refused = check(&mut sleep(Class::Cpu, json!({"for": 1}))).unwrap_err().to_string();
+        let refused = check(&mut sleep(Class::Cpu, &json!({"for": 1}))).unwrap_err().to_string();
         assert_eq!(refused, "kind sleep can't run as class cpu: use io or blocking");
         let mut spec = Spec {
             kind: "command".to_owned(),

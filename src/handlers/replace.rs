@@ -27,19 +27,48 @@ pub(super) struct Replacement {
     committed: bool,
 }
 
-/// A mark for the hidden file's name that is the same in every attempt of a job and no other's.
-pub(super) fn mark(run: &Run) -> String {
-    format!("{}-{}", run.token.store, run.job)
+/// What the hidden files of one job have in their names: the same in every attempt, and no other
+/// job's.
+#[derive(Clone, Debug)]
+pub(super) struct Mark(String);
+
+impl Mark {
+    /// The job's mark.
+    pub(super) fn of(run: &Run) -> Self {
+        Self(format!("{}-{}", run.token.store, run.job))
+    }
+
+    /// The end of the name of the job's `number`th hidden file; the numbers keep apart two that
+    /// grow towards the same name.
+    fn ending(&self, number: usize) -> String {
+        format!(".{}-{}-{number}", crate::NAME, self.0)
+    }
+
+    /// Whether this is a hidden file that a crash of the same job left.
+    pub(super) fn is_on(&self, path: &Path) -> bool {
+        let stem = format!("{}-{}-", crate::NAME, self.0);
+        is_growing(path) && extension(path).starts_with(&stem)
+    }
+}
+
+/// Whether this is a hidden file that some job writes, or left when it crashed.
+pub(super) fn is_growing(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    hidden && extension(path).starts_with(concat!(env!("CARGO_PKG_NAME"), "-"))
+}
+
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
 }
 
 impl Replacement {
     /// Begins a file that is to be called `target`.
-    pub(super) fn create(target: &Path, mark: &str) -> Result<Self, FileError> {
+    pub(super) fn create(target: &Path, mark: &Mark, number: usize) -> Result<Self, FileError> {
         let wrong = FileError::io("write", target);
         let name = target.file_name().ok_or_else(|| wrong(Errno::ISDIR.into()))?;
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".{}-{mark}", crate::NAME));
+        hidden.push(mark.ending(number));
         let growing = target.with_file_name(hidden);
         let create =
             || OpenOptions::new().write(true).create_new(true).mode(GROWING_MODE).open(&growing);
@@ -67,7 +96,7 @@ impl Replacement {
     /// `overwrite`.
     pub(super) fn commit(mut self, overwrite: bool) -> Result<(), FileError> {
         let wrong = FileError::io("write", &self.target);
-        self.file.sync_all().map_err(&wrong)?;
+        crate::pool::blocking(|| self.file.sync_all()).map_err(&wrong)?;
         match self.rename(overwrite) {
             Ok(()) => self.committed = true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -75,7 +104,7 @@ impl Replacement {
             }
             Err(error) => return Err(wrong(error)),
         }
-        sync_folder(&self.target).map_err(&wrong)
+        crate::pool::blocking(|| sync_folder(&self.target)).map_err(&wrong)
     }
 
     fn rename(&self, overwrite: bool) -> io::Result<()> {
@@ -117,6 +146,10 @@ mod tests {
 
     use super::*;
 
+    fn create(target: &Path) -> Result<Replacement, FileError> {
+        Replacement::create(target, &Mark("ab-12".to_owned()), 0)
+    }
+
     fn listing(folder: &Path) -> Vec<String> {
         let names = fs::read_dir(folder).unwrap();
         names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -126,7 +159,7 @@ mod tests {
     fn a_committed_file_has_its_name_and_nothing_else_is_left() {
         let folder = tempdir().unwrap();
         let target = folder.path().join("whole");
-        let mut growing = Replacement::create(&target, "1").unwrap();
+        let mut growing = create(&target).unwrap();
         growing.file().write_all(b"content").unwrap();
         assert!(!target.exists());
         growing.commit(false).unwrap();
@@ -137,7 +170,7 @@ mod tests {
     #[test]
     fn a_file_that_is_given_up_leaves_nothing() {
         let folder = tempdir().unwrap();
-        let mut growing = Replacement::create(&folder.path().join("half"), "1").unwrap();
+        let mut growing = create(&folder.path().join("half")).unwrap();
         growing.file().write_all(b"con").unwrap();
         drop(growing);
         assert!(listing(folder.path()).is_empty());
@@ -148,11 +181,11 @@ mod tests {
         let folder = tempdir().unwrap();
         let target = folder.path().join("whole");
         fs::write(&target, "old").unwrap();
-        let refused = Replacement::create(&target, "1").unwrap().commit(false);
+        let refused = create(&target).unwrap().commit(false);
         assert!(matches!(refused, Err(FileError::Exists { .. })), "{refused:?}");
         assert_eq!(fs::read(&target).unwrap(), b"old");
         assert_eq!(listing(folder.path()), ["whole"]);
-        Replacement::create(&target, "1").unwrap().commit(true).unwrap();
+        create(&target).unwrap().commit(true).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"");
     }
 
@@ -160,18 +193,28 @@ mod tests {
     fn what_a_crash_left_is_cleared_away() {
         let folder = tempdir().unwrap();
         let target = folder.path().join("whole");
-        let mut crashed = Replacement::create(&target, "1").unwrap();
+        let mut crashed = create(&target).unwrap();
         crashed.file().write_all(b"left over").unwrap();
         std::mem::forget(crashed);
-        Replacement::create(&target, "1").unwrap().commit(false).unwrap();
+        create(&target).unwrap().commit(false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"");
         assert_eq!(listing(folder.path()), ["whole"]);
     }
 
     #[test]
+    fn the_hidden_files_of_a_job_are_known_from_others() {
+        let [own, other] = ["ab-12", "ab-1"].map(|mark| Mark(mark.to_owned()));
+        let path = PathBuf::from(format!("d/.f.zst{}", own.ending(3)));
+        assert!(is_growing(&path));
+        assert!(own.is_on(&path) && !other.is_on(&path));
+        assert!(!is_growing(Path::new("d/.f.zst")));
+        assert!(!is_growing(Path::new("d/f.twolane-ab-12-3")));
+    }
+
+    #[test]
     fn a_folder_that_is_missing_is_named() {
         let target = Path::new("/nonexistent/folder/file");
-        let error = Replacement::create(target, "1").unwrap_err().to_string();
+        let error = create(target).unwrap_err().to_string();
         assert!(error.contains("/nonexistent/folder/file"), "{error}");
     }
 }

@@ -70,6 +70,7 @@ impl Report {
     }
 
     /// The attempt failed with the handler's own error.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over what they have just made")]
     pub fn error(problem: impl ToString) -> Self {
         Self::ended(Outcome::Failed(Failure::Error(problem.to_string())))
     }

@@ -14,6 +14,7 @@ use super::*;
 use crate::handlers::Progress;
 use crate::handlers::tests::{run_in, written};
 use crate::job::Outcome;
+use crate::pool::{Options, Pool};
 
 fn work(folder: &TempDir, params: Value) -> Report {
     let mut run = run_in(folder.path(), params);
@@ -57,6 +58,16 @@ fn lengths_at_the_edges_of_the_tree_are_digested_right() {
         let content = bytes(len);
         assert_eq!(blake3_in_parts(&content, 1024), *blake3::hash(&content).as_bytes(), "{len}");
     }
+}
+
+#[test]
+fn many_workers_find_the_same_digest_as_one() {
+    let folder = tempdir().unwrap();
+    let content = bytes((17 << 20) + 5);
+    fs::write(folder.path().join("f"), &content).unwrap();
+    let pool = Pool::new(Options { cores: 4, ..Options::default() }).unwrap();
+    assert_eq!(pool.install(|| work(&folder, json!({"path": "f"}))), Report::succeeded());
+    assert_eq!(written(&folder).0, format!("{}  f\n", blake3::hash(&content).to_hex()));
 }
 
 #[test]

@@ -48,9 +48,8 @@ impl Algorithm {
     /// The format that content beginning so has.
     pub(super) fn of_content(start: &[u8]) -> Option<Self> {
         match start {
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
-            // A frame that decoders skip, which some tools put first.
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
+            // The second is a frame that decoders skip, which some tools put first.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             _ => None,
         }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use super::super::files::PIECE;
-use super::{Codec, FileError, Found, Replacement, Watch, split};
+use super::{Codec, FileError, Found, Replacement, Watch, pool};
 
 /// The part of a file that is compressed on its own. So large that cutting costs below one percent of
 /// the ratio, so small that a file of moderate size already keeps every core busy.
@@ -41,7 +41,7 @@ pub(super) fn pack_parts(
 ) -> Result<Metadata, FileError> {
     let (file, _) = source.open()?;
     let target = out.target().to_owned();
-    let encode = |offset: &u64| encode_at(&file, source, *offset, part, codec, watch);
+    let encode = |offset: u64| encode_at(&file, source, offset, part, codec, watch);
     // An empty file has one empty part: the format's own empty file.
     let count = source.len.div_ceil(part).max(1);
     let offsets: Vec<u64> = (0..count).map(|number| number * part).collect();
@@ -49,7 +49,7 @@ pub(super) fn pack_parts(
     for window in offsets.chunks(window) {
         let growing = out.file();
         let (encoded, written) =
-            crate::pool::join(|| split::map(window, &encode), || write(growing, &ready));
+            pool::join(|| pool::map(window.to_vec(), encode), || write(growing, &ready));
         written.map_err(FileError::io("write", &target))?;
         ready = encoded.into_iter().collect::<Result<_, _>>()?;
     }

@@ -13,6 +13,7 @@ use super::*;
 use crate::handlers::Progress;
 use crate::handlers::tests::{run_in, written};
 use crate::job::Outcome;
+use crate::pool::{Options, Pool};
 
 fn prepared(folder: &TempDir, kind: &Kind, params: Value) -> Run {
     let mut run = run_in(folder.path(), params);
@@ -36,6 +37,11 @@ fn listing(folder: &TempDir) -> Vec<String> {
     names
 }
 
+fn growing(folder: &TempDir, name: &str) -> Result<Replacement, FileError> {
+    let mark = Mark::of(&run_in(folder.path(), json!({})));
+    Replacement::create(&folder.path().join(name), &mark, 0)
+}
+
 /// Some megabytes that compress, but not to nothing.
 fn text(len: usize) -> Vec<u8> {
     (0..len).map(|at| b'a' + (at * at / 7 % 23) as u8).collect()
@@ -48,12 +54,12 @@ fn round_trip(content: &[u8], algorithm: Algorithm, part: u64, window: usize) ->
     let (cancel, progress) = (CancellationToken::new(), Progress::default());
     let watch = Watch { cancel: &cancel, progress: &progress };
     let find = |name| files::find(folder.path(), &[name], &cancel).0.remove(0);
-    let mut packed = Replacement::create(&folder.path().join("packed"), "1").unwrap();
+    let mut packed = growing(&folder, "packed").unwrap();
     let codec = Codec::new(algorithm, Some(1));
     pack::pack_parts(&find("in"), &mut packed, codec, watch, part, window).unwrap();
     packed.commit(false).unwrap();
     assert_eq!(progress.read().0, content.len() as u64);
-    let mut out = Replacement::create(&folder.path().join("out"), "1").unwrap();
+    let mut out = growing(&folder, "out").unwrap();
     unpack::unpack(&find("packed"), &mut out, None, watch).unwrap();
     out.commit(false).unwrap();
     fs::read(folder.path().join("out")).unwrap()
@@ -134,6 +140,43 @@ fn a_tree_is_done_file_by_file_and_what_is_packed_is_passed_over() {
 }
 
 #[test]
+fn a_file_that_is_named_twice_is_done_once_and_whole() {
+    // Both used to grow in the same hidden file.
+    let folder = tempdir().unwrap();
+    let content = text(300_000);
+    fs::write(folder.path().join("f"), &content).unwrap();
+    let pool = Pool::new(Options { cores: 2, ..Options::default() }).unwrap();
+    let report = pool.install(|| pack_job(&folder, json!({"path": ["f", "./f", "f"]})));
+    assert!(report.outcome.message().unwrap().contains("exists already"), "{report:?}");
+    assert_eq!(listing(&folder), ["1.err", "f", "f.zst"]);
+    assert_eq!(unpack_job(&folder, json!({"path": "f.zst", "output": "g"})), Report::succeeded());
+    assert!(fs::read(folder.path().join("g")).unwrap() == content);
+}
+
+#[test]
+fn what_a_crash_left_in_a_tree_is_cleared_and_never_taken_for_content() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("f"), "content").unwrap();
+    std::mem::forget(growing(&folder, "f.zst").unwrap());
+    fs::write(folder.path().join(".g.twolane-00000000000000cd-5-0"), "another job's").unwrap();
+    let report = pack_job(&folder, json!({"path": "."}));
+    assert_eq!(report, Report::succeeded());
+    assert_eq!(listing(&folder), [".g.twolane-00000000000000cd-5-0", "f", "f.zst"]);
+}
+
+#[test]
+fn many_workers_make_the_same_file_as_one() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("f"), text(30 << 20)).unwrap();
+    let pack = |output| pack_job(&folder, json!({"path": "f", "level": 1, "output": output}));
+    let pool = Pool::new(Options { cores: 4, ..Options::default() }).unwrap();
+    assert_eq!(pool.install(|| pack("shared")), Report::succeeded());
+    assert_eq!(pack("alone"), Report::succeeded());
+    let read = |name| fs::read(folder.path().join(name)).unwrap();
+    assert!(read("shared") == read("alone"));
+}
+
+#[test]
 fn an_existing_output_is_refused_unless_forced() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("f"), "new").unwrap();
@@ -175,7 +218,7 @@ fn a_cancellation_in_the_middle_of_a_file_leaves_nothing() {
     let (found, _) = files::find(folder.path(), &["f"], &cancel);
     let progress = Progress::default();
     let watch = Watch { cancel: &cancel, progress: &progress };
-    let mut out = Replacement::create(&folder.path().join("f.zst"), "1").unwrap();
+    let mut out = growing(&folder, "f.zst").unwrap();
     cancel.cancel();
     let codec = Codec::new(Algorithm::Zstd, None);
     let stopped = pack::pack_parts(&found[0], &mut out, codec, watch, 1000, 2);

@@ -63,12 +63,12 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn pause(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
-    let pause = match value.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let when = DateTimeParser::new().parse_timestamp(value).ok()?;
-            Duration::try_from(when.duration_since(now)).unwrap_or_default()
-        }
+    let pause = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let when = DateTimeParser::new().parse_timestamp(value).ok()?;
+        // A date that has passed asks for no pause.
+        Duration::try_from(when.duration_since(now)).unwrap_or_default()
     };
     Some(pause.min(LONGEST_PAUSE))
 }

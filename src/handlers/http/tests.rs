@@ -91,7 +91,7 @@ fn kind() -> Kind {
     super::kind(&HttpOptions::default())
 }
 
-fn checked(kind: &Kind, params: Value) -> Value {
+fn checked(kind: &Kind, params: &Value) -> Value {
     let mut params = params.as_object().cloned().unwrap();
     kind.check(&mut params, &Context::default()).unwrap();
     params.into()
@@ -99,7 +99,7 @@ fn checked(kind: &Kind, params: Value) -> Value {
 
 async fn fetch_with(kind: &Kind, folder: &TempDir, params: Value) -> Report {
     let Some(Handler::Async(handler)) = kind.handler(Class::Io) else { panic!("not async") };
-    bounded(handler.run(run_in(folder.path(), checked(kind, params)))).await
+    bounded(handler.run(run_in(folder.path(), checked(kind, &params)))).await
 }
 
 async fn fetch(folder: &TempDir, params: Value) -> Report {
@@ -217,7 +217,7 @@ async fn a_server_that_never_answers_is_left_when_cancelled() {
     })
     .await;
     let Some(Handler::Async(handler)) = kind().handler(Class::Io) else { panic!("not async") };
-    let run = run(checked(&kind(), json!({"url": server.url("/")})));
+    let run = run(checked(&kind(), &json!({"url": server.url("/")})));
     let cancel = run.cancel.clone();
     let waiting = tokio::spawn(handler.run(run));
     bounded(asked.notified()).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
+use tokio::io::AsyncReadExt;
 
 use crate::handlers::{Handler, Kind, Output, ParamError, Registry, Report, Run, Trades};
 use crate::job::{Class, Context, Failure, Outcome, Spec};
@@ -204,14 +205,14 @@ async fn an_attempt_that_is_dropped_takes_its_command_with_it() {
         0,
     )
     .unwrap();
-    let script = "exec 3<>held; exec 4>held; exec 3>&-; : > ready; sleep 1000";
+    let script = "exec 3<>held 4>held 3>&-; : > ready; sleep 1000";
     let running =
         tokio::spawn(execute(run_in(folder.path(), json!({"argv": [script], "shell": true}))));
     made(&folder.path().join("ready")).await;
-    let ended = tokio::task::spawn_blocking(move || fs::read(fifo).unwrap());
+    // Opened while somebody holds the other end, so it ends when the last of them is gone.
+    let mut held = tokio::net::unix::pipe::OpenOptions::new().open_receiver(fifo).unwrap();
     running.abort();
-    // The pipe ends when the last process that holds it is gone.
-    assert_eq!(bounded(ended).await.unwrap(), b"");
+    assert_eq!(bounded(held.read(&mut [0])).await.unwrap(), 0);
 }
 
 #[test]
