@@ -34,7 +34,7 @@ pub use observe::{
     Config, ConfigEntry, ConfigReply, Event, Kind, Kinds, KindsReply, Parameter, StateCount, Stats,
     StatsReply, Status, StatusReply, Watch, WatchReply,
 };
-pub use place::{SYSTEM_SOCKET, socket_in, user_state_dir};
+pub use place::{SYSTEM_SOCKET, socket_in, user_socket, user_state_dir};
 pub use select::{ElementRange, IdRange, List, ListReply, SelectError, Selector};
 
 /// The longest message either side takes, in bytes: a full batch of jobs with long command lines fits,

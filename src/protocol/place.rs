@@ -22,6 +22,22 @@ pub fn user_state_dir(xdg_state_home: Option<&Path>, home: Option<&Path>) -> Opt
     Some(base.join(crate::NAME))
 }
 
+/// A per-user daemon's socket: under `$XDG_RUNTIME_DIR`, else under `/run/user/UID` if that is ours
+/// (`run_user` is then given), else in the state directory.
+///
+/// `None` if there is none of these.
+pub fn user_socket(
+    xdg_runtime_dir: Option<&Path>,
+    run_user: Option<&Path>,
+    state_dir: Option<&Path>,
+) -> Option<PathBuf> {
+    let runtime = xdg_runtime_dir.filter(|path| path.is_absolute()).or(run_user);
+    match runtime {
+        Some(runtime) => Some(socket_in(&runtime.join(crate::NAME))),
+        None => state_dir.map(socket_in),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +48,19 @@ mod tests {
         let found = user_state_dir(Some(Path::new("state")), home);
         assert_eq!(found, Some(PathBuf::from("/home/me/.local/state/twolane")));
         assert_eq!(user_state_dir(None, None), None);
+    }
+
+    #[test]
+    fn the_user_s_socket_lies_in_the_first_folder_that_there_is() {
+        let (runtime, run, state) = ("/x/run", "/run/user/7", "/home/me/.local/state/twolane");
+        let some = |path| Some(Path::new(path));
+        let found = |runtime, run, state| user_socket(runtime, run, state).unwrap();
+        let first = found(some(runtime), some(run), some(state));
+        assert_eq!(first, Path::new("/x/run/twolane/twolane.sock"));
+        let second = found(some("relative"), some(run), some(state));
+        assert_eq!(second, Path::new("/run/user/7/twolane/twolane.sock"));
+        let third = found(None, None, some(state));
+        assert_eq!(third, Path::new("/home/me/.local/state/twolane/twolane.sock"));
+        assert_eq!(user_socket(None, None, None), None);
     }
 }

@@ -3,178 +3,214 @@
 //! Owns every job that is not final and all capacity that is handed out. Never reads a clock, never
 //! does I/O, never blocks: [`Scheduler::step`] takes a moment and an [`Input`] and says which
 //! [`Action`]s to perform. Invariant: [`Scheduler::check_invariants`] holds after every step.
+//!
+//! # Theory of operation
+//!
+//! A job that may start stands in a *line*: the jobs of one queue that ask for the same (class and
+//! core permits), best first. Because a line's jobs are alike, its head speaks for all of them: if
+//! the head does not fit, none does, and no step ever looks past a head. Any further gate that jobs
+//! share (a key, a named resource, a rate) belongs in the line's shape, so that a closed gate takes
+//! whole lines out of the contest instead of jobs one by one.
+//!
+//! Lines that are *open* (jobs in them, queue neither paused nor at its limit, no bigger than the
+//! lane) stand in the *contest* of their class, sorted by how much of the lane their queue has had
+//! for its weight. The queue that had least is at the *top*; its best head starts. If that one
+//! does not fit yet, at most [`Options::backfill`] others that fit may overtake it; then what gets
+//! free is kept for it. A queue with a limit of its own bounds overtaking inside it the same way.
+//!
+//! A job in one of three further places costs nothing while it waits: on a timer, held, or *being
+//! written* (a change of it is under way to the disk, and it can't start meanwhile).
 
-use std::sync::Arc;
+mod action;
+mod capacity;
+mod contest;
+mod dispatch;
+mod entry;
+mod explain;
+mod input;
+mod invariants;
+mod line;
+mod on_ended;
+mod on_request;
+mod on_settings;
+mod on_submitted;
+mod on_tick;
+mod on_written;
+mod options;
+mod places;
+mod policies;
+mod queues;
+mod table;
+mod timers;
+mod views;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
-use crate::job::{
-    ArrayPlace, AttemptToken, Change, Class, Deadline, JobId, Lane, Outcome, QueueRecord,
-    RetryPolicy, State, Usage, WallTime,
-};
+pub use self::action::{Action, Decline, Start};
+pub use self::entry::{Demand, Entry, LaneSizes};
+pub use self::explain::{Explanation, Gate, Holder, Rank};
+pub use self::input::Input;
+pub use self::invariants::Violation;
+pub use self::options::{Aging, AgingError, Options, OptionsError};
+pub use self::views::{ClassView, Live, QueueView};
 
-/// A job as it enters the scheduler: after its submission, or a retry of it, was committed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// Its id.
-    pub id: JobId,
-    /// The user that submitted it.
-    pub owner: u32,
-    /// Its place in an array.
-    pub place: Option<ArrayPlace>,
-    /// Queued, held or scheduled.
-    pub state: State,
-    /// Not before this moment; only with [`State::Scheduled`].
-    pub not_before: Option<Deadline>,
-    /// When it came: the older of two equals goes first.
-    pub submitted_at: WallTime,
-    /// Its queue.
-    pub queue: Arc<str>,
-    /// Higher goes first.
-    pub priority: i32,
-    /// What it takes while it runs.
-    pub demand: Demand,
-    /// Whether and how soon a failed attempt is followed by another.
-    pub retry: RetryPolicy,
-    /// How many attempts it has had.
-    pub attempts: u32,
+use self::capacity::Room;
+use self::contest::Contest;
+use self::policies::Policies;
+use self::queues::Queues;
+use self::table::{JobTable, Slot, Spread};
+use self::timers::Timers;
+use crate::job::{AttemptToken, Class, Deadline, Now, State, StoreId};
+
+/// How long the scheduler waits before it asks again for a write that was refused although nobody
+/// but the scheduler itself wanted it: long enough not to turn in circles, short enough not to be
+/// noticed.
+const WRITE_AGAIN: Duration = Duration::from_secs(5);
+
+/// Decides what starts. See the module's documentation.
+#[derive(Debug)]
+pub struct Scheduler {
+    options: Options,
+    store: StoreId,
+    life: u64,
+    /// The last attempt token's counter.
+    counter: u64,
+    /// Whether anything new may start.
+    starts: bool,
+    /// Which class is asked first at the next choice, so that a limit over all is shared in turn.
+    turn: usize,
+    jobs: JobTable,
+    queues: Queues,
+    policies: Policies,
+    timers: Timers,
+    /// What is handed out and what is left, by class (see [`seat`]).
+    rooms: [Room; SEATS],
+    /// Who competes for what is left, by class.
+    contests: [Contest; SEATS],
+    /// Attempts that are under way.
+    running: HashMap<Slot, Running, BuildHasherDefault<Spread>>,
+    /// Changes that are under way to the disk.
+    writing: BTreeMap<Slot, Writing>,
+    /// Why jobs are held, where somebody said so.
+    reasons: HashMap<Slot, Box<str>, BuildHasherDefault<Spread>>,
 }
 
-/// What a job takes while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Demand {
-    /// The class it runs as: never `auto`, which was decided before.
-    pub class: Class,
-    /// Core permits, for class `cpu`; the others hold none.
-    pub permits: u32,
+/// An attempt that is under way.
+#[derive(Debug)]
+struct Running {
+    /// The token's counter; store and life are the scheduler's.
+    counter: u64,
+    /// Whether a user wants it to end.
+    cancel: CancelWish,
+    /// A user wants the job held before its next attempt, perhaps with a reason.
+    hold: Option<Option<String>>,
 }
 
-impl Demand {
-    /// The lane that work of this class runs on.
-    pub const fn lane(self) -> Lane {
-        match self.class {
-            Class::Io => Lane::Async,
-            Class::Cpu | Class::Blocking | Class::Auto => Lane::Pool,
-        }
+/// How far a cancellation of a running attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CancelWish {
+    /// Nobody wants it to end.
+    None,
+    /// The wish is being written; the attempt still runs undisturbed.
+    Asked,
+    /// The lane was told.
+    Aborted,
+}
+
+/// A change that is under way to the disk.
+#[derive(Clone, Debug)]
+enum Writing {
+    /// The job goes from its state to this one.
+    Moved(State),
+    /// The attempt with this token counter ended and the job goes to this state.
+    Ended {
+        counter: u64,
+        next: State,
+        /// The refused change, kept to be asked for again.
+        again: Option<Box<crate::job::Change>>,
+    },
+}
+
+/// How many classes have capacity of their own.
+const SEATS: usize = 3;
+
+/// The classes in the order of their seats.
+const CLASSES: [Class; SEATS] = [Class::Io, Class::Cpu, Class::Blocking];
+
+/// Where the class's room and contest stand. `auto` was decided before; were it not, `cpu` is the
+/// safe side.
+const fn seat(class: Class) -> usize {
+    match class {
+        Class::Io => 0,
+        Class::Cpu | Class::Auto => 1,
+        Class::Blocking => 2,
     }
 }
 
-/// How much may run at once; what runs already is never taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneSizes {
-    /// Core permits.
-    pub cpu: u32,
-    /// Jobs of class `io`.
-    pub io: u32,
-    /// Jobs of class `blocking`.
-    pub blocking: u32,
-}
+impl Scheduler {
+    /// An empty scheduler for one life of the daemon on one store. Nothing is held back: starts are
+    /// allowed until [`Input::Starts`] says otherwise.
+    pub fn new(options: Options, lanes: LaneSizes, store: StoreId, life: u64) -> Self {
+        let aging = options.aging.micros_per_point();
+        Self {
+            options,
+            store,
+            life,
+            counter: 0,
+            starts: true,
+            turn: 0,
+            jobs: JobTable::new(aging),
+            queues: Queues::default(),
+            policies: Policies::default(),
+            timers: Timers::default(),
+            rooms: [lanes.io, lanes.cpu, lanes.blocking].map(Room::of_size),
+            contests: Default::default(),
+            running: HashMap::default(),
+            writing: BTreeMap::new(),
+            reasons: HashMap::default(),
+        }
+    }
 
-/// What happens to the scheduler.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// Jobs were committed and may be scheduled.
-    Submitted(Vec<Entry>),
-    /// A lane reports how an attempt ended. Ignored as stale unless the token is the current one.
-    Ended {
-        /// Which job.
-        job: JobId,
-        /// The attempt's token.
-        token: AttemptToken,
-        /// How it ended.
-        outcome: Outcome,
-        /// What it used.
-        usage: Usage,
-        /// The least pause before a retry that the other side asked for.
-        retry_after: Option<Duration>,
-    },
-    /// A user wants the job to end.
-    Cancel {
-        /// Which job.
-        job: JobId,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// A user wants the job to stay where it is; a running one is held after this attempt's end only
-    /// if it is to be retried.
-    Hold {
-        /// Which job.
-        job: JobId,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// A user lets a held job go on.
-    Release {
-        /// Which job.
-        job: JobId,
-    },
-    /// A change that an [`Action::Write`] asked for is synced.
-    Committed(Change),
-    /// A change that an [`Action::Write`] asked for was refused; the job stays where it was.
-    Refused(Change),
-    /// A queue was committed with these settings.
-    QueueSet(QueueRecord),
-    /// A queue's own settings are gone.
-    QueueRemoved(String),
-    /// The sizes changed.
-    Lanes(LaneSizes),
-    /// So many core permits are lent out by running jobs that are blocked, and may be used by others.
-    Lent(u32),
-    /// Whether anything new may start: false while draining or while the store can't write.
-    Starts(bool),
-    /// Time has passed.
-    Tick,
-}
+    /// Takes one input and appends what is to be done about it. The same inputs at the same moments
+    /// give the same actions.
+    pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        match input {
+            Input::Submitted(entries) => self.on_submitted(now, entries, actions),
+            Input::Ended { job, token, outcome, usage, retry_after, retryable } => {
+                let end = on_ended::End { outcome, usage, retry_after, retryable };
+                self.on_ended(now, job, token, end, actions);
+            }
+            Input::Cancel { job, reason } => self.on_cancel(now, job, reason, actions),
+            Input::Hold { job, reason } => self.on_hold(now, job, reason, actions),
+            Input::Release { job } => self.on_release(now, job, actions),
+            Input::Committed(change) => self.on_committed(&change, actions),
+            Input::Refused(change) => self.on_refused(now, change),
+            Input::QueueSet(record) => self.on_queue_set(record),
+            Input::QueueRemoved(name) => self.on_queue_removed(&name),
+            Input::Lanes(sizes) => self.on_lanes(sizes),
+            Input::Lent(permits) => self.rooms[seat(Class::Cpu)].lent = permits,
+            Input::Starts(allowed) => self.on_starts(allowed, actions),
+            Input::MaxRunning(limit) => self.options.max_running = limit,
+            Input::Tick => {}
+        }
+        self.fire_timers(now, actions);
+        self.dispatch(actions);
+    }
 
-/// What the daemon is to perform, each exactly once.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Write the start down and launch the attempt.
-    Start(Start),
-    /// Write the change down, then hand it back as [`Input::Committed`] or [`Input::Refused`].
-    Write(Change),
-    /// End this running attempt; its lane will report it as [`Outcome::Cancelled`].
-    Abort {
-        /// Which job.
-        job: JobId,
-        /// Its running attempt.
-        token: AttemptToken,
-    },
-    /// The job reached a final state, or came back to a gate, and that is synced.
-    Settled {
-        /// Which job.
-        job: JobId,
-        /// Where it stands now.
-        state: State,
-    },
-    /// What a user asked of the job can't be done.
-    Declined {
-        /// Which job.
-        job: JobId,
-        /// Why.
-        why: Decline,
-    },
-}
+    /// When [`Input::Tick`] is wanted next, if nothing else comes before; none while so much is
+    /// being written that what is due waits for [`Input::Committed`]. Changes with every step.
+    pub fn next_deadline(&self) -> Option<Deadline> {
+        if self.may_fire() { self.timers.next() } else { None }
+    }
 
-/// An attempt that is to start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Start {
-    /// Which job.
-    pub job: JobId,
-    /// Which attempt, from 1.
-    pub attempt: u32,
-    /// The new attempt's token.
-    pub token: AttemptToken,
-    /// What was set aside for it.
-    pub demand: Demand,
-}
-
-/// Why a request about one job can't be met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decline {
-    /// It is not one of the unfinished jobs.
-    Unknown,
-    /// The transition table has no such way from here.
-    State(State),
-    /// A change of it is being written: ask again once that is committed.
-    Busy,
+    fn token(&self, counter: u64) -> AttemptToken {
+        AttemptToken { store: self.store, life: self.life, counter }
+    }
 }

@@ -1,0 +1,372 @@
+//! Putting a daemon together and starting it, in the one order in which nothing can be lost.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::args::Args;
+use super::control::{Control, LoopState};
+use super::event::{Ask, Event};
+use super::happening::BACKLOG;
+use super::instance::{self, InstanceError, StateLock};
+use super::launch::Launcher;
+use super::places::{NoPlace, Places};
+use super::readers::Readers;
+use super::session::{self, Connections, Hub};
+use super::settings::{About, Live};
+use super::writer::Writer;
+use super::{clock, recovery, signals};
+use crate::config::{self, ConfigError, Loaded, Mode, Sources};
+use crate::handlers::{AddError, Kind, Registry, Trades};
+use crate::job::StoreId;
+use crate::lanes::Lanes;
+use crate::pool::{self, BuildError, Pool};
+use crate::process::{self, Owner, Processes};
+use crate::scheduler::{Input, Scheduler};
+use crate::store::{Recovery, SqliteStore, Store, StoreError};
+
+/// Events that wait for the control loop; sessions wait when it is full.
+const EVENTS: usize = 4_096;
+/// Reports that wait for the control loop; attempts wait when it is full.
+const REPORTS: usize = 4_096;
+/// After an unclean stop, start records are awaited for so long: whatever made the daemon crash may do it again,
+/// and then no start may be unknown.
+const CAREFUL: Duration = Duration::from_secs(60);
+/// How long what a crashed daemon left running has between TERM and KILL.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+
+/// Why a daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no place for its state.
+    #[error(transparent)]
+    Place(#[from] NoPlace),
+    /// The config is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Another daemon is there, or a path can't be used.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The pool's threads could not be started.
+    #[error("the pool could not be started: {0}")]
+    Pool(#[from] BuildError),
+    /// The threads that start commands could not be started.
+    #[error("commands can't be started: {0}")]
+    Processes(#[from] process::StartError),
+    /// An embedder's kind can't be added.
+    #[error(transparent)]
+    Kind(#[from] AddError),
+    /// The system refused something else.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+/// A daemon that is to be started, with kinds of an embedder's own if there are any.
+#[derive(Debug, Default)]
+pub struct Builder {
+    args: Args,
+    kinds: Vec<Kind>,
+    settings: Vec<(String, String)>,
+    env: Vec<(String, String)>,
+    owns_process: bool,
+}
+
+/// A daemon that runs.
+#[derive(Debug)]
+pub struct Running {
+    socket: PathBuf,
+    events: mpsc::Sender<Event>,
+    control: JoinHandle<Result<(), StoreError>>,
+    sessions: JoinHandle<()>,
+    ending: CancellationToken,
+    pool: Pool,
+    _lock: StateLock,
+}
+
+impl Builder {
+    /// A daemon with these flags.
+    pub fn new(args: Args) -> Self {
+        Self { args, ..Self::default() }
+    }
+
+    /// Adds a kind of work.
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kinds.push(kind);
+        self
+    }
+
+    /// Sets a value as a flag would: `lanes.cpu` to `2`.
+    #[must_use]
+    pub fn setting(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The environment to read settings and places from; empty if this is not called.
+    #[must_use]
+    pub fn env(mut self, env: Vec<(String, String)>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// The process is the daemon's alone: it listens for signals and reaps orphans.
+    #[must_use]
+    pub fn owns_process(mut self) -> Self {
+        self.owns_process = true;
+        self
+    }
+
+    fn variable(&self, name: &str) -> Option<PathBuf> {
+        let found = self.env.iter().find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| PathBuf::from(value))
+    }
+
+    fn sources(&self, places: &Places) -> Sources {
+        Sources {
+            file: self.args.config.clone(),
+            env: self.env.clone(),
+            flags: self.settings.clone(),
+            ..Sources::new(places.mode, places.state_dir.clone())
+        }
+    }
+
+    /// Reads and checks the config, and nothing else.
+    pub fn check_config(&self) -> Result<Loaded, StartError> {
+        let places = Places::find(&self.args, |name| self.variable(name))?;
+        Ok(config::load(&self.sources(&places))?)
+    }
+
+    /// Starts the daemon. Returns when it answers on its socket. Must be called on a tokio runtime.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let places = Places::find(&self.args, |name| self.variable(name))?;
+        let sources = self.sources(&places);
+        let loaded = config::load(&sources)?;
+        let lock = instance::lock_state(&places.state_dir)?;
+        let listener = instance::listen(&places.socket, places.mode == Mode::System)?;
+        let descriptors = process::raise_nofile().map_err(system("raising the descriptor limit"))?;
+        let options = loaded.settings.sqlite_options();
+        let (store, recovery) = SqliteStore::open(&places.state_dir, &options, clock::now())?;
+        let started = Started { places, sources, loaded, descriptors, lock, listener };
+        self.assemble(started, store, recovery).await
+    }
+
+    async fn assemble(
+        self,
+        started: Started,
+        mut store: SqliteStore,
+        recovery: Recovery,
+    ) -> Result<Running, StartError> {
+        let Started { places, sources, loaded, descriptors, lock, listener } = started;
+        let connections = Arc::<Connections>::default();
+        let about = About {
+            uid: rustix::process::geteuid().as_raw(),
+            mode: places.mode,
+            started_at: clock::now().wall,
+            socket: places.socket.clone(),
+            state_dir: places.state_dir.clone(),
+            descriptors: process::nofile(),
+        };
+        let settings = Live::new(about, Arc::clone(&connections), sources, loaded);
+        let processes = self.processes(&settings, descriptors)?;
+        let registry = Arc::new(self.registry(&settings, processes)?);
+        let output_dir = places.state_dir.join("output");
+        let launcher = Launcher {
+            registry: Arc::clone(&registry),
+            output_dir: output_dir.clone(),
+            grace: settings.settings().command.grace,
+        };
+        let pool = Pool::new(settings.pool_options())?;
+        sweep(recovery.store).await;
+        let scheduler = enter(&mut store, &recovery, &launcher, &settings)?;
+        let readers = Readers::start(&store)?;
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let (reports, reported) = mpsc::channel(REPORTS);
+        let happenings = broadcast::Sender::new(BACKLOG);
+        let configured = settings.queues();
+        let queues = recovery::queues(recovery.queues, configured);
+        let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
+        let store: Box<dyn Store> = Box::new(store);
+        let writer = Writer::start(store, events.clone()).map_err(system("the writer thread"))?;
+        let uid = settings.about.uid;
+        let mut control = Control {
+            events: inbox,
+            reports: reported,
+            own: events.clone(),
+            alarm: clock::Alarm::new().map_err(system("the alarm"))?,
+            scheduler,
+            lanes: Lanes::new(pool.clone(), reports),
+            pool: pool.clone(),
+            launcher,
+            writer,
+            readers: readers.clone(),
+            works: super::works::Works::default(),
+            waiters: super::waiters::Waiters::default(),
+            requests: super::requests::Requests::default(),
+            happenings: happenings.clone(),
+            bounds,
+            queues,
+            settings,
+            next_id: recovery.next_id,
+            output_dir: output_dir.clone(),
+            state: LoopState::default(),
+        };
+        if !recovery.clean {
+            control.careful_for(CAREFUL);
+        }
+        if self.owns_process {
+            signals::listen(events.clone()).map_err(system("listening for signals"))?;
+        }
+        let ending = CancellationToken::new();
+        let hub = Arc::new(Hub {
+            events: events.clone(),
+            readers,
+            registry,
+            happenings,
+            bounds: bounds_seen,
+            daemon_uid: uid,
+            output_dir,
+            connections,
+            ending: ending.clone(),
+        });
+        Ok(Running {
+            socket: places.socket,
+            events,
+            control: tokio::spawn(control.run()),
+            sessions: tokio::spawn(session::serve(listener, hub)),
+            ending,
+            pool,
+            _lock: lock,
+        })
+    }
+
+    fn processes(&self, settings: &Live, nofile: u64) -> Result<Processes, StartError> {
+        if self.owns_process {
+            process::become_subreaper().map_err(system("becoming the reaper of orphans"))?;
+        }
+        Ok(Processes::start(process::Options {
+            adopt_orphans: self.owns_process,
+            nofile: Some(nofile),
+            ..settings.process_options()
+        })?)
+    }
+
+    fn registry(&self, settings: &Live, processes: Processes) -> Result<Registry, StartError> {
+        let mut registry = Registry::builtin(Trades {
+            processes,
+            socket: Some(settings.about.socket.clone()),
+            options: settings.handler_options(),
+        });
+        for kind in self.kinds.iter().cloned() {
+            registry.add(kind)?;
+        }
+        Ok(registry)
+    }
+}
+
+/// What the first steps of a start made.
+struct Started {
+    places: Places,
+    sources: Sources,
+    loaded: Loaded,
+    /// The soft limit on descriptors before it was raised; children get it back.
+    descriptors: u64,
+    lock: StateLock,
+    listener: UnixListener,
+}
+
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// Ends what the last life left running, before any of its jobs can run again.
+async fn sweep(store: StoreId) {
+    let swept = tokio::task::spawn_blocking(move || {
+        process::end_leftovers(Owner::Store(&store.to_string()), LEFTOVER_GRACE)
+    });
+    match swept.await {
+        Ok(Ok(swept)) if swept.signalled > 0 => {
+            tracing::warn!(signalled = swept.signalled, remaining = swept.remaining.len(), "ended processes of the last life");
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!("left-overs of the last life could not be looked for: {error}"),
+        Err(error) => tracing::error!("looking for left-overs of the last life panicked: {error}"),
+    }
+}
+
+/// A scheduler that knows every unfinished job.
+fn enter(
+    store: &mut SqliteStore,
+    recovery: &Recovery,
+    launcher: &Launcher,
+    settings: &Live,
+) -> Result<Scheduler, StartError> {
+    let sizes = settings.sizes().into();
+    let options = settings.settings().scheduler.clone();
+    let mut scheduler = Scheduler::new(options, sizes, recovery.store, recovery.life);
+    let mut actions = Vec::new();
+    // Nothing may start before the loop runs that performs it.
+    scheduler.step(clock::now(), Input::Starts(false), &mut actions);
+    for record in recovery::queues(recovery.queues.clone(), settings.queues()).into_values() {
+        scheduler.step(clock::now(), Input::QueueSet(record), &mut actions);
+    }
+    let interrupt = settings.interrupts_after_crash();
+    let at = clock::now().wall;
+    let judged = recovery::recover(store, launcher, interrupt, at, |entries| {
+        scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);
+    })?;
+    if judged.pending > 0 {
+        tracing::info!(?judged, clean = recovery.clean, "found unfinished jobs");
+    }
+    Ok(scheduler)
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Asks it to end: with `at_once`, without waiting for running jobs.
+    pub async fn stop(&self, at_once: bool) {
+        let (answer, done) = oneshot::channel();
+        if self.events.send(Event::Asked(Ask::Stop(at_once, answer))).await.is_ok() {
+            // An answer that does not come means that it has ended already.
+            let _ = done.await;
+        }
+    }
+
+    /// Waits until it has ended; `Err` when the store could not be counted on any more.
+    pub async fn ended(self) -> Result<(), StoreError> {
+        let result = match self.control.await {
+            Ok(result) => result,
+            Err(error) => Err(StoreError::Broken {
+                path: "control loop".into(),
+                reason: error.to_string(),
+            }),
+        };
+        self.ending.cancel();
+        // A session can't panic the daemon; what it did is in the log.
+        let _ = self.sessions.await;
+        self.pool.shutdown_async(pool::Shutdown::Abandon).await;
+        if let Err(error) = std::fs::remove_file(&self.socket)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("{}: {error}", self.socket.display());
+        }
+        result
+    }
+}

@@ -1,0 +1,94 @@
+//! Cancelling, holding, releasing and forgetting jobs.
+
+use super::super::event::{Answer, JobChange};
+use super::super::requests::RequestId;
+use super::{Control, Then};
+use crate::job::{Change, JobId};
+use crate::protocol::{ChangeReply, Declined};
+use crate::scheduler::{Action, Decline, Input};
+
+/// The most jobs forgotten by one change, so that a big prune shares the writer with others.
+const REMOVED_AT_ONCE: usize = 1_000;
+
+impl Control {
+    /// Asks the scheduler for the same change of each job.
+    pub(super) fn on_change(
+        &mut self,
+        change: &JobChange,
+        jobs: Vec<JobId>,
+        answer: Answer<ChangeReply>,
+    ) {
+        let request = self.requests.open(jobs.len(), answer);
+        for job in jobs {
+            self.change_one(request, change, job);
+        }
+    }
+
+    /// Asks again for what met a change on its way to the disk.
+    pub(super) fn ask_deferred(&mut self) {
+        for (request, change, job) in std::mem::take(&mut self.state.deferred) {
+            self.change_one(request, &change, job);
+        }
+    }
+
+    fn change_one(&mut self, request: RequestId, change: &JobChange, job: JobId) {
+        let seen = self.state.actions.len();
+        self.step(match change.clone() {
+            JobChange::Cancel(reason) => Input::Cancel { job, reason },
+            JobChange::Hold(reason) => Input::Hold { job, reason },
+            JobChange::Release => Input::Release { job },
+        });
+        let declined = self.state.actions[seen..].iter().position(
+            |action| matches!(action, Action::Declined { job: declined, .. } if *declined == job),
+        );
+        let decline = declined.map(|at| self.state.actions.remove(seen + at));
+        match decline {
+            Some(Action::Declined { why: Decline::Busy, .. }) => {
+                self.state.deferred.push_back((request, change.clone(), job));
+            }
+            Some(Action::Declined { why, .. }) => {
+                self.requests.decline(request, self.declined(job, change, why));
+            }
+            _ => self.await_change(request, job, seen),
+        }
+    }
+
+    /// The answer waits for the job's change, or comes at once when there is nothing to write.
+    fn await_change(&mut self, request: RequestId, job: JobId, seen: usize) {
+        let writes = self.state.actions[seen..].iter().any(
+            |action| matches!(action, Action::Write(change) if change.job() == Some(job)),
+        );
+        if writes {
+            self.requests.await_job(request, job);
+        } else {
+            self.requests.changed(request, job);
+        }
+    }
+
+    fn declined(&self, job: JobId, change: &JobChange, why: Decline) -> Declined {
+        let verb = match change {
+            JobChange::Cancel(_) => "cancelled",
+            JobChange::Hold(_) => "held",
+            JobChange::Release => "released",
+        };
+        let (state, why) = match why {
+            Decline::State(state) => (Some(state), format!("it is {state} and can't be {verb}")),
+            _ => (self.live_state(job), format!("it has ended and can't be {verb}")),
+        };
+        Declined { id: job, state, why }
+    }
+
+    /// Forgets final jobs; the caller has looked at their states and owners.
+    pub(super) fn on_remove(&mut self, jobs: &[JobId], answer: Answer<ChangeReply>) {
+        let (live, gone): (Vec<JobId>, Vec<JobId>) =
+            jobs.iter().partition(|job| self.is_live(**job));
+        let request = self.requests.open(jobs.len(), answer);
+        for id in live {
+            let why = "it has not ended: cancel it first".to_owned();
+            self.requests.decline(request, Declined { id, state: self.live_state(id), why });
+        }
+        for part in gone.chunks(REMOVED_AT_ONCE) {
+            self.write(Change::Removed { jobs: part.to_vec() }, Then::Removed(request));
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What follows when the writer has finished a batch.
+
+use std::time::Duration;
+
+use super::super::event::{Answer, Event};
+use super::super::happening::Happening;
+use super::super::writer::Written;
+use super::{Control, Then};
+use crate::job::{Change, Failure, JobId, NewJob, Outcome, Usage};
+use crate::protocol::{Declined, Error, finished_to_wire};
+use crate::scheduler::Input;
+use crate::store::{Refusal, StoreError, Work};
+
+/// How long to wait before a batch that found no room is tried again.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
+
+impl Control {
+    /// Lets everything happen that waited for the batch; `Err` when the store can't go on.
+    pub(super) fn on_written(&mut self, written: Written) -> Result<(), StoreError> {
+        self.writer.came_back();
+        let Written { batch, answers, took } = written;
+        let then = std::mem::take(&mut self.state.flying);
+        match answers {
+            Ok(answers) => {
+                self.state.counters.committed(&batch, took);
+                self.back_to_health();
+                for ((change, then), answer) in batch.into_iter().zip(then).zip(answers) {
+                    self.settle(change, then, answer);
+                }
+                self.ask_deferred();
+                Ok(())
+            }
+            Err(error @ StoreError::Full(_)) => {
+                self.no_room(batch, then, error);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!("the store failed, ending so that the next start recovers: {error}");
+                self.fail_all(then, &Error::StorageFailed { message: error.to_string() });
+                Err(error)
+            }
+        }
+    }
+
+    fn settle(&mut self, change: Change, then: Then, answer: Result<(), Refusal>) {
+        if answer.is_ok() {
+            self.publish(&change);
+        }
+        match (then, change) {
+            (Then::Submitted(back), Change::Submitted { jobs }) => self.submitted(jobs, back, answer),
+            (Then::Started(attempt), change) => self.started(attempt, &change, answer),
+            (Then::Scheduled, change) => self.scheduled(change, answer),
+            (Then::Revived(entry, request), _) => match answer {
+                Ok(()) => {
+                    self.requests.changed(request, entry.id);
+                    self.step(Input::Submitted(vec![*entry]));
+                }
+                Err(refusal) => {
+                    self.requests.decline(request, declined(entry.id, &refusal));
+                }
+            },
+            (Then::Queue(back), change) => self.queue_changed(change, back, answer),
+            (Then::Removed(request), Change::Removed { jobs }) => {
+                self.removed(jobs, request, &answer);
+            }
+            (Then::Nothing | Then::Submitted(_) | Then::Removed(_), _) => {}
+        }
+    }
+
+    fn submitted(
+        &mut self,
+        jobs: Vec<NewJob>,
+        back: Answer<(JobId, JobId)>,
+        answer: Result<(), Refusal>,
+    ) {
+        if let Err(refusal) = answer {
+            let _ = back.send(Err(Error::Internal { message: refusal.to_string() }));
+            return;
+        }
+        let entries = jobs.iter().map(|job| self.entry(job)).collect();
+        if let (Some(first), Some(last)) = (jobs.first(), jobs.last()) {
+            // The client may have gone; its jobs are accepted all the same.
+            let _ = back.send(Ok((first.id, last.id)));
+        }
+        for job in jobs {
+            self.works.keep(Work {
+                id: job.id,
+                place: job.place,
+                spec: job.spec,
+                context: job.context,
+            });
+        }
+        self.step(Input::Submitted(entries));
+    }
+
+    fn started(
+        &mut self,
+        attempt: Option<Box<crate::lanes::Attempt>>,
+        change: &Change,
+        answer: Result<(), Refusal>,
+    ) {
+        match (attempt, answer) {
+            (Some(attempt), Ok(())) => self.lanes.start(*attempt),
+            (None, Ok(())) => {}
+            (_, Err(refusal)) => {
+                tracing::error!("a start could not be written down: {refusal}");
+                if let Change::Started { job, token, .. } = change {
+                    self.lanes.end(*token, crate::lanes::Cause::Cancelled);
+                    self.step(Input::Ended {
+                        job: *job,
+                        token: *token,
+                        outcome: Outcome::Failed(Failure::Error(refusal.to_string())),
+                        usage: Usage::default(),
+                        retryable: false,
+                        retry_after: None,
+                    });
+                }
+            }
+        }
+    }
+
+    fn scheduled(&mut self, change: Change, answer: Result<(), Refusal>) {
+        let job = change.job();
+        match answer {
+            Ok(()) => {
+                if let Some(job) = job {
+                    self.requests.job_changed(job);
+                }
+                self.step(Input::Committed(change));
+            }
+            Err(refusal) => {
+                tracing::warn!("the store refused a change: {refusal}");
+                if let Some(job) = job {
+                    self.requests.job_declined(job, declined(job, &refusal));
+                }
+                self.step(Input::Refused(change));
+            }
+        }
+    }
+
+    fn queue_changed(&mut self, change: Change, back: Answer<()>, answer: Result<(), Refusal>) {
+        let result = match (answer, change) {
+            (Ok(()), Change::QueueSet(record)) => {
+                self.queues.insert(record.name.clone(), record.clone());
+                self.step(Input::QueueSet(record));
+                Ok(())
+            }
+            (Ok(()), Change::QueueRemoved { name }) => {
+                self.queues.remove(&name);
+                self.step(Input::QueueRemoved(name));
+                Ok(())
+            }
+            (Err(Refusal::QueueInUse(queue)), _) => {
+                let message = Refusal::QueueInUse(queue.clone()).to_string();
+                Err(Error::QueueInUse { queue, message })
+            }
+            (Err(refusal), _) => Err(Error::Internal { message: refusal.to_string() }),
+            (Ok(()), _) => Ok(()),
+        };
+        self.publish_bounds();
+        let _ = back.send(result);
+    }
+
+    fn removed(
+        &mut self,
+        jobs: Vec<JobId>,
+        request: super::RequestId,
+        answer: &Result<(), Refusal>,
+    ) {
+        for job in &jobs {
+            match answer {
+                Ok(()) => self.requests.changed(request, *job),
+                Err(refusal) => self.requests.decline(request, declined(*job, refusal)),
+            }
+        }
+        if answer.is_ok() {
+            super::super::retention::remove_outputs(self.output_dir.clone(), jobs);
+        }
+    }
+
+    /// Tells those who wait for the job and those who watch.
+    fn publish(&mut self, change: &Change) {
+        self.state.counters.took(change);
+        let finished = match change {
+            Change::Ended { job, outcome, next, .. } if next.is_final() => {
+                Some(finished_to_wire(*job, *next, Some(outcome)))
+            }
+            Change::Moved { job, to, .. } if to.is_final() => {
+                Some(finished_to_wire(*job, *to, None))
+            }
+            _ => None,
+        };
+        if let Some(finished) = &finished {
+            self.waiters.finished(finished);
+        }
+        if self.happenings.receiver_count() > 0 {
+            let owner = change.job().and_then(|job| self.scheduler.job(job)).map(|live| live.owner);
+            self.tell(|| Happening::of(change, owner));
+        }
+    }
+
+    /// The disk is full: nothing new starts, new jobs are refused, what must be written is kept.
+    fn no_room(&mut self, batch: Vec<Change>, then: Vec<Then>, error: StoreError) {
+        if self.state.full.is_none() {
+            tracing::error!("degraded: {error}");
+            self.step(Input::Starts(false));
+        }
+        let refusal = Error::StorageFull { message: error.to_string() };
+        self.state.full = Some(error);
+        let mut kept = (Vec::new(), Vec::new());
+        let newer = std::mem::take(&mut self.state.batch).into_iter();
+        let newer = newer.zip(std::mem::take(&mut self.state.then));
+        for (change, then) in batch.into_iter().zip(then).chain(newer) {
+            if let Some(then) = self.refused(then, &refusal) {
+                kept.0.push(change);
+                kept.1.push(then);
+            }
+        }
+        (self.state.batch, self.state.then) = kept;
+        let own = self.own.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ROOM_AGAIN).await;
+            // The loop is gone only when the daemon has ended.
+            let _ = own.send(Event::RetryWrite).await;
+        });
+    }
+
+    fn back_to_health(&mut self) {
+        if self.state.full.take().is_some() {
+            tracing::info!("there is room again: running as before");
+            self.allow_starts();
+        }
+    }
+
+    /// Answers those that asked for a change which will not be written; gives back what must be.
+    fn refused(&mut self, then: Then, error: &Error) -> Option<Then> {
+        match then {
+            Then::Submitted(answer) => {
+                let _ = answer.send(Err(error.clone()));
+            }
+            Then::Queue(answer) => {
+                let _ = answer.send(Err(error.clone()));
+            }
+            Then::Revived(_, request) | Then::Removed(request) => {
+                self.requests.fail(request, error);
+            }
+            keep @ (Then::Started(_) | Then::Scheduled | Then::Nothing) => return Some(keep),
+        }
+        None
+    }
+
+    /// Tells everybody that nothing more will be written.
+    pub(super) fn fail_all(&mut self, flying: Vec<Then>, error: &Error) {
+        let then = std::mem::take(&mut self.state.then);
+        for then in flying.into_iter().chain(then) {
+            self.refused(then, error);
+        }
+        self.requests.fail_all(error);
+    }
+}
+
+fn declined(id: JobId, refusal: &Refusal) -> Declined {
+    Declined { id, state: None, why: refusal.to_string() }
+}

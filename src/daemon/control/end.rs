@@ -1,0 +1,159 @@
+//! Draining and ending.
+
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::super::event::Signal;
+use super::super::{clock, systemd};
+use super::Control;
+use crate::job::{Change, Deadline, Outcome, State, WallTime};
+use crate::lanes::{Cause, Ended};
+use crate::protocol::Error;
+use crate::scheduler::Input;
+
+/// How far the daemon's end has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) enum Phase {
+    /// It has not begun.
+    #[default]
+    Running,
+    /// Nothing new starts.
+    Draining,
+    /// Nothing new starts or is taken; the daemon ends when nothing runs, or when time is up.
+    Stopping {
+        /// When running attempts are ended, unless they were.
+        until: Option<Deadline>,
+    },
+}
+
+/// What is written down of an attempt that the daemon's own end cut short: it is queued again without
+/// having used up a try, unless it must not run twice.
+pub(super) fn interrupted(ended: &Ended, once: bool, at: WallTime) -> Change {
+    Change::Ended {
+        job: ended.job,
+        token: ended.token,
+        outcome: Outcome::Interrupted,
+        usage: ended.usage,
+        at,
+        next: if once { State::Failed } else { State::Queued },
+        not_before: None,
+    }
+}
+
+impl Control {
+    pub(super) fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Stop => {
+                let again = matches!(self.state.phase, Phase::Stopping { .. });
+                self.stop(again);
+            }
+            Signal::Reload => {
+                if let Err(error) = self.reload() {
+                    tracing::error!("the old config stays in force: {}", error.message());
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_drain(&mut self, on: bool, answer: oneshot::Sender<()>) {
+        match self.state.phase {
+            Phase::Stopping { .. } => {}
+            _ if on => {
+                self.state.phase = Phase::Draining;
+                self.step(Input::Starts(false));
+            }
+            _ => {
+                self.state.phase = Phase::Running;
+                self.allow_starts();
+            }
+        }
+        // The client may have gone.
+        let _ = answer.send(());
+    }
+
+    pub(super) fn on_stop(&mut self, at_once: bool, answer: oneshot::Sender<()>) {
+        let _ = answer.send(());
+        self.stop(at_once);
+    }
+
+    fn stop(&mut self, at_once: bool) {
+        systemd::stopping();
+        self.step(Input::Starts(false));
+        if at_once {
+            tracing::info!(running = self.lanes.len(), "ending now");
+            self.state.phase = Phase::Stopping { until: None };
+            self.lanes.end_all(Cause::Interrupted);
+        } else {
+            let patience = self.settings.drain_timeout();
+            tracing::info!(running = self.lanes.len(), ?patience, "ending when nothing runs any more");
+            let until = Deadline::after(clock::now(), patience);
+            self.state.phase = Phase::Stopping { until: Some(until) };
+        }
+    }
+
+    /// Ends what still runs when the drain time is up.
+    pub(super) fn check_deadline(&mut self) {
+        if let Phase::Stopping { until: Some(until) } = self.state.phase
+            && until.is_due(clock::now())
+        {
+            tracing::warn!(running = self.lanes.len(), "the drain time is up: ending what runs");
+            self.state.phase = Phase::Stopping { until: None };
+            self.lanes.end_all(Cause::Interrupted);
+        }
+    }
+
+    /// When the loop wants to be woken, by the boot clock.
+    pub(super) fn next_moment(&self) -> Option<std::time::Duration> {
+        let own = match self.state.phase {
+            Phase::Stopping { until } => until,
+            Phase::Running | Phase::Draining => None,
+        };
+        let scheduler = self.scheduler.next_deadline();
+        [own, scheduler].into_iter().flatten().map(|deadline| deadline.boot).min()
+    }
+
+    /// Whether everything is done that has to be done before the daemon ends. With a full disk what
+    /// can't be written is left to the next start's recovery.
+    pub(super) fn is_over(&self) -> bool {
+        let nothing_runs = self.lanes.is_empty();
+        let written = self.state.batch.is_empty() || self.state.full.is_some();
+        matches!(self.state.phase, Phase::Stopping { .. })
+            && nothing_runs
+            && written
+            && !self.writer.is_busy()
+    }
+
+    /// Lets new work start, if nothing else forbids it.
+    pub(super) fn allow_starts(&mut self) {
+        if self.state.phase == Phase::Running && self.state.full.is_none() {
+            self.step(Input::Starts(true));
+        }
+    }
+
+    /// Why no new jobs are taken, if that is so.
+    pub(super) fn refuses_jobs(&self) -> Option<Error> {
+        if matches!(self.state.phase, Phase::Stopping { .. }) {
+            let message = "the daemon is ending: submit again when it is back".to_owned();
+            return Some(Error::Stopping { message });
+        }
+        self.state.full.as_ref().map(|error| Error::StorageFull { message: error.to_string() })
+    }
+
+    /// `running`, `draining` or `degraded`, and why.
+    pub(super) fn health(&self) -> (&'static str, Option<String>) {
+        if let Some(error) = &self.state.full {
+            return ("degraded", Some(error.to_string()));
+        }
+        match self.state.phase {
+            Phase::Running => ("running", None),
+            Phase::Draining => ("draining", Some("asked for; `drain --off` ends it".to_owned())),
+            Phase::Stopping { .. } => ("draining", Some("the daemon is ending".to_owned())),
+        }
+    }
+
+    /// The first moments after an unclean stop, in which start records are awaited.
+    pub(in super::super) fn careful_for(&mut self, span: std::time::Duration) {
+        self.state.careful_until = Some(Instant::now() + span);
+    }
+}

@@ -1,0 +1,357 @@
+//! The control loop: the one place where everything that happens meets the scheduler.
+//!
+//! Owns the scheduler, the next batch of changes and everybody who waits for an answer. Never blocks and
+//! never awaits a send: it hands the writer one batch at a time, starts work only against what the
+//! scheduler counted, and answers sessions on channels that have room by construction. Invariant: an
+//! answer that confirms a change is sent after the change's commit.
+
+mod ask;
+mod change;
+mod commit;
+mod end;
+mod observe;
+mod queue;
+mod submit;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::clock::{self, Alarm};
+use super::event::{Answer, Event, JobChange};
+use super::happening::Happening;
+use super::launch::Launcher;
+use super::readers::Readers;
+use super::requests::{RequestId, Requests};
+use super::session::Bounds;
+use super::settings::Live;
+use super::waiters::Waiters;
+use super::works::Works;
+use super::writer::Writer;
+use crate::job::{Change, JobId, Outcome, QueueRecord, State};
+use crate::lanes::{Attempt, Cause, Ended, Lanes};
+use crate::pool::Pool;
+
+use crate::scheduler::{Action, Entry, Input, Scheduler, Start};
+use crate::store::StoreError;
+
+pub(super) use self::end::Phase;
+
+/// The most events taken in one turn: enough to share one commit, few enough to stay responsive.
+const TURN: usize = 512;
+
+/// What follows when a change is written down.
+#[derive(Debug)]
+enum Then {
+    /// Jobs enter the scheduler and their submitter gets the ids.
+    Submitted(Answer<(JobId, JobId)>),
+    /// An attempt that had to wait for its start record is launched.
+    Started(Option<Box<Attempt>>),
+    /// The scheduler asked for it and gets it back.
+    Scheduled,
+    /// A final job comes back to life.
+    Revived(Box<Entry>, RequestId),
+    /// A queue changes.
+    Queue(Answer<()>),
+    /// Jobs are forgotten.
+    Removed(RequestId),
+    /// Nobody waits: the daemon is ending.
+    Nothing,
+}
+
+/// The control loop's state; each field is touched by the loop alone.
+pub(super) struct Control {
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) reports: mpsc::Receiver<Ended>,
+    /// Cloned by tasks that the loop starts and that report back.
+    pub(super) own: mpsc::Sender<Event>,
+    pub(super) alarm: Alarm,
+    pub(super) scheduler: Scheduler,
+    pub(super) lanes: Lanes,
+    pub(super) pool: Pool,
+    pub(super) launcher: Launcher,
+    pub(super) writer: Writer,
+    pub(super) readers: Readers,
+    pub(super) works: Works,
+    pub(super) waiters: Waiters,
+    pub(super) requests: Requests,
+    pub(super) happenings: broadcast::Sender<Happening>,
+    pub(super) bounds: watch::Sender<Bounds>,
+    pub(super) queues: BTreeMap<String, QueueRecord>,
+    pub(super) settings: Live,
+    pub(super) next_id: JobId,
+    pub(super) output_dir: PathBuf,
+    pub(super) state: LoopState,
+}
+
+/// What the loop remembers from turn to turn, empty at first.
+#[derive(Default)]
+pub(super) struct LoopState {
+    /// Changes of the next batch, and beside them what follows each.
+    batch: Vec<Change>,
+    then: Vec<Then>,
+    /// What follows the changes of the batch that is on its way.
+    flying: Vec<Then>,
+    /// Actions of the scheduler that are not performed yet.
+    actions: Vec<Action>,
+    /// Starts whose work is being read from the store.
+    loading: HashMap<JobId, Start>,
+    /// Starts whose work must be read.
+    wanted: Vec<JobId>,
+    /// Requests that met a change on its way to the disk, to be asked again after it.
+    deferred: VecDeque<(RequestId, JobChange, JobId)>,
+    /// Jobs that run at most once, of those that run.
+    once: HashMap<JobId, bool>,
+    pub(super) counters: observe::Counters,
+    phase: Phase,
+    /// Why nothing can be written, while that is so.
+    full: Option<StoreError>,
+    /// Start records are awaited until then, because the last life did not end in order.
+    pub(super) careful_until: Option<Instant>,
+}
+
+impl Control {
+    /// Runs until the daemon is to end; `Err` when the store can't be counted on any more.
+    pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        let mut events = Vec::with_capacity(TURN);
+        let mut reports = Vec::with_capacity(TURN);
+        self.allow_starts();
+        self.turn(Vec::new(), Vec::new())?;
+        while !self.is_over() {
+            tokio::select! {
+                _ = self.events.recv_many(&mut events, TURN) => {}
+                _ = self.reports.recv_many(&mut reports, TURN) => {}
+                rung = self.alarm.rings() => {
+                    if let Err(error) = rung {
+                        tracing::error!("the alarm of the control loop failed: {error}");
+                    }
+                    events.push(Event::Due);
+                }
+            }
+            while let Ok(report) = self.reports.try_recv() {
+                reports.push(report);
+                if reports.len() >= TURN {
+                    break;
+                }
+            }
+            self.turn(std::mem::take(&mut events), std::mem::take(&mut reports))?;
+        }
+        self.writer.close();
+        Ok(())
+    }
+
+    /// One turn: everything that happened, what follows from it, one batch for the writer.
+    fn turn(&mut self, events: Vec<Event>, reports: Vec<Ended>) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        self.state.counters.events += (events.len() + reports.len()) as u64;
+        for report in reports {
+            self.on_ended(report);
+        }
+        for event in events {
+            self.on_event(event)?;
+        }
+        self.perform();
+        self.load_wanted();
+        self.hand_in();
+        if let Err(error) = self.alarm.set(self.next_moment()) {
+            tracing::error!("the alarm of the control loop can't be set: {error}");
+        }
+        self.state.counters.turn(begun.elapsed());
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), StoreError> {
+        match event {
+            Event::Asked(ask) => self.on_ask(ask),
+            Event::Written(written) => self.on_written(written)?,
+            Event::Loaded { wanted, found } => self.on_loaded(wanted, found),
+            Event::Signal(signal) => self.on_signal(signal),
+            Event::Due => {
+                self.step(Input::Tick);
+                self.check_deadline();
+            }
+            Event::Lent => self.on_lent(),
+            Event::RetryWrite => self.hand_in(),
+            Event::Retention => self.start_retention(),
+        }
+        Ok(())
+    }
+
+    /// Gives the scheduler an input; what it wants done is performed at the end of the turn.
+    fn step(&mut self, input: Input) {
+        self.scheduler.step(clock::now(), input, &mut self.state.actions);
+    }
+
+    fn on_ended(&mut self, ended: Ended) {
+        self.lanes.forget(ended.token);
+        let once = self.state.once.remove(&ended.job).unwrap_or(false);
+        self.state.counters.ended(&ended.outcome);
+        if ended.outcome == Outcome::Interrupted {
+            let change = end::interrupted(&ended, once, clock::now().wall);
+            self.write(change, Then::Nothing);
+            return;
+        }
+        self.step(Input::Ended {
+            job: ended.job,
+            token: ended.token,
+            outcome: ended.outcome,
+            usage: ended.usage,
+            retryable: ended.retryable,
+            retry_after: ended.retry_after,
+        });
+    }
+
+    /// Performs what the scheduler wants done, until it wants nothing more.
+    fn perform(&mut self) {
+        while !self.state.actions.is_empty() {
+            for action in std::mem::take(&mut self.state.actions) {
+                match action {
+                    Action::Start(start) => self.start(start),
+                    Action::Write(change) => self.write(change, Then::Scheduled),
+                    Action::Abort { token, .. } => self.lanes.end(token, Cause::Cancelled),
+                    // Waiters and watchers are told from the committed change, which says more.
+                    Action::Settled { .. } => {}
+                    Action::Declined { job, why } => {
+                        tracing::error!(%job, ?why, "the scheduler declined what nobody asked for");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts a change into the next batch.
+    fn write(&mut self, change: Change, then: Then) {
+        self.state.batch.push(change);
+        self.state.then.push(then);
+    }
+
+    /// Hands the writer the next batch, if it is free and there is one.
+    fn hand_in(&mut self) {
+        if self.writer.is_busy() || self.state.batch.is_empty() {
+            return;
+        }
+        match self.writer.hand_in(std::mem::take(&mut self.state.batch)) {
+            Ok(()) => self.state.flying = std::mem::take(&mut self.state.then),
+            Err(batch) => self.state.batch = batch,
+        }
+    }
+
+    fn start(&mut self, start: Start) {
+        match self.works.take(start.job) {
+            Some(work) => self.launch(start, work),
+            None => {
+                self.state.loading.insert(start.job, start);
+                self.state.wanted.push(start.job);
+            }
+        }
+    }
+
+    /// Reads the work of starts that was not at hand, in one query a turn.
+    fn load_wanted(&mut self) {
+        if self.state.wanted.is_empty() {
+            return;
+        }
+        let wanted = std::mem::take(&mut self.state.wanted);
+        let (readers, own) = (self.readers.clone(), self.own.clone());
+        tokio::spawn(async move {
+            let asked = wanted.clone();
+            let found = match readers.query(move |reader| reader.specs(&asked)).await {
+                Ok(found) => Ok(found),
+                Err(super::readers::ReadError::Store(error)) => Err(error),
+                Err(super::readers::ReadError::Ending) => return,
+            };
+            // The loop is gone only when the daemon has ended.
+            let _ = own.send(Event::Loaded { wanted, found }).await;
+        });
+    }
+
+    fn on_loaded(
+        &mut self,
+        wanted: Vec<JobId>,
+        found: Result<Vec<crate::store::Work>, StoreError>,
+    ) {
+        let found = found.unwrap_or_else(|error| {
+            tracing::error!("the work of {} jobs could not be read: {error}", wanted.len());
+            Vec::new()
+        });
+        for work in found {
+            if let Some(start) = self.state.loading.remove(&work.id) {
+                self.launch(start, work);
+            }
+        }
+        for job in wanted {
+            if let Some(start) = self.state.loading.remove(&job) {
+                self.fail_to_launch(start, "its work could not be read from the store".to_owned());
+            }
+        }
+    }
+
+    /// Writes the start down and launches the attempt, or has it wait for its start record.
+    fn launch(&mut self, start: Start, work: crate::store::Work) {
+        let once = work.spec.at_most_once || self.settings.interrupts_after_crash();
+        let careful = self.state.careful_until.is_some_and(|until| Instant::now() < until);
+        let attempt = match self.launcher.attempt(&start, &work) {
+            Ok(attempt) => attempt,
+            Err(problem) => return self.fail_to_launch(start, problem),
+        };
+        self.state.once.insert(start.job, once);
+        self.state.counters.started += 1;
+        if once || careful {
+            self.write_start(start, Some(Box::new(attempt)));
+        } else {
+            self.write_start(start, None);
+            self.lanes.start(attempt);
+        }
+    }
+
+    fn write_start(&mut self, start: Start, attempt: Option<Box<Attempt>>) {
+        let change = Change::Started {
+            job: start.job,
+            attempt: start.attempt,
+            token: start.token,
+            lane: start.demand.lane(),
+            class: start.demand.class,
+            at: clock::now().wall,
+        };
+        self.write(change, Then::Started(attempt));
+    }
+
+    /// The attempt counts as one that failed at once.
+    fn fail_to_launch(&mut self, start: Start, problem: String) {
+        self.write_start(start, None);
+        self.step(Input::Ended {
+            job: start.job,
+            token: start.token,
+            outcome: Outcome::Failed(crate::job::Failure::Error(problem)),
+            usage: crate::job::Usage::default(),
+            retryable: true,
+            retry_after: None,
+        });
+    }
+
+    fn on_lent(&mut self) {
+        let lent = u32::try_from(self.pool.permits().lent()).unwrap_or(u32::MAX);
+        self.step(Input::Lent(lent));
+    }
+
+    /// Tells watchers, if there are any.
+    fn tell(&self, happening: impl FnOnce() -> Happening) {
+        if self.happenings.receiver_count() > 0 {
+            // The last watcher may have gone this moment.
+            let _ = self.happenings.send(happening());
+        }
+    }
+
+    /// Whether the job is one of the unfinished ones.
+    fn is_live(&self, job: JobId) -> bool {
+        self.scheduler.job(job).is_some()
+    }
+
+    /// Where an unfinished job stands.
+    fn live_state(&self, job: JobId) -> Option<State> {
+        self.scheduler.job(job).map(|live| live.state)
+    }
+}
+

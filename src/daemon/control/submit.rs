@@ -1,0 +1,116 @@
+//! Submitting jobs, and bringing final ones back.
+
+use std::sync::Arc;
+
+use super::super::clock;
+use super::super::event::{Answer, Draft, Submission};
+use super::{Control, Then};
+use crate::job::{Change, Class, Job, JobId, NewJob, State};
+use crate::protocol::{ChangeReply, Declined, Error};
+use crate::scheduler::{Demand, Entry};
+
+impl Control {
+    /// Gives the jobs their ids and has them written down.
+    pub(super) fn on_submit(&mut self, submission: Submission, answer: Answer<(JobId, JobId)>) {
+        if let Some(refusal) = self.refuses_jobs() {
+            // The session may have gone.
+            let _ = answer.send(Err(refusal));
+            return;
+        }
+        let first = self.next_id;
+        let count = submission.drafts.len() as u64;
+        if count == 0 || first.get() + count > JobId::MAX {
+            let message = "there are no job ids left, or no jobs were given".to_owned();
+            let _ = answer.send(Err(Error::LimitReached { limit: "ids".to_owned(), message }));
+            return;
+        }
+        self.next_id = first.after(count);
+        let jobs = new_jobs(submission, first, clock::now().wall);
+        self.write(Change::Submitted { jobs }, Then::Submitted(answer));
+    }
+
+    /// The scheduler's view of a job that was just written down.
+    pub(super) fn entry(&self, job: &NewJob) -> Entry {
+        Entry {
+            id: job.id,
+            owner: job.owner,
+            place: job.place,
+            state: job.state,
+            not_before: job.not_before,
+            submitted_at: job.submitted_at,
+            queue: Arc::from(job.spec.queue.as_str()),
+            priority: job.spec.priority,
+            demand: self.demand(&job.spec.kind, job.spec.class, job.spec.cpus),
+            retry: job.spec.retry.clone(),
+            attempts: 0,
+        }
+    }
+
+    fn demand(&self, kind: &str, class: Class, cpus: u32) -> Demand {
+        self.launcher.demand(kind, class, cpus)
+    }
+
+    /// Writes final jobs back to queued.
+    pub(super) fn on_retry(&mut self, jobs: Vec<Job>, answer: Answer<ChangeReply>) {
+        if let Some(refusal) = self.refuses_jobs() {
+            let _ = answer.send(Err(refusal));
+            return;
+        }
+        let request = self.requests.open(jobs.len(), answer);
+        for job in jobs {
+            if self.is_live(job.id) || !job.state.is_final() {
+                let why = "it has not ended".to_owned();
+                self.requests.decline(request, Declined { id: job.id, state: Some(job.state), why });
+                continue;
+            }
+            let demand = self.demand(&job.spec.kind, job.spec.class, job.spec.cpus);
+            let entry = revived(&job, demand);
+            let change = Change::Moved {
+                job: job.id,
+                from: job.state,
+                to: State::Queued,
+                not_before: None,
+                reason: None,
+                at: clock::now().wall,
+            };
+            self.write(change, Then::Revived(Box::new(entry), request));
+        }
+    }
+}
+
+fn new_jobs(submission: Submission, first: JobId, at: crate::job::WallTime) -> Vec<NewJob> {
+    let Submission { owner, drafts, array, submission } = submission;
+    let numbered = drafts.into_iter().zip(0..);
+    let job = |(draft, offset): (Draft, u64)| NewJob {
+        id: first.after(offset),
+        owner,
+        submission: submission.unwrap_or(first),
+        place: if array { draft.place(first) } else { None },
+        submitted_at: at,
+        state: if draft.hold { State::Held } else { State::Queued },
+        not_before: None,
+        spec: draft.spec,
+        context: draft.context,
+    };
+    numbered.map(job).collect()
+}
+
+fn revived(job: &Job, demand: Demand) -> Entry {
+    Entry {
+        id: job.id,
+        owner: job.owner,
+        place: job.place,
+        state: State::Queued,
+        not_before: None,
+        submitted_at: job.submitted_at,
+        queue: Arc::from(job.spec.queue.as_str()),
+        priority: job.spec.priority,
+        demand,
+        // The retries count from here: those of before are spent.
+        retry: crate::job::RetryPolicy {
+            retries: job.spec.retry.retries.saturating_add(job.attempts),
+            ..job.spec.retry.clone()
+        },
+        attempts: job.attempts,
+    }
+}

@@ -1,0 +1,169 @@
+//! Everything that can happen to the control loop: one closed list.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::writer::Written;
+use crate::job::{ArrayPlace, Class, Context, Job, JobId, Spec};
+use crate::lanes::Ended;
+use crate::protocol::{self, Error, Finished};
+use crate::scheduler::Explanation;
+use crate::store::{StoreError, Work};
+
+/// Something that happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A session asks for something.
+    Asked(Ask),
+    /// An attempt ended.
+    Ended(Ended),
+    /// The writer has finished a batch.
+    Written(Written),
+    /// The work of jobs whose turn has come was read from the store.
+    Loaded {
+        /// Which jobs were asked for.
+        wanted: Vec<JobId>,
+        /// Those that were found.
+        found: Result<Vec<Work>, StoreError>,
+    },
+    /// The operating system or the service manager wants something.
+    Signal(Signal),
+    /// The moment that the scheduler wanted to be woken at has come.
+    Due,
+    /// How many core permits running jobs have lent out has changed.
+    Lent,
+    /// It is time to try a batch again that found no room on the disk.
+    RetryWrite,
+    /// It is time to look for jobs that have been kept long enough.
+    Retention,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// TERM or INT: drain and end; the second time end at once.
+    Stop,
+    /// HUP: read the config again.
+    Reload,
+}
+
+/// The way back to a session. A session that has gone meanwhile is no error.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What a session asks of the control loop.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// Submit jobs, all or none.
+    Submit(Submission, Answer<(JobId, JobId)>),
+    /// Change jobs that are not final.
+    Change(JobChange, Vec<JobId>, Answer<protocol::ChangeReply>),
+    /// Run final jobs again.
+    Retry(Vec<Job>, Answer<protocol::ChangeReply>),
+    /// Forget final jobs.
+    Remove(Vec<JobId>, Answer<protocol::ChangeReply>),
+    /// Tell when jobs become final.
+    Wait(Vec<JobId>, mpsc::Sender<Finished>, oneshot::Sender<Waiting>),
+    /// Stop telling.
+    Unwait(WaiterId),
+    /// Tell why a job is where it is.
+    Explain(JobId, oneshot::Sender<Option<Explanation>>),
+    /// Tell how far a running job is.
+    Progress(Vec<JobId>, oneshot::Sender<Vec<(JobId, u64, Option<u64>)>>),
+    /// Tell all queues.
+    Queues(oneshot::Sender<Vec<protocol::Queue>>),
+    /// Make or change a queue.
+    SetQueue(QueueChange, Answer<()>),
+    /// Drop a queue.
+    RemoveQueue(String, Answer<()>),
+    /// Tell the lanes.
+    Lanes(oneshot::Sender<protocol::LanesReply>),
+    /// Change the lanes' sizes.
+    SetLanes(protocol::SetLanes, Answer<protocol::LanesReply>),
+    /// Tell counters.
+    Stats(oneshot::Sender<protocol::StatsReply>),
+    /// Tell how the daemon is.
+    Status(oneshot::Sender<protocol::StatusReply>),
+    /// Tell the config in force.
+    Config(oneshot::Sender<protocol::ConfigReply>),
+    /// Read the config again.
+    Reload(Answer<protocol::ReloadReply>),
+    /// Start nothing more, or start again.
+    Drain(bool, oneshot::Sender<()>),
+    /// End the daemon.
+    Stop(bool, oneshot::Sender<()>),
+}
+
+/// What can be done to a job that is not final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum JobChange {
+    /// End it.
+    Cancel(Option<String>),
+    /// Keep it where it is.
+    Hold(Option<String>),
+    /// Let it go on.
+    Release,
+}
+
+/// What can be done to a queue.
+#[derive(Clone, Debug, Default)]
+pub(super) struct QueueChange {
+    /// Its name.
+    pub(super) name: String,
+    /// A new limit; `Some(None)` takes it away.
+    pub(super) max: Option<Option<u32>>,
+    /// A new weight.
+    pub(super) weight: Option<u32>,
+    /// Pause or resume it; with the reason.
+    pub(super) paused: Option<(bool, Option<String>)>,
+    /// Whether it may be made by this.
+    pub(super) create: bool,
+}
+
+/// Jobs that were checked and only lack their ids.
+#[derive(Debug)]
+pub(super) struct Submission {
+    /// The user that submits them.
+    pub(super) owner: u32,
+    /// In order; ids will be consecutive.
+    pub(super) drafts: Vec<Draft>,
+    /// They are the elements of one array.
+    pub(super) array: bool,
+    /// The submission that they continue.
+    pub(super) submission: Option<JobId>,
+}
+
+/// A job without an id.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    /// Its index, if it is an element of an array.
+    pub(super) index: Option<u64>,
+    /// Stays where it is until released.
+    pub(super) hold: bool,
+    /// The class it runs as, which is never `auto`.
+    pub(super) class: Class,
+    /// The work.
+    pub(super) spec: Arc<Spec>,
+    /// The submitter's surroundings.
+    pub(super) context: Arc<Context>,
+}
+
+impl Draft {
+    /// The job's place in the array that begins with `array`.
+    pub(super) fn place(&self, array: JobId) -> Option<ArrayPlace> {
+        self.index.map(|index| ArrayPlace { array, index })
+    }
+}
+
+/// Names one wait, so that it can be given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct WaiterId(pub(super) u64);
+
+/// A wait that has begun.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Its name.
+    pub(super) id: WaiterId,
+    /// Jobs that are not unfinished any more: the store knows how they ended.
+    pub(super) gone: Vec<JobId>,
+}

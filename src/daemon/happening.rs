@@ -1,0 +1,94 @@
+//! What watchers are told: every change that was written down, in a line.
+
+use super::clock;
+use crate::job::{Change, WallTime};
+use crate::protocol::{Event, to_rfc3339};
+
+/// Something that happened, and whose it is.
+#[derive(Clone, Debug)]
+pub(super) struct Happening {
+    /// Whose job it is about; `None` for what concerns everybody.
+    pub(super) owner: Option<u32>,
+    /// What is told.
+    pub(super) event: Event,
+}
+
+/// Happenings that a slow watcher may lag behind before some are left out for it.
+pub(super) const BACKLOG: usize = 4_096;
+
+impl Happening {
+    /// What a change that was written down says.
+    pub(super) fn of(change: &Change, owner: Option<u32>) -> Self {
+        let event = blank("", clock::now().wall);
+        match change {
+            Change::Submitted { jobs } => Self {
+                owner: jobs.first().map(|job| job.owner),
+                event: Event {
+                    event: "submitted".to_owned(),
+                    job: jobs.first().map(|job| job.id),
+                    last_job: jobs.last().map(|job| job.id),
+                    state: jobs.first().map(|job| job.state),
+                    queue: jobs.first().map(|job| job.spec.queue.clone()),
+                    ..event
+                },
+            },
+            Change::Removed { jobs } => Self {
+                owner,
+                event: Event {
+                    event: "removed".to_owned(),
+                    job: jobs.first().copied(),
+                    last_job: jobs.last().copied(),
+                    ..event
+                },
+            },
+            Change::QueueSet(record) => Self { owner: None, event: queue(&record.name, event) },
+            Change::QueueRemoved { name } => Self { owner: None, event: queue(name, event) },
+            about_one => Self { owner, event: about_job(about_one, event) },
+        }
+    }
+
+    /// A watcher was too slow.
+    pub(super) fn missed(count: u64) -> Event {
+        Event { missed: Some(count), ..blank("missed", clock::now().wall) }
+    }
+}
+
+fn about_job(change: &Change, event: Event) -> Event {
+    let event = Event { job: change.job(), ..event };
+    match change {
+        Change::Started { attempt, .. } => Event {
+            event: "started".to_owned(),
+            state: Some(crate::job::State::Running),
+            attempt: Some(*attempt),
+            ..event
+        },
+        Change::Ended { outcome, next, .. } => Event {
+            event: "ended".to_owned(),
+            state: Some(*next),
+            outcome: Some(outcome.word().to_owned()),
+            ..event
+        },
+        Change::Moved { to, .. } => {
+            Event { event: "moved".to_owned(), state: Some(*to), ..event }
+        }
+        _ => Event { event: "cancel_asked".to_owned(), ..event },
+    }
+}
+
+fn queue(name: &str, event: Event) -> Event {
+    Event { event: "queue".to_owned(), queue: Some(name.to_owned()), ..event }
+}
+
+fn blank(what: &str, at: WallTime) -> Event {
+    Event {
+        time: to_rfc3339(at),
+        event: what.to_owned(),
+        job: None,
+        last_job: None,
+        state: None,
+        attempt: None,
+        outcome: None,
+        queue: None,
+        missed: None,
+    }
+}

@@ -1,0 +1,159 @@
+//! One daemon for one state directory and one socket.
+//!
+//! The state directory is held by a lock that the kernel lets go when the process dies, so a stale one can't
+//! be. The socket is taken over only if nobody answers on it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::net::sockopt::socket_peercred;
+use tokio::net::UnixListener;
+
+/// Why the daemon can't take its place.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// Another daemon holds the state directory.
+    #[error("{path} is in use by the daemon with pid {pid}: stop it (`twolane stop`), or give another --state-dir", path = .path.display())]
+    StateInUse {
+        /// The state directory.
+        path: PathBuf,
+        /// The other daemon, as it wrote itself down.
+        pid: String,
+    },
+    /// Another daemon answers on the socket.
+    #[error("{path} is served by the process with pid {pid}: stop it (`twolane stop`), or give another --socket", path = .path.display())]
+    SocketInUse {
+        /// The socket.
+        path: PathBuf,
+        /// Who answers.
+        pid: i32,
+    },
+    /// The path of the socket is taken by something that is none.
+    #[error("{path} exists and is not a socket: move it away, or give another --socket", path = .0.display())]
+    NotASocket(PathBuf),
+    /// A path can't be used.
+    #[error("{path}: {source}: check its owner and permissions, or name another place with --state-dir or --socket", path = .path.display())]
+    Path {
+        /// Which.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+/// The lock on a state directory, held as long as this lives.
+#[derive(Debug)]
+pub(super) struct StateLock {
+    _file: File,
+}
+
+/// Makes the state directory if it is not there (0700: it holds environments and output) and locks it.
+pub(super) fn lock_state(dir: &Path) -> Result<StateLock, InstanceError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| InstanceError::Path { path, source }
+    };
+    make_dir(dir, 0o700).map_err(at(dir))?;
+    let path = dir.join("lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(at(&path))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut pid = String::new();
+        // The pid is for people; without it the message still says what matters.
+        let _ = file.read_to_string(&mut pid);
+        let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
+        return Err(InstanceError::StateInUse { path: dir.to_owned(), pid });
+    }
+    file.set_len(0).and_then(|()| file.rewind()).map_err(at(&path))?;
+    writeln!(file, "{}", std::process::id()).map_err(at(&path))?;
+    Ok(StateLock { _file: file })
+}
+
+/// Makes a folder and those above it.
+pub(super) fn make_dir(dir: &Path, mode: u32) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(dir)
+}
+
+/// Opens the socket, for everybody on the host in system mode and for the owner otherwise; taking over the path
+/// if nobody answers there any more.
+pub(super) fn listen(path: &Path, shared: bool) -> Result<UnixListener, InstanceError> {
+    let at = |source: io::Error| InstanceError::Path { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        make_dir(folder, if shared { 0o755 } else { 0o700 }).map_err(at)?;
+    }
+    clear(path)?;
+    let listener = UnixListener::bind(path).map_err(at)?;
+    let mode = if shared { 0o666 } else { 0o600 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(at)?;
+    Ok(listener)
+}
+
+/// Removes a socket that nobody serves.
+fn clear(path: &Path) -> Result<(), InstanceError> {
+    use std::os::unix::fs::FileTypeExt;
+    let at = |source: io::Error| InstanceError::Path { path: path.to_owned(), source };
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(error)),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(InstanceError::NotASocket(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Ok(stream) => {
+            let pid = socket_peercred(&stream).map_or(0, |peer| peer.pid.as_raw_nonzero().get());
+            Err(InstanceError::SocketInUse { path: path.to_owned(), pid })
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            tracing::info!("taking over the socket {}, which nobody serves", path.display());
+            std::fs::remove_file(path).map_err(at)
+        }
+        Err(error) => Err(at(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_directory_has_one_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = lock_state(dir.path()).unwrap();
+        let refused = lock_state(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        drop(lock);
+        lock_state(dir.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stale_socket_is_taken_over_and_a_served_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        let first = listen(&path, false).unwrap();
+        let refused = listen(&path, false).unwrap_err().to_string();
+        assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        drop(first);
+        listen(&path, false).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("precious");
+        std::fs::write(&path, "text").unwrap();
+        assert!(matches!(listen(&path, false), Err(InstanceError::NotASocket(_))));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
+    }
+}

@@ -1,0 +1,91 @@
+//! From a job's work to an attempt that a lane can run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::handlers::{Output, Placeholders, Registry, Run, expand_output};
+use crate::job::{Class, JobId};
+use crate::lanes::Attempt;
+use crate::scheduler::{Demand, Start};
+use crate::store::Work;
+
+/// Makes attempts.
+#[derive(Clone, Debug)]
+pub(super) struct Launcher {
+    /// The kinds.
+    pub(super) registry: Arc<Registry>,
+    /// Where captured output goes.
+    pub(super) output_dir: PathBuf,
+    /// The time between TERM and KILL of jobs that name none.
+    pub(super) grace: Duration,
+}
+
+/// Where the captured output of a job lies.
+pub(super) fn output_dir_of(output_dir: &std::path::Path, job: JobId) -> PathBuf {
+    output_dir.join(job.to_string())
+}
+
+impl Launcher {
+    /// The attempt that `start` asks for, or why it can't be made.
+    pub(super) fn attempt(&self, start: &Start, work: &Work) -> Result<Attempt, String> {
+        let spec = &work.spec;
+        let kind = self
+            .registry
+            .get(&spec.kind)
+            .ok_or_else(|| format!("kind {:?} is not known to this daemon any more", spec.kind))?;
+        let class = start.demand.class;
+        let handler = kind
+            .handler(class)
+            .ok_or_else(|| format!("kind {:?} can't run as class {class} any more", spec.kind))?;
+        let run = Run {
+            job: start.job,
+            attempt: start.attempt,
+            token: start.token,
+            name: spec.name.clone(),
+            index: work.place.map(|place| place.index),
+            cpus: spec.cpus,
+            params: spec.params.clone(),
+            context: Arc::clone(&work.context),
+            output: self.output(start, work)?,
+            cancel: CancellationToken::new(),
+            grace: spec.grace.unwrap_or(self.grace),
+            progress: Arc::default(),
+        };
+        Ok(Attempt { run, handler, class, timeout: spec.timeout })
+    }
+
+    fn output(&self, start: &Start, work: &Work) -> Result<Output, String> {
+        let spec = &work.spec;
+        let captured = output_dir_of(&self.output_dir, start.job);
+        let file = |ending: &str| captured.join(format!("{}.{ending}", start.attempt));
+        let err = (!spec.merge).then(|| file("err"));
+        match &spec.output {
+            None => Ok(Output::new(file("out"), err)),
+            Some(template) => {
+                let filled = Placeholders {
+                    job: start.job,
+                    index: work.place.map(|place| place.index),
+                    name: spec.name.as_deref(),
+                    attempt: start.attempt,
+                };
+                let path = expand_output(template, &filled).map_err(|error| error.to_string())?;
+                let path = work.context.cwd.join(path);
+                Ok(Output::users(path, err, start.attempt, work.context.umask))
+            }
+        }
+    }
+
+    /// What a job of this kind and class takes while it runs. A kind that is not known any more gets
+    /// the safe side: it fails when its turn comes.
+    pub(super) fn demand(&self, kind: &str, class: Class, cpus: u32) -> Demand {
+        let class = match (class, self.registry.get(kind)) {
+            (Class::Auto, Some(kind)) => kind.info.class,
+            (Class::Auto, None) => Class::Cpu,
+            (class, _) => class,
+        };
+        Demand { class, permits: if class == Class::Cpu { cpus } else { 0 } }
+    }
+}

@@ -1,0 +1,115 @@
+//! The first act of a life: what the last one left behind.
+//!
+//! Jobs that were running are judged before anything starts: those that a user wanted to end are
+//! cancelled, those that must not run twice are interrupted, all others are queued again.
+
+use std::sync::Arc;
+
+use super::launch::Launcher;
+use crate::job::{Change, Outcome, QueueRecord, State, Usage, WallTime};
+use crate::scheduler::Entry;
+use crate::store::{Pending, Store, StoreError};
+
+/// How many changes are judged in one commit.
+const BATCH: usize = 5_000;
+
+/// Hands the unfinished jobs to `enter`, as they stand after judging.
+pub(super) fn recover(
+    store: &mut dyn Store,
+    launcher: &Launcher,
+    interrupt: bool,
+    at: WallTime,
+    mut enter: impl FnMut(Vec<Entry>),
+) -> Result<Judged, StoreError> {
+    let mut entries = Vec::new();
+    let mut changes = Vec::new();
+    let mut judged = Judged::default();
+    store.pending(&mut |pending| {
+        judged.pending += 1;
+        if pending.state == State::Running {
+            changes.extend(judge(&pending, interrupt, at, &mut judged));
+            if judged.goes_on(&pending, interrupt) {
+                entries.push(entry(Pending { state: State::Queued, ..pending }, launcher));
+            }
+        } else {
+            entries.push(entry(pending, launcher));
+        }
+    })?;
+    for batch in changes.chunks(BATCH) {
+        for refused in store.commit(batch)?.into_iter().filter_map(Result::err) {
+            tracing::error!("a job of the last life could not be judged: {refused}");
+        }
+    }
+    enter(entries);
+    Ok(judged)
+}
+
+/// What became of the jobs that the last life left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Judged {
+    /// Unfinished jobs.
+    pub(super) pending: u64,
+    /// Of these, queued again although they were running.
+    pub(super) again: u64,
+    /// Of these, failed as interrupted.
+    pub(super) interrupted: u64,
+    /// Of these, cancelled.
+    pub(super) cancelled: u64,
+}
+
+impl Judged {
+    fn goes_on(&self, pending: &Pending, interrupt: bool) -> bool {
+        !pending.cancel_asked && !pending.at_most_once && !interrupt
+    }
+}
+
+fn judge(
+    pending: &Pending,
+    interrupt: bool,
+    at: WallTime,
+    judged: &mut Judged,
+) -> Option<Change> {
+    let (outcome, next) = if pending.cancel_asked {
+        judged.cancelled += 1;
+        (Outcome::Cancelled, State::Cancelled)
+    } else if pending.at_most_once || interrupt {
+        judged.interrupted += 1;
+        (Outcome::Interrupted, State::Failed)
+    } else {
+        judged.again += 1;
+        (Outcome::Interrupted, State::Queued)
+    };
+    let token = pending.token?;
+    let usage = Usage::default();
+    Some(Change::Ended { job: pending.id, token, outcome, usage, at, next, not_before: None })
+}
+
+fn entry(pending: Pending, launcher: &Launcher) -> Entry {
+    Entry {
+        id: pending.id,
+        owner: pending.owner,
+        place: pending.place,
+        state: pending.state,
+        not_before: pending.not_before,
+        submitted_at: pending.submitted_at,
+        queue: Arc::clone(&pending.queue),
+        priority: pending.priority,
+        demand: launcher.demand(&pending.kind, pending.class, pending.cpus),
+        retry: pending.retry,
+        attempts: pending.attempts,
+    }
+}
+
+/// The queues in force: those that were set by hand, and those of the config that were not; the default queue
+/// is always there.
+pub(super) fn queues(
+    set: Vec<QueueRecord>,
+    configured: impl Iterator<Item = QueueRecord>,
+) -> std::collections::BTreeMap<String, QueueRecord> {
+    let default = QueueRecord::named(crate::job::Spec::DEFAULT_QUEUE);
+    std::iter::once(default)
+        .chain(configured)
+        .chain(set)
+        .map(|record| (record.name.clone(), record))
+        .collect()
+}

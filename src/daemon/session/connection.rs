@@ -1,0 +1,130 @@
+//! A client's socket: messages in, messages out, and the knowledge whether anybody is still there.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
+
+use crate::protocol::MAX_MESSAGE;
+
+/// How long a client may take no byte of what is written to it before it counts as gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Replies are gathered up to so many bytes before they are written.
+const GATHER: usize = 64 << 10;
+/// Calls that a client may send ahead while a long call is under way; further ones stay in its socket.
+const AHEAD: usize = 64;
+
+/// The client is not there any more, or does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gone;
+
+/// What comes in.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    /// A message.
+    Message(Bytes),
+    /// A message that is longer than any may be.
+    TooLong,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    frames: FramedRead<OwnedReadHalf, AnyDelimiterCodec>,
+    writer: OwnedWriteHalf,
+    out: Vec<u8>,
+    ahead: VecDeque<Incoming>,
+    /// The client has sent all it will ever send.
+    finished: bool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        let (reader, writer) = stream.into_split();
+        let codec = AnyDelimiterCodec::new_with_max_length(vec![0], vec![0], MAX_MESSAGE);
+        Self {
+            frames: FramedRead::new(reader, codec),
+            writer,
+            out: Vec::new(),
+            ahead: VecDeque::new(),
+            finished: false,
+        }
+    }
+
+    /// The next message; before waiting for it, everything gathered is written.
+    pub(super) async fn next(&mut self) -> Result<Incoming, Gone> {
+        loop {
+            if let Some(incoming) = self.ahead.pop_front() {
+                return Ok(incoming);
+            }
+            if self.finished {
+                self.flush().await?;
+                return Err(Gone);
+            }
+            match self.frames.next().now_or_never() {
+                Some(frame) => self.take_in(frame),
+                None => {
+                    self.flush().await?;
+                    let frame = self.frames.next().await;
+                    self.take_in(frame);
+                }
+            }
+        }
+    }
+
+    fn take_in(&mut self, frame: Option<Result<Bytes, AnyDelimiterCodecError>>) {
+        match frame {
+            Some(Ok(message)) => self.ahead.push_back(Incoming::Message(message)),
+            Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded)) => {
+                self.ahead.push_back(Incoming::TooLong);
+                self.finished = true;
+            }
+            Some(Err(AnyDelimiterCodecError::Io(_))) | None => self.finished = true,
+        }
+    }
+
+    /// Gathers a message to be written.
+    pub(super) async fn send(&mut self, message: &[u8]) -> Result<(), Gone> {
+        self.out.extend_from_slice(message);
+        self.out.push(0);
+        if self.out.len() >= GATHER { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes everything gathered.
+    pub(super) async fn flush(&mut self) -> Result<(), Gone> {
+        let mut rest = self.out.as_slice();
+        while !rest.is_empty() {
+            let written: io::Result<usize> =
+                tokio::time::timeout(PATIENCE, self.writer.write(rest)).await.map_err(|_| Gone)?;
+            rest = &rest[written.map_err(|_| Gone)?..];
+        }
+        self.out.clear();
+        if self.out.capacity() > 2 * GATHER {
+            self.out.shrink_to(GATHER);
+        }
+        Ok(())
+    }
+
+    /// Awaits `work` unless the client goes first. Calls that it sends meanwhile are kept for later.
+    pub(super) async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Gone> {
+        tokio::pin!(work);
+        loop {
+            let may_read = self.ahead.len() < AHEAD && !self.finished;
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                frame = self.frames.next(), if may_read => {
+                    self.take_in(frame);
+                    if self.finished {
+                        return Err(Gone);
+                    }
+                }
+            }
+        }
+    }
+}

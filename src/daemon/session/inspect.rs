@@ -1,0 +1,123 @@
+//! Calls that look at jobs: List, Show, Explain.
+
+use super::super::event::Ask;
+use super::super::launch::output_dir_of;
+use super::super::refuse;
+use super::Session;
+use super::call::Manner;
+use super::connection::Gone;
+use super::select::Usual;
+use crate::job::{AttemptRecord, Class, Job, JobId, State};
+use crate::protocol::{
+    Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request, Show, ShowReply,
+    job_to_wire,
+};
+use crate::scheduler::Explanation;
+use crate::store::Page;
+
+impl Session {
+    pub(super) async fn inspect(&mut self, request: Request, manner: Manner) -> Result<(), Gone> {
+        match request {
+            Request::List(list) => {
+                let result = self.list(list).await;
+                self.finish(result, manner).await
+            }
+            Request::Show(show) => {
+                let result = self.show(show).await;
+                self.finish(result, manner).await
+            }
+            Request::Explain(explain) => {
+                let result = self.explain(explain).await;
+                self.finish(result, manner).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn list(&self, list: List) -> Result<ListReply, Error> {
+        let filter = self.filter(&list.jobs, Usual::Any)?;
+        let limit = list.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+        // One more than asked for tells whether there are more.
+        let page = Page { newest_first: list.newest_first, after: list.after, limit: limit + 1 };
+        let mut jobs = self.hub.readers.query(move |reader| reader.page(&filter, page)).await?;
+        let more = jobs.len() > limit as usize;
+        jobs.truncate(limit as usize);
+        let running: Vec<JobId> =
+            jobs.iter().filter(|job| job.state == State::Running).map(|job| job.id).collect();
+        let mut jobs: Vec<_> = jobs.iter().map(|job| job_to_wire(job, None)).collect();
+        if !running.is_empty() {
+            for (id, done, total) in self.hub.ask(|answer| Ask::Progress(running, answer)).await? {
+                if let Some(job) = jobs.iter_mut().find(|job| job.id == id) {
+                    (job.progress_done, job.progress_total) = (Some(done), total);
+                }
+            }
+        }
+        Ok(ListReply { jobs, more })
+    }
+
+    async fn show(&self, show: Show) -> Result<ShowReply, Error> {
+        let (job, attempts) = self.own_job(show.id).await?;
+        let mut wire = job_to_wire(&job, Some(&attempts));
+        if job.state == State::Running {
+            let progress = self.hub.ask(|answer| Ask::Progress(vec![job.id], answer)).await?;
+            if let Some((_, done, total)) = progress.first() {
+                (wire.progress_done, wire.progress_total) = (Some(*done), *total);
+            }
+        }
+        if let Some(details) = &mut wire.details
+            && details.output.is_none()
+            && job.attempts > 0
+        {
+            let file = format!("{}.out", job.attempts);
+            let path = output_dir_of(&self.hub.output_dir, job.id).join(file);
+            details.output_path = Some(path.display().to_string());
+        }
+        Ok(ShowReply { job: wire })
+    }
+
+    /// The job, if the client may see it.
+    pub(super) async fn own_job(&self, id: JobId) -> Result<(Job, Vec<AttemptRecord>), Error> {
+        let found = self.hub.readers.query(move |reader| reader.job(id)).await?;
+        match found {
+            Some((job, attempts)) if job.owner == self.uid || self.is_admin() => {
+                Ok((job, attempts))
+            }
+            _ => Err(refuse::no_such_job(id)),
+        }
+    }
+
+    async fn explain(&self, explain: Explain) -> Result<ExplainReply, Error> {
+        let (job, _) = self.own_job(explain.id).await?;
+        let explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;
+        Ok(self.explained(&job, explanation.as_ref()))
+    }
+
+    fn explained(&self, job: &Job, explanation: Option<&Explanation>) -> ExplainReply {
+        let kind = self.hub.registry.get(&job.spec.kind);
+        let class = match (job.spec.class, kind) {
+            (Class::Auto, Some(kind)) => kind.info.class,
+            (Class::Auto, None) => Class::Cpu,
+            (class, _) => class,
+        };
+        let why = match job.spec.class {
+            Class::Auto => format!("kind {} runs as {class} unless the job says otherwise", job.spec.kind),
+            class => format!("the job asked for class {class}"),
+        };
+        let lane = crate::scheduler::Demand { class, permits: job.spec.cpus }.lane();
+        let gates = explanation.map_or_else(
+            || vec![Gate { gate: "ended".to_owned(), detail: ended(job) }],
+            |explanation| explanation.gates.iter().map(to_wire).collect(),
+        );
+        let state = explanation.map_or(job.state, |explanation| explanation.state);
+        ExplainReply { id: job.id, state, class, lane, why, gates }
+    }
+}
+
+fn ended(job: &Job) -> String {
+    let outcome = job.outcome.as_ref();
+    outcome.map_or_else(|| format!("it is {}", job.state), |outcome| format!("it has {outcome}"))
+}
+
+fn to_wire(gate: &crate::scheduler::Gate) -> Gate {
+    Gate { gate: gate.name().to_owned(), detail: gate.to_string() }
+}

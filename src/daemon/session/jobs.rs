@@ -1,0 +1,116 @@
+//! Calls that change jobs.
+
+use std::time::Duration;
+
+use super::super::clock;
+use super::super::event::{Ask, JobChange};
+use super::Session;
+use super::call::Manner;
+use super::connection::Gone;
+use super::select::Usual;
+use crate::job::{Job, JobId, WallTime, parse_duration};
+use crate::protocol::{
+    ChangeReply, Declined, Error, Prune, PruneReply, Request, Selector,
+};
+use crate::store::Selected;
+
+impl Session {
+    pub(super) async fn change_jobs(
+        &mut self,
+        request: Request,
+        manner: Manner,
+    ) -> Result<(), Gone> {
+        let result = match request {
+            Request::Cancel(cancel) => {
+                let change = JobChange::Cancel(cancel.reason);
+                self.change(&cancel.jobs, change, Usual::Unfinished).await
+            }
+            Request::Hold(hold) => {
+                self.change(&hold.jobs, JobChange::Hold(hold.reason), Usual::Unfinished).await
+            }
+            Request::Release(release) => {
+                self.change(&release.jobs, JobChange::Release, Usual::Held).await
+            }
+            Request::Retry(retry) => self.retry(&retry.jobs).await,
+            Request::Remove(remove) => self.remove(&remove.jobs).await,
+            Request::Prune(prune) => {
+                let result = self.prune(prune).await;
+                return self.finish(result, manner).await;
+            }
+            _ => return Ok(()),
+        };
+        self.finish(result, manner).await
+    }
+
+    async fn change(
+        &self,
+        jobs: &Selector,
+        change: JobChange,
+        usual: Usual,
+    ) -> Result<ChangeReply, Error> {
+        let jobs = ids(&self.select(jobs, usual).await?);
+        self.hub.request(|answer| Ask::Change(change, jobs, answer)).await
+    }
+
+    async fn retry(&self, jobs: &Selector) -> Result<ChangeReply, Error> {
+        let found = self.select(jobs, Usual::Failed).await?;
+        let (ended, others): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|job| job.state.is_final());
+        let ended = self.whole(ids(&ended)).await?;
+        let reply = self.hub.request(|answer| Ask::Retry(ended, answer)).await?;
+        Ok(with_declined(reply, others, "it has not ended"))
+    }
+
+    /// The jobs with their specs.
+    async fn whole(&self, ids: Vec<JobId>) -> Result<Vec<Job>, Error> {
+        let read = move |reader: &mut dyn crate::store::Reader| {
+            let jobs: Result<Vec<_>, _> = ids.into_iter().map(|id| reader.job(id)).collect();
+            Ok(jobs?.into_iter().flatten().map(|(job, _)| job).collect())
+        };
+        Ok(self.hub.readers.query(read).await?)
+    }
+
+    async fn remove(&self, jobs: &Selector) -> Result<ChangeReply, Error> {
+        let found = self.select(jobs, Usual::Final).await?;
+        let (ended, others): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|job| job.state.is_final());
+        let ended = ids(&ended);
+        let reply = self.hub.request(|answer| Ask::Remove(ended, answer)).await?;
+        Ok(with_declined(reply, others, "it has not ended: cancel it first"))
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<PruneReply, Error> {
+        let age = prune.older_than.as_deref().map_or(Ok(Duration::ZERO), parse_duration).map_err(
+            |error| Error::InvalidValue {
+                field: "older_than".to_owned(),
+                message: error.to_string(),
+            },
+        )?;
+        let mut filter = self.filter(&prune.jobs, Usual::Final)?;
+        let now = clock::now().wall;
+        let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        // What ended this very microsecond has ended.
+        filter.finished_before = Some(WallTime(now.0.saturating_sub(micros).saturating_add(1)));
+        let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
+        let found: Vec<JobId> =
+            found.iter().filter(|job| job.state.is_final()).map(|job| job.id).collect();
+        if prune.dry_run || found.is_empty() {
+            return Ok(PruneReply { removed: found.len() as u64 });
+        }
+        let reply = self.hub.request(|answer| Ask::Remove(found, answer)).await?;
+        Ok(PruneReply { removed: reply.changed.len() as u64 })
+    }
+}
+
+fn ids(jobs: &[Selected]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+fn with_declined(mut reply: ChangeReply, others: Vec<Selected>, why: &str) -> ChangeReply {
+    reply.declined.extend(others.into_iter().map(|job| Declined {
+        id: job.id,
+        state: Some(job.state),
+        why: why.to_owned(),
+    }));
+    reply
+}

@@ -1,0 +1,211 @@
+//! A job's output, as it is and as it comes.
+
+use std::io;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::super::event::Ask;
+use super::super::instance::make_dir;
+use super::super::launch::output_dir_of;
+use super::Session;
+use super::call::Manner;
+use super::connection::Gone;
+use super::follow::{Changes, Growing};
+use super::wait::Watching;
+use crate::handlers::{Placeholders, expand_output};
+use crate::job::{AttemptRecord, Job};
+use crate::protocol::{Error, Finished, Logs, LogsReply, Stream, finished_to_wire};
+
+/// What is read of one job.
+struct Reading {
+    job: Job,
+    logs: Logs,
+    folder: PathBuf,
+    /// The attempt whose files are open, and the last that is to be read.
+    attempt: u32,
+    files: Vec<Growing>,
+}
+
+impl Session {
+    pub(super) async fn logs(&mut self, logs: Logs, manner: Manner) -> Result<(), Gone> {
+        if !manner.more {
+            return self.expected_more(manner).await;
+        }
+        let (job, attempts) = match self.own_job(logs.id).await {
+            Ok(found) => found,
+            Err(error) => return self.finish::<LogsReply>(Err(error), manner).await,
+        };
+        let mut reading = match self.reading(job, &attempts, logs) {
+            Ok(reading) => reading,
+            Err(error) => return self.finish::<LogsReply>(Err(error), manner).await,
+        };
+        if reading.logs.follow && !reading.job.state.is_final() {
+            return self.follow(&mut reading, manner).await;
+        }
+        self.send_new(&mut reading, manner).await?;
+        let finished = final_word(&reading.job);
+        self.last_piece(&reading, finished, manner).await
+    }
+
+    fn reading(
+        &self,
+        job: Job,
+        attempts: &[AttemptRecord],
+        logs: Logs,
+    ) -> Result<Reading, Error> {
+        if let Some(asked) = logs.attempt
+            && !(1..=job.attempts).contains(&asked)
+        {
+            let message = format!("job {} has had {} attempts, not {asked}", job.id, attempts.len());
+            return Err(Error::InvalidValue { field: "attempt".to_owned(), message });
+        }
+        let folder = output_dir_of(&self.hub.output_dir, job.id);
+        let attempt = logs.attempt.unwrap_or(job.attempts).max(1);
+        let mut reading = Reading { job, logs, folder, attempt, files: Vec::new() };
+        reading.open(reading.logs.tail);
+        Ok(reading)
+    }
+
+    /// Sends what is there and what comes, until the job is final.
+    async fn follow(&mut self, reading: &mut Reading, manner: Manner) -> Result<(), Gone> {
+        let watching = match self.watch_ends(vec![reading.job.id]).await {
+            Ok(watching) => watching,
+            Err(error) => return self.finish::<LogsReply>(Err(error), manner).await,
+        };
+        let id = watching.id;
+        let result = self.follow_until_end(reading, watching, manner).await;
+        // The loop is gone only when the daemon is ending, and everything with it.
+        let _ = self.hub.tell(Ask::Unwait(id)).await;
+        result
+    }
+
+    async fn follow_until_end(
+        &mut self,
+        reading: &mut Reading,
+        mut watching: Watching,
+        manner: Manner,
+    ) -> Result<(), Gone> {
+        let mut changes = match reading.changes() {
+            Ok(changes) => changes,
+            Err(error) => {
+                let message = format!("{} can't be watched: {error}", reading.folder.display());
+                let error = Error::Internal { message };
+                return self.finish::<LogsReply>(Err(error), manner).await;
+            }
+        };
+        let mut finished = watching.ended.pop();
+        while finished.is_none() {
+            self.send_new(reading, manner).await?;
+            self.connection.flush().await?;
+            let next = async {
+                tokio::select! {
+                    ended = watching.coming.recv() => ended.ok_or(Gone).map(Some),
+                    _ = changes.next() => Ok(None),
+                }
+            };
+            finished = self.connection.unless_gone(next).await??;
+        }
+        self.send_new(reading, manner).await?;
+        self.last_piece(reading, finished, manner).await
+    }
+
+    /// Sends everything that was written since the last time, attempt after attempt.
+    async fn send_new(&mut self, reading: &mut Reading, manner: Manner) -> Result<(), Gone> {
+        loop {
+            for at in 0..reading.files.len() {
+                loop {
+                    let file = &mut reading.files[at];
+                    let piece = match file.read() {
+                        Ok(piece) if piece.is_empty() => break,
+                        Ok(piece) => piece,
+                        Err(error) => {
+                            tracing::warn!(job = %reading.job.id, "output can't be read: {error}");
+                            break;
+                        }
+                    };
+                    let reply = LogsReply {
+                        attempt: reading.attempt,
+                        stream: file.stream,
+                        data: STANDARD.encode(piece),
+                        finished: None,
+                    };
+                    self.reply(&reply, true, manner).await?;
+                }
+            }
+            if !reading.turn_to_next() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn last_piece(
+        &mut self,
+        reading: &Reading,
+        finished: Option<Finished>,
+        manner: Manner,
+    ) -> Result<(), Gone> {
+        let attempt = if reading.job.attempts == 0 && finished.is_none() { 0 } else { reading.attempt };
+        let reply =
+            LogsReply { attempt, stream: Stream::Out, data: String::new(), finished };
+        self.reply(&reply, false, manner).await
+    }
+}
+
+impl Reading {
+    /// Opens the files of the attempt.
+    fn open(&mut self, tail: Option<u64>) {
+        let wanted = |stream| self.logs.stream.is_none_or(|only| only == stream);
+        let mut files = Vec::new();
+        if wanted(Stream::Out) {
+            files.push(Growing::new(Stream::Out, self.out_path(), tail));
+        }
+        if wanted(Stream::Err) {
+            let path = self.folder.join(format!("{}.err", self.attempt));
+            files.push(Growing::new(Stream::Err, path, tail));
+        }
+        self.files = files;
+    }
+
+    fn out_path(&self) -> PathBuf {
+        let captured = self.folder.join(format!("{}.out", self.attempt));
+        let Some(template) = &self.job.spec.output else { return captured };
+        let filled = Placeholders {
+            job: self.job.id,
+            index: self.job.place.map(|place| place.index),
+            name: self.job.spec.name.as_deref(),
+            attempt: self.attempt,
+        };
+        let path = expand_output(template, &filled);
+        path.map_or(captured, |path| self.job.context.cwd.join(path))
+    }
+
+    /// Turns to the next attempt if it has begun to write; the one before has then ended.
+    fn turn_to_next(&mut self) -> bool {
+        let next = self.attempt + 1;
+        let begun = |ending: &str| self.folder.join(format!("{next}.{ending}")).exists();
+        if self.logs.attempt.is_some() || !(begun("out") || begun("err")) {
+            return false;
+        }
+        self.attempt = next;
+        self.open(None);
+        true
+    }
+
+    /// Watches the folder of the output, which is made if no attempt has made it yet.
+    fn changes(&self) -> io::Result<Changes> {
+        match (&self.job.spec.output, self.out_path().parent()) {
+            (Some(_), Some(folder)) if folder.is_dir() => Changes::of(folder),
+            _ => {
+                make_dir(&self.folder, 0o700)?;
+                Changes::of(&self.folder)
+            }
+        }
+    }
+}
+
+fn final_word(job: &Job) -> Option<Finished> {
+    let is_final = job.state.is_final();
+    is_final.then(|| finished_to_wire(job.id, job.state, job.outcome.as_ref()))
+}

@@ -1,0 +1,209 @@
+//! Sessions: one task for each connection, which owns its socket.
+//!
+//! A session reads calls, answers them in their order and notices when its client goes. What it can do
+//! alone it does: decoding, checking, reading the store, following files. What changes anything it asks of the
+//! control loop. Invariant: a slow, silent or hostile client holds up nobody but itself; all it can
+//! take is one connection, one message and a bounded backlog.
+
+mod call;
+mod connection;
+mod follow;
+mod inspect;
+mod jobs;
+mod logs;
+mod manage;
+mod select;
+mod submit;
+mod wait;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::connection::Connection;
+use super::event::{Ask, Event};
+use super::happening::Happening;
+use super::readers::{ReadError, Readers};
+use super::refuse;
+use crate::handlers::Registry;
+use crate::protocol::Error;
+
+/// What sessions share. Nothing here is the control loop's state: they have to ask for that.
+#[derive(Debug)]
+pub(super) struct Hub {
+    /// The way to the control loop.
+    pub(super) events: mpsc::Sender<Event>,
+    /// The way to the store.
+    pub(super) readers: Readers,
+    /// The kinds.
+    pub(super) registry: Arc<Registry>,
+    /// What has happened, for watchers.
+    pub(super) happenings: broadcast::Sender<Happening>,
+    /// What submissions are checked against.
+    pub(super) bounds: watch::Receiver<Bounds>,
+    /// The daemon's own user, who is an admin like root.
+    pub(super) daemon_uid: u32,
+    /// Where captured output lies.
+    pub(super) output_dir: PathBuf,
+    /// How many clients there are.
+    pub(super) connections: Arc<Connections>,
+    /// Fires when sessions are to end.
+    pub(super) ending: CancellationToken,
+}
+
+/// What submissions are checked against; published by the control loop.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Bounds {
+    /// The queues there are.
+    pub(super) queues: Arc<BTreeSet<String>>,
+    /// The core permits there are.
+    pub(super) cpu: u32,
+    /// Connections at once.
+    pub(super) max_connections: u32,
+    /// Only the documented list of variables is passed on to jobs.
+    pub(super) listed_env: bool,
+}
+
+/// Counts connections.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    open: AtomicU64,
+    ever: AtomicU64,
+}
+
+impl Connections {
+    /// Those open now, and all there ever were.
+    pub(super) fn read(&self) -> (u64, u64) {
+        (self.open.load(Ordering::Relaxed), self.ever.load(Ordering::Relaxed))
+    }
+}
+
+/// Counts one connection as long as it lives.
+struct Counted(Arc<Connections>);
+
+impl Counted {
+    fn new(connections: &Arc<Connections>) -> Self {
+        connections.open.fetch_add(1, Ordering::Relaxed);
+        connections.ever.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How long to wait after the system refused to accept a connection, for want of descriptors mostly.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// Takes connections until `hub.ending` fires, then waits for the sessions to end.
+pub(super) async fn serve(listener: UnixListener, hub: Arc<Hub>) {
+    let sessions = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = hub.ending.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                if let Some(session) = welcome(stream, &hub) {
+                    sessions.spawn(session);
+                }
+            }
+            Err(error) => {
+                tracing::warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+    drop(listener);
+    sessions.close();
+    sessions.wait().await;
+}
+
+/// A session for the connection, unless there are too many or nobody knows who it is.
+fn welcome(stream: UnixStream, hub: &Arc<Hub>) -> Option<impl Future<Output = ()> + use<>> {
+    let most = hub.bounds.borrow().max_connections;
+    if hub.connections.read().0 >= u64::from(most) {
+        tracing::warn!("a connection was closed: there are {most} already (daemon.max_connections)");
+        return None;
+    }
+    let uid = match stream.peer_cred() {
+        Ok(peer) => peer.uid(),
+        Err(error) => {
+            tracing::warn!("a connection was closed: its user is not known: {error}");
+            return None;
+        }
+    };
+    let counted = Counted::new(&hub.connections);
+    let session = Session { hub: Arc::clone(hub), uid, connection: Connection::new(stream) };
+    let ending = hub.ending.clone();
+    Some(async move {
+        let _counted = counted;
+        tokio::select! {
+            () = session.run() => {}
+            () = ending.cancelled() => {}
+        }
+    })
+}
+
+/// One client.
+struct Session {
+    hub: Arc<Hub>,
+    /// Who the kernel says it is.
+    uid: u32,
+    connection: Connection,
+}
+
+impl Hub {
+    /// Asks the control loop and waits for its answer.
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Error> {
+        let (answer, reply) = oneshot::channel();
+        self.tell(make(answer)).await?;
+        reply.await.map_err(|_| refuse::stopping())
+    }
+
+    /// Tells the control loop something.
+    async fn tell(&self, ask: Ask) -> Result<(), Error> {
+        self.events.send(Event::Asked(ask)).await.map_err(|_| refuse::stopping())
+    }
+
+    /// Asks the control loop for something that it may refuse.
+    async fn request<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Ask,
+    ) -> Result<T, Error> {
+        self.ask(make).await?
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => Self::StorageFailed { message: error.to_string() },
+            ReadError::Ending => refuse::stopping(),
+        }
+    }
+}
+
+impl Session {
+    /// Whether the client may do what concerns everybody.
+    fn is_admin(&self) -> bool {
+        self.uid == 0 || self.uid == self.hub.daemon_uid
+    }
+
+    /// Refuses `what` to those who are not admins.
+    fn admins_only(&self, what: &str) -> Result<(), Error> {
+        if self.is_admin() { Ok(()) } else { Err(refuse::not_permitted(what)) }
+    }
+}

@@ -1,0 +1,114 @@
+//! From a selector to the jobs it means.
+
+use super::super::refuse;
+use super::Session;
+use crate::job::{JobId, State};
+use crate::protocol::{Error, Selector};
+use crate::store::{Filter, Selected};
+
+/// Outcomes that can stand where a state is asked for.
+const OUTCOMES: [&str; 3] = ["timed_out", "interrupted", "output_limit"];
+
+/// The states that a verb is about when its selector names no single jobs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Usual {
+    /// Jobs that have not ended.
+    Unfinished,
+    /// Jobs held by hand.
+    Held,
+    /// Jobs that ended badly.
+    Failed,
+    /// Jobs that have ended.
+    Final,
+    /// All jobs.
+    Any,
+}
+
+impl Usual {
+    fn states(self) -> Vec<State> {
+        let all = State::ALL.into_iter();
+        match self {
+            Self::Unfinished => all.filter(|state| !state.is_final()).collect(),
+            Self::Held => vec![State::Held],
+            Self::Failed => vec![State::Failed, State::Cancelled, State::Skipped],
+            Self::Final => all.filter(|state| state.is_final()).collect(),
+            Self::Any => Vec::new(),
+        }
+    }
+}
+
+impl Session {
+    /// The jobs that the selector means; a single id that is not there is an error.
+    pub(super) async fn select(
+        &self,
+        selector: &Selector,
+        usual: Usual,
+    ) -> Result<Vec<Selected>, Error> {
+        if selector.is_empty() {
+            let message = "no jobs were named: give ids, last or all, or narrow by state, queue or name";
+            return Err(Error::InvalidValue { field: "jobs".into(), message: message.into() });
+        }
+        let filter = self.filter(selector, usual)?;
+        let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
+        let single = selector.ids.iter().filter(|range| range.first == range.last);
+        for id in single.map(|range| range.first) {
+            if found.binary_search_by_key(&id, |job| job.id).is_err() {
+                self.explain_absence(selector, id).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// A single id that was not found is an error, unless the job is there and was narrowed out.
+    async fn explain_absence(&self, selector: &Selector, id: JobId) -> Result<(), Error> {
+        let all = Selector { all_users: selector.all_users, ..Selector::default() };
+        let filter = Filter { ids: vec![(id, id)], ..self.filter(&all, Usual::Any)? };
+        let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
+        if found.is_empty() { Err(refuse::no_such_job(id)) } else { Ok(()) }
+    }
+
+    /// The filter that a selector means.
+    pub(super) fn filter(&self, selector: &Selector, usual: Usual) -> Result<Filter, Error> {
+        if selector.all_users {
+            self.admins_only("seeing and changing jobs of other users")?;
+        }
+        let mut filter = Filter {
+            ids: selector.ids.iter().map(|range| (range.first, range.last)).collect(),
+            elements: selector
+                .elements
+                .iter()
+                .map(|range| (range.array, range.first, range.last))
+                .collect(),
+            owner: (!selector.all_users).then_some(self.uid),
+            last: selector.last,
+            queues: selector.queues.clone(),
+            names: selector.names.clone(),
+            kinds: selector.kinds.clone(),
+            ..Filter::default()
+        };
+        for word in &selector.states {
+            add_state(&mut filter, word)?;
+        }
+        let names_jobs = !filter.ids.is_empty() || !filter.elements.is_empty() || filter.last;
+        if selector.all && names_jobs {
+            (filter.ids, filter.elements, filter.last) = (Vec::new(), Vec::new(), false);
+        }
+        if selector.states.is_empty() && (selector.all || !names_jobs) {
+            filter.states = usual.states();
+        }
+        Ok(filter)
+    }
+}
+
+fn add_state(filter: &mut Filter, word: &str) -> Result<(), Error> {
+    if OUTCOMES.contains(&word) {
+        filter.outcomes.push(word.to_owned());
+        return Ok(());
+    }
+    let state = word.parse().map_err(|error: crate::job::UnknownName| Error::InvalidValue {
+        field: "states".to_owned(),
+        message: format!("{error}, {}", OUTCOMES.join(", ")),
+    })?;
+    filter.states.push(state);
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Checking a submission before the control loop sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::event::{Ask, Draft, Submission};
+use super::super::refuse;
+use super::{Bounds, Session};
+use crate::handlers::{CheckError, Placeholders, expand_output};
+use crate::job::{Class, Context, JobId, RetryPolicy, Spec, parse_duration};
+use crate::protocol::{
+    self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply,
+};
+
+/// Names that a job gets where only the documented list is passed on; a trailing `*` stands for any
+/// ending.
+const LISTED: [&str; 12] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_*",
+    "TZ",
+    "VIRTUAL_ENV",
+    "CONDA_*",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "CUDA_*",
+    "OMP_*",
+    "USER",
+];
+
+impl Session {
+    pub(super) async fn submit(&self, submit: Submit) -> Result<SubmitReply, Error> {
+        let bounds = self.hub.bounds.borrow().clone();
+        let context = Arc::new(context(submit.context.unwrap_or_default(), &bounds)?);
+        count(submit.jobs.len(), submit.array.as_ref())?;
+        let drafts: Result<Vec<Draft>, Error> = (0..)
+            .zip(submit.jobs)
+            .map(|(index, job)| self.draft(index, job, &context, &bounds))
+            .collect();
+        let drafts = match submit.array {
+            None => drafts?,
+            Some(array) => unfold(&drafts?, array)?,
+        };
+        if submit.dry_run {
+            return Ok(SubmitReply { first: None, last: None, warnings: Vec::new() });
+        }
+        let submission = Submission {
+            owner: self.uid,
+            drafts,
+            array: submit.array.is_some(),
+            submission: submit.submission,
+        };
+        let (first, last) = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
+        Ok(SubmitReply { first: Some(first), last: Some(last), warnings: Vec::new() })
+    }
+
+    fn draft(
+        &self,
+        index: u64,
+        mut job: JobSpec,
+        shared: &Arc<Context>,
+        bounds: &Bounds,
+    ) -> Result<Draft, Error> {
+        let invalid = |field: &str, message: String| Error::InvalidJob {
+            index,
+            field: field.to_owned(),
+            message,
+        };
+        let context = own_context(&mut job, shared);
+        let hold = job.hold;
+        let kind = job.kind.clone().unwrap_or_else(|| "command".to_owned());
+        let retries = self.hub.registry.get(&kind).map_or(0, |kind| kind.info.retries);
+        let mut spec = spec(job, kind, retries).map_err(|(field, message)| invalid(field, message))?;
+        spec.check().map_err(|error| invalid("job", error.to_string()))?;
+        if !bounds.queues.contains(&spec.queue) {
+            let known = bounds.queues.iter().map(String::as_str);
+            return Err(refuse::unknown_queue(&spec.queue, known));
+        }
+        let resolved = self.hub.registry.check(&mut spec, &context).map_err(|error| match error {
+            CheckError::UnknownKind { .. } => {
+                Error::UnknownKind { kind: spec.kind.clone(), message: error.to_string() }
+            }
+            CheckError::Param(_) => invalid("params", error.to_string()),
+        })?;
+        if resolved.class == Class::Cpu && spec.cpus > bounds.cpu {
+            let message = format!(
+                "cpus {} is more than the {} core permits there are: see `{} pool show`",
+                spec.cpus,
+                bounds.cpu,
+                crate::NAME
+            );
+            return Err(invalid("cpus", message));
+        }
+        check_output(&spec).map_err(|message| invalid("output", message))?;
+        Ok(Draft { index: None, hold, class: resolved.class, spec: Arc::new(spec), context })
+    }
+}
+
+fn count(jobs: usize, array: Option<&Array>) -> Result<(), Error> {
+    let invalid = |field: &str, message: String| {
+        Err(Error::InvalidValue { field: field.to_owned(), message })
+    };
+    match (jobs, array) {
+        (0, _) => invalid("jobs", "no jobs were given".to_owned()),
+        (1, Some(_)) | (1..=MAX_BATCH, None) => Ok(()),
+        (_, Some(_)) => invalid("array", "an array is made of exactly one job".to_owned()),
+        (_, None) => {
+            let message = format!("{jobs} jobs in one call are too many: send {MAX_BATCH} at most");
+            Err(Error::LimitReached { limit: "max_batch".to_owned(), message })
+        }
+    }
+}
+
+fn unfold(drafts: &[Draft], array: Array) -> Result<Vec<Draft>, Error> {
+    let invalid = |message: String| Error::InvalidValue { field: "array".to_owned(), message };
+    if array.step == 0 || array.first > array.last {
+        return Err(invalid(format!(
+            "{}-{}:{} holds no indexes: write FIRST-LAST or FIRST-LAST:STEP",
+            array.first, array.last, array.step
+        )));
+    }
+    if (array.last - array.first) / array.step >= MAX_ARRAY {
+        return Err(invalid(format!("an array has at most {MAX_ARRAY} elements")));
+    }
+    let step = usize::try_from(array.step).unwrap_or(usize::MAX);
+    let indexes = (array.first..=array.last).step_by(step);
+    let element = |index| drafts.first().map(|draft| Draft { index: Some(index), ..draft.clone() });
+    Ok(indexes.filter_map(element).collect())
+}
+
+fn context(wire: protocol::Context, bounds: &Bounds) -> Result<Context, Error> {
+    let mut cwd = PathBuf::from(wire.cwd);
+    if cwd.as_os_str().is_empty() {
+        cwd = PathBuf::from("/");
+    }
+    if !cwd.is_absolute() {
+        let message = format!("{} is not absolute", cwd.display());
+        return Err(Error::InvalidValue { field: "context.cwd".to_owned(), message });
+    }
+    let mut env = wire.env;
+    if bounds.listed_env {
+        env.retain(|name, _| is_listed(name));
+    }
+    Ok(Context { cwd, umask: wire.umask, env })
+}
+
+fn is_listed(name: &str) -> bool {
+    LISTED.iter().any(|listed| match listed.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == *listed,
+    })
+}
+
+/// The job's own surroundings, if it differs from those of its submission.
+fn own_context(job: &mut JobSpec, shared: &Arc<Context>) -> Arc<Context> {
+    if job.cwd.is_none() && job.env.is_empty() {
+        return Arc::clone(shared);
+    }
+    let mut context = Context::clone(shared);
+    if let Some(cwd) = job.cwd.take() {
+        context.cwd = context.cwd.join(cwd);
+    }
+    context.env.append(&mut job.env);
+    Arc::new(context)
+}
+
+fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str, String)> {
+    let defaults = Spec::default();
+    let mut params = job.params;
+    if let Some(argv) = job.argv {
+        if params.contains_key("argv") {
+            return Err(("argv", "argv and params.argv say the same: give one of them".to_owned()));
+        }
+        params.insert("argv".to_owned(), argv.into());
+    }
+    let duration = |field: &'static str, text: Option<String>| {
+        text.map(|text| parse_duration(&text)).transpose().map_err(|error| (field, error.to_string()))
+    };
+    let class = job.class.map_or(Ok(Class::Auto), |text| text.parse());
+    let backoff = job.backoff.map(|text| text.parse()).transpose();
+    Ok(Spec {
+        kind,
+        params,
+        class: class.map_err(|error| ("class", error.to_string()))?,
+        queue: job.queue.unwrap_or(defaults.queue),
+        priority: job.priority.unwrap_or(0),
+        name: job.name,
+        cpus: job.cpus.unwrap_or(1),
+        retry: RetryPolicy {
+            retries: job.retries.unwrap_or(retries),
+            backoff: backoff
+                .map_err(|error: crate::job::BackoffError| ("backoff", error.to_string()))?
+                .unwrap_or_default(),
+        },
+        timeout: duration("timeout", job.timeout)?,
+        grace: duration("grace", job.grace)?,
+        at_most_once: job.at_most_once,
+        output: job.output.map(PathBuf::from),
+        merge: job.merge,
+    })
+}
+
+/// A template that can't be filled is refused now, not when the job's turn comes.
+fn check_output(spec: &Spec) -> Result<(), String> {
+    let Some(template) = &spec.output else { return Ok(()) };
+    let example = JobId::new(1).map_err(|error| error.to_string())?;
+    let filled =
+        Placeholders { job: example, index: Some(1), name: spec.name.as_deref(), attempt: 1 };
+    expand_output(template, &filled).map(drop).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_names_pass_where_a_list_is_kept() {
+        for (name, passes) in [("PATH", true), ("LC_ALL", true), ("CUDA_HOME", true), ("AWS_KEY", false), ("PATHX", false)] {
+            assert_eq!(is_listed(name), passes, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_array_has_the_indexes_it_says() {
+        let draft = Draft {
+            index: None,
+            hold: false,
+            class: Class::Io,
+            spec: Arc::default(),
+            context: Arc::default(),
+        };
+        let indexes = |first, last, step| {
+            unfold(std::slice::from_ref(&draft), Array { first, last, step })
+                .map(|drafts| drafts.iter().filter_map(|draft| draft.index).collect::<Vec<_>>())
+        };
+        assert_eq!(indexes(1, 7, 3), Ok(vec![1, 4, 7]));
+        assert_eq!(indexes(5, 5, 1), Ok(vec![5]));
+        assert!(indexes(5, 4, 1).is_err() && indexes(1, 2, 0).is_err());
+        assert!(indexes(0, u64::MAX, 1).is_err());
+    }
+}

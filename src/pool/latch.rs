@@ -1,0 +1,70 @@
+//! A flag that one worker waits for and another sets.
+//!
+//! Owns the three states unset, slept over, set. Never touches the latch after setting it: the waiter may free it at
+//! once. Invariant: a waiter that sleeps is woken by the one who sets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::parker::LATCH;
+use super::slot::Slot;
+use super::worker::Worker;
+
+const UNSET: u32 = 0;
+const SLEPT_OVER: u32 = 1;
+const SET: u32 = 2;
+
+/// How often a waiter looks at the latch and for sub-jobs before it sleeps and hands its permit on: some tens of
+/// microseconds, about what the sleep would cost.
+const LOOKS: u32 = 200;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Latch {
+    state: AtomicU32,
+}
+
+impl Latch {
+    /// Whether it is set.
+    pub(super) fn is_set(&self) -> bool {
+        self.state.load(Ordering::Acquire) == SET
+    }
+
+    /// Sets it. `owner` is the waiter's slot; the latch itself may be gone as soon as it is set.
+    pub(super) fn set(&self, owner: &Slot) {
+        if self.state.swap(SET, Ordering::AcqRel) == SLEPT_OVER {
+            owner.parker.unpark(LATCH);
+        }
+    }
+
+    /// Waits on a worker, which runs its own sub-jobs and those of others meanwhile.
+    pub(super) fn wait(&self, worker: &Worker) {
+        let mut looks = 0;
+        while !self.is_set() {
+            if let Some(job) = worker.deques.children.pop().or_else(|| worker.steal_child()) {
+                worker.slot.counters.run.add(1);
+                job.run();
+                looks = 0;
+            } else if looks < LOOKS {
+                looks += 1;
+                std::hint::spin_loop();
+            } else {
+                self.sleep(worker);
+                looks = 0;
+            }
+        }
+    }
+
+    fn sleep(&self, worker: &Worker) {
+        let slept =
+            self.state.compare_exchange(UNSET, SLEPT_OVER, Ordering::AcqRel, Ordering::Acquire);
+        if slept != Err(SET) {
+            let slot = Arc::clone(&worker.slot);
+            worker.wait_outside(|| {
+                while !self.is_set() {
+                    let _ = slot.parker.park(None);
+                }
+            });
+        }
+    }
+}

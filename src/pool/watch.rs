@@ -1,0 +1,218 @@
+//! The watch: one thread that notices closures which do not what they were declared to do.
+//!
+//! A closure that holds permits but waits is made to lend them, so that another worker takes over; a closure that runs
+//! without permits but burns (declared blocking, or back from its wait) is charged for them, free or not. Owns the
+//! samples. Never looks at a closure that ends between two ticks, and sleeps while there is nothing to gain. Invariant:
+//! a charge changes hands only by the duty word of the very closure that was sampled.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use super::schedstat::{self, Probe, Sample, Verdict};
+use super::shared::Shared;
+use super::slot::{Duty, Mode};
+use super::sync::lock;
+
+/// The tick while closures queue behind permits. The watch runs at idle priority: on busy cores, where there is nothing
+/// to find, it hardly runs; a core that falls idle runs it at once.
+const QUICK: Duration = Duration::from_micros(250);
+/// The longest tick while something is lent or charged but nothing changes.
+const SLOW: Duration = Duration::from_millis(20);
+/// A window this old is closed and judged by its sums.
+const WINDOW: Duration = Duration::from_millis(25);
+/// So many slow ticks without anything to watch, and the watch sleeps until it is rung for.
+const CALM_TICKS: u32 = 8;
+
+/// How the pool calls its watch.
+#[derive(Debug, Default)]
+pub(super) struct WatchBell {
+    asleep: AtomicBool,
+    rung: Mutex<bool>,
+    bell: Condvar,
+    waits_noticed: AtomicU64,
+    burns_noticed: AtomicU64,
+}
+
+impl WatchBell {
+    /// There may be something to watch. One load while the watch is up.
+    pub(super) fn ring(&self) {
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::SeqCst) {
+            *lock(&self.rung) = true;
+            self.bell.notify_one();
+        }
+    }
+
+    pub(super) fn waits_noticed(&self) -> u64 {
+        self.waits_noticed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn burns_noticed(&self) -> u64 {
+        self.burns_noticed.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps until the next ring.
+    fn wait(&self) {
+        let mut rung = lock(&self.rung);
+        while !*rung {
+            rung = self.bell.wait(rung).unwrap_or_else(PoisonError::into_inner);
+        }
+        *rung = false;
+    }
+}
+
+/// Starts the watch of a pool, if the kernel keeps what it needs; it ends with the pool.
+pub(super) fn start(shared: &Arc<Shared>) {
+    if !shared.options.watch || !schedstat::is_kept() {
+        return;
+    }
+    let weak = Arc::downgrade(shared);
+    let name = format!("{}-watch", shared.options.name);
+    // Without the thread the pool works, only without compensation, as on a kernel without statistics.
+    let _ = thread::Builder::new().name(name).spawn(move || Watch::default().live(&weak));
+}
+
+#[derive(Default)]
+struct Watch {
+    subjects: Vec<Option<Subject>>,
+}
+
+struct Subject {
+    probe: Probe,
+    /// The closure under watch and the sample its window begins with.
+    window: Option<(Duty, Sample)>,
+}
+
+/// What one round over the workers saw.
+#[derive(Default)]
+struct Round {
+    watched: usize,
+    changed: bool,
+}
+
+impl Watch {
+    fn live(mut self, pool: &Weak<Shared>) {
+        super::priority::yield_to_all();
+        let mut pause = QUICK;
+        let mut calm = 0;
+        while let Some(shared) = pool.upgrade() {
+            if shared.closing.is_closed() {
+                return;
+            }
+            let round = self.round(&shared);
+            let wanted = shared.book.balance().free <= 0 && shared.has_work();
+            pause = if wanted || round.changed { QUICK } else { (pause * 2).min(SLOW) };
+            calm = if wanted || round.watched > 0 { 0 } else { calm + 1 };
+            if calm < CALM_TICKS {
+                drop(shared);
+                thread::sleep(pause);
+            } else if fall_asleep(&shared) {
+                // The bell belongs to the pool: a pool that goes rings it first.
+                shared.watch.wait();
+                calm = 0;
+                pause = QUICK;
+            }
+        }
+    }
+
+    /// Looks once at every worker that is up.
+    fn round(&mut self, shared: &Arc<Shared>) -> Round {
+        let mut round = Round::default();
+        let mut up = Vec::new();
+        shared.awake.any(|index| {
+            up.push(index);
+            false
+        });
+        for index in up {
+            self.look(shared, index, &mut round);
+        }
+        round
+    }
+
+    fn look(&mut self, shared: &Arc<Shared>, index: usize, round: &mut Round) {
+        let slot = shared.slot(index);
+        let duty = slot.duty();
+        if !matches!(duty.mode, Mode::Cpu | Mode::Blocking) {
+            return;
+        }
+        round.watched += 1;
+        let Some(subject) = self.subject(index, slot.tid.load(Ordering::SeqCst)) else { return };
+        let Some(now) = subject.probe.sample() else { return };
+        let Some((seen, before)) = subject.window.filter(|(seen, _)| *seen == duty) else {
+            subject.window = Some((duty, now));
+            return;
+        };
+        let verdict = now.since(&before);
+        if verdict != Verdict::Unclear || now.age(&before) > WINDOW {
+            subject.window = Some((duty, now));
+        }
+        round.changed |= act(shared, index, seen, verdict);
+    }
+
+    /// The open files of a worker's thread; opened anew when the slot has another thread.
+    fn subject(&mut self, index: usize, tid: i32) -> Option<&mut Subject> {
+        if self.subjects.len() <= index {
+            self.subjects.resize_with(index + 1, || None);
+        }
+        let place = &mut self.subjects[index];
+        if place.as_ref().is_none_or(|s| s.probe.tid != tid) {
+            *place = Probe::open(tid).map(|probe| Subject { probe, window: None });
+        }
+        place.as_mut()
+    }
+}
+
+/// Announces sleep and looks once more, so that a ring between is not lost.
+fn fall_asleep(shared: &Arc<Shared>) -> bool {
+    shared.watch.asleep.store(true, Ordering::SeqCst);
+    fence(Ordering::SeqCst);
+    let needed = shared.closing.is_closed() || shared.book.balance().free <= 0 && shared.has_work();
+    // If the flag is down already somebody has rung, and the wait returns at once.
+    !needed || !shared.watch.asleep.swap(false, Ordering::SeqCst)
+}
+
+/// Makes the ledger follow what a closure really does; true if a charge changed hands.
+fn act(shared: &Arc<Shared>, index: usize, seen: Duty, verdict: Verdict) -> bool {
+    let slot = shared.slot(index);
+    match verdict {
+        Verdict::Waiting(time) if seen.mode == Mode::Cpu => {
+            slot.counters.found_blocked_ns.add(time.as_nanos() as u64);
+            seen.charge > 0 && lend(shared, index, seen)
+        }
+        Verdict::Waiting(_) if seen.charge > 0 => lend(shared, index, seen),
+        Verdict::Burning if seen.charge == 0 => charge(shared, index, seen),
+        _ => false,
+    }
+}
+
+fn lend(shared: &Arc<Shared>, index: usize, seen: Duty) -> bool {
+    let useful = shared.book.balance().waiters > 0 || shared.has_work();
+    let cpu = seen.mode == Mode::Cpu;
+    if !useful || !shared.slot(index).recharge(seen, 0, cpu) {
+        return false;
+    }
+    if cpu {
+        shared.lent.add(seen.charge);
+        shared.watch.waits_noticed.fetch_add(1, Ordering::Relaxed);
+    }
+    shared.give_and_notify(seen.charge);
+    true
+}
+
+fn charge(shared: &Arc<Shared>, index: usize, seen: Duty) -> bool {
+    let slot = shared.slot(index);
+    // What the closure was given at first; one for a closure that was given none.
+    let permits = slot.given.load(Ordering::Relaxed).max(1);
+    shared.book.charge(permits);
+    if !slot.recharge(seen, permits, false) {
+        shared.give_and_notify(permits);
+        return false;
+    }
+    if seen.lent {
+        shared.lent.sub(permits);
+    } else {
+        shared.watch.burns_noticed.fetch_add(1, Ordering::Relaxed);
+    }
+    true
+}

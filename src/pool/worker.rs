@@ -1,0 +1,492 @@
+//! The life of a pool thread: search, run, sleep.
+//!
+//! Owns its deques. Never runs a cpu closure without a permit in its duty word (but for the compensation that the watch
+//! documents). Invariant at the top of each loop is written there. The protocol is in README.md.
+
+#![allow(unsafe_code)] // The thread-local pointer to the worker, and the references that come out of the injector.
+
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_deque::Steal;
+
+use super::book::Turn;
+use super::handle::block_on;
+use super::job::JobRef;
+use super::ledger::Wait;
+use super::parker::{BLOCKING, EXIT, LATCH, LOOK, PERMIT};
+use super::shared::Shared;
+use super::slot::{Deques, Duty, Mode, Slot};
+use super::sync::lock;
+
+/// How long a worker may go on from closure to closure while somebody waits for its permit: long against the cost of a
+/// hand-over (some 10 µs), short against what a waiter notices.
+const QUANTUM: Duration = Duration::from_millis(2);
+/// How long a thread beyond one a core sleeps before it goes away.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Every so many closures the injector is looked at before the own deque, so that a closure which feeds its own worker
+/// can't keep the others' closures waiting.
+const INJECTOR_FIRST: u32 = 61;
+
+thread_local! {
+    static CURRENT: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+}
+
+/// One thread's view of the pool.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    pub(super) slot: Arc<Slot>,
+    pub(super) deques: Deques,
+    /// Permits that the closure at hand was given.
+    held: Cell<usize>,
+    /// Since when permits are in hand.
+    since: Cell<Instant>,
+    tick: Cell<u32>,
+    random: Cell<u32>,
+}
+
+/// What a search found.
+enum Found {
+    /// A closure or sub-job for the one permit in hand.
+    Cpu(JobRef),
+    /// A closure with permits of its own.
+    Heavy(JobRef, usize),
+    /// A place in the blocking line.
+    Blocking,
+}
+
+/// The thread's whole life.
+pub(super) fn main(shared: Arc<Shared>, index: usize) {
+    let slot = Arc::clone(shared.slot(index));
+    let Some(deques) = lock(&slot.deques).take() else { return };
+    super::priority::make_nicer(shared.options.nice);
+    slot.tid.store(super::priority::thread_id(), Ordering::SeqCst);
+    let worker = Worker {
+        shared,
+        index,
+        slot,
+        deques,
+        held: Cell::new(0),
+        since: Cell::new(Instant::now()),
+        tick: Cell::new(0),
+        random: Cell::new(index as u32 * 2 + 1),
+    };
+    CURRENT.set(&raw const worker);
+    worker.shared.awake.set(index);
+    worker.live();
+    CURRENT.set(ptr::null());
+    worker.leave();
+}
+
+/// Runs `f` with the worker of this thread, if it is a pool thread.
+pub(super) fn with_current<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    CURRENT.with(|current| {
+        let worker = current.get();
+        // SAFETY: the pointer is set while the worker lives on this very thread's stack, below this call.
+        f(unsafe { worker.as_ref() })
+    })
+}
+
+/// Runs `f`, which waits for something, without a core permit. See [`super::blocking`].
+pub(super) fn blocking<R>(f: impl FnOnce() -> R) -> R {
+    with_current(|worker| match worker {
+        Some(worker) => worker.wait_outside(f),
+        None => f(),
+    })
+}
+
+impl Worker {
+    fn live(&self) {
+        let mut tokens = self.slot.parker.park(None);
+        while tokens & EXIT == 0 {
+            if tokens & BLOCKING != 0 {
+                self.serve_blocking_line();
+                self.shared.sleep.begin_search();
+            }
+            if tokens & PERMIT != 0 {
+                self.take_up(1);
+            }
+            self.work();
+            tokens = self.rest();
+        }
+        self.leave_map();
+    }
+
+    /// Takes this worker off the map of those that may have something to steal. A worker that had to give its permit
+    /// away may lie down (and even go) with closures in its deque: those stay on the map for others.
+    fn leave_map(&self) {
+        if self.deques.spawned.is_empty() {
+            self.shared.awake.clear(self.index);
+        }
+    }
+
+    fn leave(self) {
+        let Self { shared, index, slot, deques, .. } = self;
+        slot.tid.store(0, Ordering::SeqCst);
+        *lock(&slot.deques) = Some(deques);
+        shared.threads.release(index);
+        shared.tell_if_ended();
+        shared.close_if_done();
+    }
+
+    /// Runs what can be found. Counted as searching when called and when it returns, then without permits.
+    fn work(&self) {
+        while let Some(found) = self.search() {
+            if self.shared.sleep.end_search() {
+                // This was the last one looking: if there is more, somebody else must look now.
+                self.shared.permits_are_free();
+            }
+            self.run(found);
+            while let Some(job) = self.next_local() {
+                self.run(Found::Cpu(job));
+            }
+            self.shared.sleep.begin_search();
+        }
+    }
+
+    /// Looks everywhere, then looks on for a while, then gives up; without permits in the end.
+    fn search(&self) -> Option<Found> {
+        if let Some(found) = self.sweep() {
+            return Some(found);
+        }
+        self.put_down();
+        let window = self.shared.spin.enter()?;
+        let found = self.look_on(window);
+        self.shared.spin.leave(found.is_some());
+        found
+    }
+
+    fn look_on(&self, window: Duration) -> Option<Found> {
+        let until = Instant::now() + window;
+        loop {
+            for _ in 0..16 {
+                if !self.shared.injector.is_empty() {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            if let Some(found) = self.sweep() {
+                return Some(found);
+            }
+            self.put_down();
+            if Instant::now() >= until {
+                return None;
+            }
+        }
+    }
+
+    /// One look at everything.
+    fn sweep(&self) -> Option<Found> {
+        if let Some((job, permits)) = self.shared.take_granted() {
+            return Some(Found::Heavy(job, permits));
+        }
+        if self.shared.blocking.take_place() {
+            return Some(Found::Blocking);
+        }
+        if self.slot.duty().charge == 0 && !self.pick_up() {
+            return None;
+        }
+        if self.must_yield() {
+            return None;
+        }
+        self.next_anywhere().map(Found::Cpu)
+    }
+
+    /// Takes a permit if there is work for it.
+    fn pick_up(&self) -> bool {
+        self.put_down();
+        if !self.shared.has_work() {
+            return false;
+        }
+        if self.shared.book.try_take(1) {
+            self.take_up(1);
+            return true;
+        }
+        if self.shared.book.balance().waiters > 0 {
+            self.shared.stand_for_queue();
+        } else {
+            self.shared.watch.ring();
+        }
+        false
+    }
+
+    /// Begins a stretch with permits in hand.
+    fn take_up(&self, permits: usize) {
+        self.held.set(permits);
+        self.slot.given.store(permits, Ordering::Relaxed);
+        self.since.set(Instant::now());
+        self.slot.set(Mode::Cpu, permits);
+    }
+
+    /// Ends a stretch; returns the duty as it was, whose charge now belongs to the caller.
+    fn end_stretch(&self, mode: Mode) -> Duty {
+        let was = self.slot.set(mode, 0);
+        if was.mode == Mode::Cpu {
+            let busy = self.since.get().elapsed().as_nanos() as u64;
+            self.slot.counters.busy_ns.add(busy);
+            if was.lent {
+                self.shared.lent.sub(self.held.get());
+            }
+        }
+        was
+    }
+
+    /// Gives back the permits in hand, if any, and tells those who wait for some.
+    fn put_down(&self) {
+        if self.slot.duty().mode == Mode::Idle {
+            return;
+        }
+        let was = self.end_stretch(Mode::Idle);
+        if was.charge > 0 {
+            let grants = self.shared.book.give(was.charge);
+            self.shared.settle(grants);
+        }
+    }
+
+    /// Lets the permit go if others have waited for it long enough, and puts the queue behind them in the line.
+    fn must_yield(&self) -> bool {
+        let balance = self.shared.book.balance();
+        if !balance.is_contended() {
+            return false;
+        }
+        if balance.free >= 0 && self.since.get().elapsed() < QUANTUM {
+            return false;
+        }
+        self.put_down();
+        if self.shared.book.balance().waiters > 0 {
+            self.shared.stand_for_queue();
+        }
+        true
+    }
+
+    /// The next closure without searching: own deque, then the injector.
+    fn next_local(&self) -> Option<JobRef> {
+        if self.slot.duty().charge != 1 || self.must_yield() {
+            return None;
+        }
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        if tick % INJECTOR_FIRST == 0 {
+            if let Some(job) = self.take_injected() {
+                return Some(job);
+            }
+        }
+        self.deques.spawned.pop().or_else(|| self.take_injected())
+    }
+
+    fn next_anywhere(&self) -> Option<JobRef> {
+        self.deques
+            .spawned
+            .pop()
+            .or_else(|| self.take_injected())
+            .or_else(|| self.steal_spawned())
+            .or_else(|| self.steal_child())
+    }
+
+    /// Empties the injector: the oldest closure to run, the others into the own deque, where all can reach them.
+    fn take_injected(&self) -> Option<JobRef> {
+        // SAFETY: the batch hands out the shares that `Shared::inject` put in, each once.
+        let mut batch = self.shared.injector.take().map(|header| unsafe { JobRef::new(header) });
+        let first = batch.next()?;
+        let mut count = 1;
+        for job in batch {
+            self.deques.spawned.push(job);
+            count += 1;
+        }
+        self.slot.counters.injected.add(count);
+        if count > 1 {
+            // Whoever was woken for them found the injector empty and may sleep again.
+            self.shared.notify();
+        }
+        Some(first)
+    }
+
+    fn steal_spawned(&self) -> Option<JobRef> {
+        self.steal(|victim| victim.spawned.steal_batch_and_pop(&self.deques.spawned))
+    }
+
+    /// Steals a sub-job, on a permit that nobody waits for.
+    pub(super) fn steal_child(&self) -> Option<JobRef> {
+        if self.shared.book.balance().is_contended() {
+            return None;
+        }
+        self.steal(|victim| victim.children.steal())
+    }
+
+    /// Goes round the other workers that are up, from a random one on.
+    fn steal(&self, attempt: impl Fn(&Slot) -> Steal<JobRef>) -> Option<JobRef> {
+        let mut stolen = None;
+        let start = self.next_random() as usize % super::options::MAX_THREADS;
+        let mut visit = |index: usize| {
+            if index == self.index {
+                return false;
+            }
+            let victim = self.shared.slot(index);
+            loop {
+                match attempt(victim) {
+                    Steal::Success(job) => {
+                        stolen = Some(job);
+                        return true;
+                    }
+                    Steal::Empty => return false,
+                    Steal::Retry => std::hint::spin_loop(),
+                }
+            }
+        };
+        let _ = self.shared.awake.any(|i| i >= start && visit(i))
+            || self.shared.awake.any(|i| i < start && visit(i));
+        if stolen.is_some() {
+            self.slot.counters.stolen.add(1);
+        }
+        stolen
+    }
+
+    fn next_random(&self) -> u32 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.random.set(x);
+        x
+    }
+
+    fn run(&self, found: Found) {
+        match found {
+            Found::Cpu(job) => self.run_cpu(job),
+            Found::Heavy(job, permits) => self.run_heavy(job, permits),
+            Found::Blocking => self.serve_blocking_line(),
+        }
+    }
+
+    fn run_cpu(&self, job: JobRef) {
+        if self.slot.next_closure().charge == 0 {
+            // The watch lent the permit at the last moment of the closure before: search for another one.
+            self.deques.spawned.push(job);
+            self.put_down();
+            return;
+        }
+        self.finish(job);
+    }
+
+    fn run_heavy(&self, job: JobRef, permits: usize) {
+        self.put_down();
+        self.take_up(permits);
+        self.finish(job);
+        self.put_down();
+        self.shared.permits_are_free();
+    }
+
+    fn finish(&self, job: JobRef) {
+        self.slot.counters.run.add(1);
+        if self.shared.closing.is_abandoning() {
+            job.abandon();
+        } else {
+            job.run();
+        }
+    }
+
+    fn serve_blocking_line(&self) {
+        self.put_down();
+        while let Some(job) = self.shared.blocking.next(&self.shared) {
+            let begin = Instant::now();
+            self.slot.given.store(1, Ordering::Relaxed);
+            self.slot.set(Mode::Blocking, 0);
+            self.slot.counters.injected.add(1);
+            self.finish(job);
+            let was = self.slot.set(Mode::Idle, 0);
+            self.slot.counters.blocked_ns.add(begin.elapsed().as_nanos() as u64);
+            if was.charge > 0 {
+                self.shared.give_and_notify(was.charge);
+            }
+        }
+    }
+
+    /// Runs `f` with the closure's permits in the hands of others, and gets as many back before it returns.
+    pub(super) fn wait_outside<R>(&self, f: impl FnOnce() -> R) -> R {
+        if self.slot.duty().mode != Mode::Cpu {
+            return f();
+        }
+        let was = self.end_stretch(Mode::Waiting);
+        let _back = ComeBack { worker: self, begin: Instant::now() };
+        self.shared.lent.add(self.held.get());
+        if was.charge > 0 {
+            self.shared.give_and_notify(was.charge);
+        }
+        f()
+    }
+
+    /// Sleeps until somebody has a token for this worker. Counted as searching when called; as the token says when it
+    /// returns.
+    fn rest(&self) -> u32 {
+        loop {
+            self.leave_map();
+            self.shared.sleep.lie_down(self.index);
+            if self.shared.has_something_for_a_sleeper() && self.shared.sleep.get_up(self.index) {
+                self.shared.awake.set(self.index);
+                return LOOK;
+            }
+            self.shared.close_if_done();
+            self.slot.counters.parked.add(1);
+            if let Some(tokens) = self.sleep_here() {
+                return tokens;
+            }
+        }
+    }
+
+    /// Sleeps on the stack of sleepers; `None` if it got up by itself and should lie down again.
+    fn sleep_here(&self) -> Option<u32> {
+        loop {
+            let tokens = self.park();
+            if tokens != 0 {
+                self.shared.awake.set(self.index);
+                return Some(tokens);
+            }
+            // The time ran out. If somebody chose this worker meanwhile, its token is on the way: wait for it.
+            if self.shared.sleep.get_up(self.index) {
+                if self.shared.threads.alive() <= self.shared.threads.cores() {
+                    return None;
+                }
+                if self.shared.sleep.end_search() {
+                    self.shared.permits_are_free();
+                }
+                return Some(EXIT);
+            }
+        }
+    }
+
+    fn park(&self) -> u32 {
+        loop {
+            let surplus = self.shared.threads.alive() > self.shared.threads.cores();
+            let tokens = self.slot.parker.park(surplus.then_some(PATIENCE));
+            // A latch may be set long after its waiter saw it; such a token means nothing here.
+            if tokens != LATCH {
+                return tokens & !LATCH;
+            }
+        }
+    }
+}
+
+/// Gets the permits back at the end of a declared wait, also when it ends in a panic.
+struct ComeBack<'a> {
+    worker: &'a Worker,
+    begin: Instant,
+}
+
+impl Drop for ComeBack<'_> {
+    fn drop(&mut self) {
+        let worker = self.worker;
+        worker.slot.counters.blocked_ns.add(self.begin.elapsed().as_nanos() as u64);
+        let lent = worker.held.get();
+        let granted = if worker.shared.book.try_take(lent) {
+            lent
+        } else {
+            block_on(Wait::new(Arc::clone(&worker.shared), Turn::Returning, lent))
+        };
+        worker.shared.lent.sub(lent);
+        worker.take_up(granted);
+    }
+}

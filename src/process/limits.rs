@@ -1,0 +1,45 @@
+//! What the daemon sets for its whole process, once, before it starts threads.
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// More descriptors than this are never asked for: a hard limit may be "infinite", and programs that
+/// walk over every possible descriptor would then walk for minutes.
+const NOFILE_CEILING: u64 = 1 << 20;
+
+/// Raises the soft limit on descriptors to the hard one and gives back what it was, for
+/// [`super::Options::nofile`]: programs that use `select` break above 1024, so children get the old one.
+pub fn raise_nofile() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let original = limit.current.unwrap_or(u64::MAX);
+    let raised = limit.maximum.unwrap_or(NOFILE_CEILING).min(NOFILE_CEILING);
+    if original < raised {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum })?;
+    }
+    Ok(original)
+}
+
+/// Makes this process inherit the orphans among its descendants, in place of init. They must be
+/// reaped then: [`super::Options::adopt_orphans`].
+pub fn become_subreaper() -> io::Result<()> {
+    // SAFETY: a plain system call that sets an attribute of this process.
+    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Makes sure that ended children wait to be reaped: whoever started us may have left SIGCHLD
+/// ignored, and the kernel then discards their status.
+pub(super) fn keep_exit_statuses() {
+    // SAFETY: queries and, only where it is "ignore", resets one signal's disposition.
+    unsafe {
+        let mut action = std::mem::zeroed::<libc::sigaction>();
+        if libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut action) == 0
+            && (action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0)
+        {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Reads what `/proc` says about one process.
+//!
+//! Every answer may be out of date when it arrives: who acts on it holds a pidfd opened before.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+
+use super::launch::ATTEMPT_VARIABLE;
+
+/// The part of `/proc/PID/stat` that is used here.
+pub(super) struct Stat {
+    pub(super) group: i32,
+    /// In clock ticks since boot.
+    pub(super) start_time: u64,
+}
+
+/// What the kernel says of a process, zombies included; nothing if there is none of this pid.
+pub(super) fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(&text)
+}
+
+/// The program's name stands in parentheses and may hold any byte, so fields count from the last one.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let close = text.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    // After the name: state, parent, group, and the start time as the 20th of the rest.
+    let group = fields.nth(2)?.parse().ok()?;
+    let start_time = fields.nth(16)?.parse().ok()?;
+    Some(Stat { group, start_time })
+}
+
+/// The attempt token in a process's environment as it was when its program started. Nothing for
+/// those without one, for zombies, and for processes whose environment may not be read.
+pub(super) fn attempt(pid: i32) -> Option<OsString> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut variables = environment.split(|byte| *byte == 0);
+    let value = variables.find_map(|variable| {
+        variable.strip_prefix(ATTEMPT_VARIABLE.as_bytes())?.strip_prefix(b"=")
+    })?;
+    Some(OsString::from_vec(value.to_vec()))
+}
+
+/// The pids of all processes now.
+pub(super) fn pids() -> std::io::Result<Vec<i32>> {
+    let entries = fs::read_dir("/proc")?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_full_of_parentheses_and_spaces_hides_no_field() {
+        let text = b"12 (a) R 1 (b c)) S 7 42 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 1 1";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!((stat.group, stat.start_time), (42, 777));
+    }
+
+    #[test]
+    fn a_cut_line_gives_nothing() {
+        assert!(parse_stat(b"12 (a) S 7 42 9").is_none());
+        assert!(parse_stat(b"").is_none());
+    }
+}

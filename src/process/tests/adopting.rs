@@ -1,0 +1,105 @@
+//! A subreaper changes its whole process, so these tests run in a process of their own: the test
+//! binary starts itself again with one test selected.
+
+use std::process::Command;
+
+use super::*;
+use crate::process::{Status, become_subreaper};
+
+const INSIDE: &str = "TWOLANE_TEST_SUBREAPER";
+
+/// Runs the named test of this file again, alone in a new process.
+fn again_as_subreaper(test: &str) {
+    let name = format!("process::tests::adopting::{test}");
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &name, "--nocapture", "--test-threads", "1"])
+        .env(INSIDE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn adopting() -> Processes {
+    become_subreaper().unwrap();
+    Processes::start(Options { adopt_orphans: true, ..Options::default() }).unwrap()
+}
+
+/// Completes when this pid is nobody's any more, not even a zombie's. No event tells that, so it
+/// looks again and again, for a second at most: orphans are looked for once a second.
+async fn gone(pid: &str) {
+    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+    let exists = || rustix::process::test_kill_process(pid).is_ok();
+    within(async {
+        while exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn orphans_are_reaped_and_nobody_else_s_children() {
+    if std::env::var_os(INSIDE).is_none() {
+        return again_as_subreaper("orphans_are_reaped_and_nobody_else_s_children");
+    }
+    let processes = adopting();
+    // Ended, and waited for only after the orphan was reaped.
+    let mut helper = Command::new("sh").args(["-c", "exit 5"]).spawn().unwrap();
+    let helper_ended =
+        rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    let helper_pid = rustix::process::Pid::from_child(&helper);
+    let (launch, reader) = piped(shell("setsid sh -c 'echo $$; read line' <&0 & exec sleep 600"));
+    let (keep, release) = std::io::pipe().unwrap();
+    let launch = Launch { stdin: Stdin::Fd(keep.into()), ..launch };
+    let child = within(processes.spawn(launch)).await.unwrap();
+    let (orphan, _rest) = read_line(reader).await;
+    rustix::process::waitid(rustix::process::WaitId::Pid(helper_pid), helper_ended).unwrap();
+    child.end_tree(crate::process::Signal::KILL).unwrap();
+    assert_eq!(within(child.exited()).await.status, Status::Signal(libc::SIGKILL, false));
+    assert_eq!(helper.wait().unwrap().code(), Some(5));
+    drop(release);
+    gone(&orphan).await;
+}
+
+#[tokio::test]
+async fn no_newborn_is_taken_for_an_orphan() {
+    if std::env::var_os(INSIDE).is_none() {
+        return again_as_subreaper("no_newborn_is_taken_for_an_orphan");
+    }
+    let processes = adopting();
+    let mut spawning = tokio::task::JoinSet::new();
+    for number in 0..300 {
+        let processes = processes.clone();
+        spawning.spawn(async move {
+            let child =
+                processes.spawn(shell(&format!("true & exit {}", number % 256))).await.unwrap();
+            // Sweeps all the time, while others are being born.
+            child.hurry_reaper();
+            (number, child.exited().await)
+        });
+    }
+    for (number, exit) in within(spawning.join_all()).await {
+        assert_eq!(exit.status, Status::Code(number % 256));
+    }
+}
+
+#[tokio::test]
+async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
+    if std::env::var_os(INSIDE).is_none() {
+        return again_as_subreaper(
+            "running_out_of_descriptors_is_worth_another_try_and_ends_no_watch",
+        );
+    }
+    let processes = adopting();
+    let next = launch(&["true"]);
+    let mut hoard = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        hoard.push(file);
+    }
+    let error = within(processes.spawn(next)).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(error.errno(), Some(libc::EMFILE));
+    drop(hoard);
+    let child = within(processes.spawn(launch(&["true"]))).await.unwrap();
+    assert_eq!(within(child.exited()).await.status, Status::Code(0));
+}

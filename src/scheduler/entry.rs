@@ -1,0 +1,62 @@
+//! What comes in with a job, and how much may run at once.
+
+use std::sync::Arc;
+
+use crate::job::{ArrayPlace, Class, Deadline, JobId, Lane, RetryPolicy, State, WallTime};
+
+/// A job as it enters the scheduler: after its submission, or a retry of it, was committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its id.
+    pub id: JobId,
+    /// The user that submitted it.
+    pub owner: u32,
+    /// Its place in an array.
+    pub place: Option<ArrayPlace>,
+    /// Queued, held or scheduled.
+    pub state: State,
+    /// Not before this moment; only with [`State::Scheduled`].
+    pub not_before: Option<Deadline>,
+    /// When it came: the older of two equals goes first.
+    pub submitted_at: WallTime,
+    /// Its queue.
+    pub queue: Arc<str>,
+    /// Higher goes first.
+    pub priority: i32,
+    /// What it takes while it runs.
+    pub demand: Demand,
+    /// Whether and how soon a failed attempt is followed by another.
+    pub retry: RetryPolicy,
+    /// How many attempts it has had.
+    pub attempts: u32,
+}
+
+/// What a job takes while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Demand {
+    /// The class it runs as: never `auto`, which was decided before.
+    pub class: Class,
+    /// Core permits, for class `cpu`; the others hold none.
+    pub permits: u32,
+}
+
+impl Demand {
+    /// The lane that work of this class runs on.
+    pub const fn lane(self) -> Lane {
+        match self.class {
+            Class::Io => Lane::Async,
+            Class::Cpu | Class::Blocking | Class::Auto => Lane::Pool,
+        }
+    }
+}
+
+/// How much may run at once; what runs already is never taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneSizes {
+    /// Core permits.
+    pub cpu: u32,
+    /// Jobs of class `io`.
+    pub io: u32,
+    /// Jobs of class `blocking`.
+    pub blocking: u32,
+}

@@ -1,0 +1,363 @@
+//! Why a job is where it is: as data, and in sentences made from the data.
+//!
+//! Owns nothing and decides nothing; asks the same questions that starting asks. Invariant: a ready
+//! job without gates is one that the next step starts.
+
+use std::fmt;
+
+use super::table::{Place, Record, Slot};
+use super::{Scheduler, Writing, seat};
+use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, State};
+
+/// Why a job is where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// Which job.
+    pub job: JobId,
+    /// Where it stands.
+    pub state: State,
+    /// Everything that keeps it from starting right now; the first is the one to look at.
+    pub gates: Vec<Gate>,
+    /// Its place in its queue, if it is ready.
+    pub rank: Option<Rank>,
+    /// Its running attempt.
+    pub running: Option<(AttemptToken, Lane)>,
+}
+
+/// Something that keeps a job from starting.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Gate {
+    /// It is held.
+    Held {
+        /// Why, if somebody said so since the daemon started.
+        reason: Option<String>,
+    },
+    /// It waits for other jobs.
+    Waiting,
+    /// It is not its time yet.
+    NotBefore {
+        /// When.
+        moment: Deadline,
+        /// How long until then.
+        left: std::time::Duration,
+    },
+    /// A change of it is under way to the disk.
+    Writing {
+        /// Where it goes.
+        to: State,
+        /// The change was refused and is tried again.
+        refused: bool,
+    },
+    /// It asks for more core permits than there are: it can't start before the lane grows.
+    TooBig {
+        /// How many it asks for.
+        needed: u32,
+        /// How many there are.
+        size: u32,
+    },
+    /// Nothing new starts: the daemon drains, or can't write.
+    StartsOff,
+    /// Its queue is paused.
+    QueuePaused {
+        /// Which queue.
+        queue: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Its queue runs as many jobs as it may.
+    QueueLimit {
+        /// Which queue.
+        queue: String,
+        /// How many run.
+        running: u32,
+        /// How many may.
+        max: u32,
+    },
+    /// The daemon runs as many jobs as it may.
+    DaemonLimit {
+        /// How many run.
+        running: u32,
+        /// How many may.
+        max: u32,
+    },
+    /// Its lane runs as many jobs of its class as it may.
+    LaneLimit {
+        /// Which class.
+        class: Class,
+        /// How many run.
+        running: u32,
+        /// How many may.
+        max: u32,
+    },
+    /// Too few core permits are free.
+    CorePermits {
+        /// How many it asks for.
+        needed: u32,
+        /// How many are free.
+        free: u32,
+        /// How many there are, the lent ones included.
+        total: u32,
+        /// Who holds the most of them.
+        holders: Vec<Holder>,
+    },
+    /// What gets free is kept for a job that was overtaken often enough.
+    KeptFor {
+        /// Which job.
+        job: JobId,
+        /// How many core permits it needs.
+        needed: u32,
+    },
+    /// Others of its queue go first.
+    Behind {
+        /// How many.
+        ahead: usize,
+    },
+    /// It is another queue's turn.
+    OtherQueue {
+        /// Which.
+        queue: String,
+    },
+}
+
+/// A running job that holds core permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Which job.
+    pub job: JobId,
+    /// How many.
+    pub permits: u32,
+}
+
+/// A ready job's place in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// From 1, over all ready jobs of the queue.
+    pub place: usize,
+    /// How many ready jobs the queue has.
+    pub of: usize,
+}
+
+/// The most holders that are named: the rest would only fill the screen.
+const MOST_HOLDERS: usize = 8;
+
+impl Scheduler {
+    /// Why the job is where it is. Costs a look at the chunks of its queue's lines and at what runs,
+    /// never at all jobs.
+    pub fn explain(&self, now: Now, job: JobId) -> Option<Explanation> {
+        let slot = self.jobs.find(job)?;
+        let record = self.jobs.get(slot);
+        let mut told = Explanation {
+            job,
+            state: record.state,
+            gates: Vec::new(),
+            rank: None,
+            running: self.running.get(&slot).map(|running| {
+                (self.token(running.counter), super::views::demand(record.class, 1).lane())
+            }),
+        };
+        match record.place {
+            Place::Running => return Some(told),
+            Place::Writing => told.gates.extend(self.writing_gate(slot)),
+            Place::Held if record.state == State::Held => {
+                let reason = self.reasons.get(&slot).map(|reason| reason.to_string());
+                told.gates.push(Gate::Held { reason });
+            }
+            Place::Held => told.gates.push(Gate::Waiting),
+            Place::Ready | Place::Timed => {}
+        }
+        if let Some(moment) = self.timers.moment(slot).filter(|moment| !moment.is_due(now))
+            && matches!(record.place, Place::Timed | Place::Held)
+        {
+            let left = moment.boot.saturating_sub(now.boot);
+            told.gates.push(Gate::NotBefore { moment, left });
+        }
+        if record.place == Place::Ready {
+            told.rank = Some(self.rank(slot));
+        }
+        self.shut_gates(record, &mut told.gates);
+        self.limit_gates(record, &mut told.gates);
+        if told.gates.is_empty() {
+            told.gates.extend(self.turn_gate(slot, told.rank));
+        }
+        Some(told)
+    }
+
+    fn writing_gate(&self, slot: Slot) -> Option<Gate> {
+        self.writing.get(&slot).map(|writing| match writing {
+            Writing::Moved(to) => Gate::Writing { to: *to, refused: false },
+            Writing::Ended { next, again, .. } => {
+                Gate::Writing { to: *next, refused: again.is_some() }
+            }
+        })
+    }
+
+    fn rank(&self, slot: Slot) -> Rank {
+        let key = self.jobs.key(slot);
+        let lines = &self.queues.get(self.jobs.get(slot).queue).lines;
+        let before: usize = lines.iter().map(|line| line.line.before(&self.jobs, key)).sum();
+        Rank { place: before + 1, of: lines.iter().map(|line| line.line.len()).sum() }
+    }
+
+    /// Switches that somebody has to turn.
+    fn shut_gates(&self, record: &Record, gates: &mut Vec<Gate>) {
+        let room = self.rooms[seat(record.class)];
+        if record.permits > room.size && record.class == Class::Cpu {
+            gates.push(Gate::TooBig { needed: record.permits, size: room.size });
+        }
+        if !self.starts {
+            gates.push(Gate::StartsOff);
+        }
+        let queue = self.queues.get(record.queue);
+        if queue.paused {
+            let reason = queue.reason.clone();
+            gates.push(Gate::QueuePaused { queue: queue.name.to_string(), reason });
+        }
+    }
+
+    /// Limits that are reached, the smallest first.
+    fn limit_gates(&self, record: &Record, gates: &mut Vec<Gate>) {
+        let mut limits = Vec::new();
+        let queue = self.queues.get(record.queue);
+        if let Some(max) = queue.max.filter(|_| queue.is_full()) {
+            let running = queue.counts.running;
+            limits.push((max, Gate::QueueLimit { queue: queue.name.to_string(), running, max }));
+        }
+        if let Some(max) = self.options.max_running.filter(|_| self.is_full()) {
+            limits.push((max, Gate::DaemonLimit { running: self.running.len() as u32, max }));
+        }
+        let room = self.rooms[seat(record.class)];
+        let total = room.size.saturating_add(room.lent);
+        if record.permits > room.free() && record.permits <= room.size.max(1) {
+            let gate = if record.class == Class::Cpu {
+                let holders = self.holders();
+                Gate::CorePermits { needed: record.permits, free: room.free(), total, holders }
+            } else {
+                Gate::LaneLimit { class: record.class, running: room.used, max: total }
+            };
+            limits.push((total, gate));
+        }
+        limits.sort_by_key(|&(max, _)| max);
+        gates.extend(limits.into_iter().map(|(_, gate)| gate));
+    }
+
+    /// Everything is open and there is room: then others go first.
+    fn turn_gate(&self, slot: Slot, rank: Option<Rank>) -> Option<Gate> {
+        let record = self.jobs.get(slot);
+        let class = seat(record.class);
+        if let Some(number) = self.only_line(record.queue) {
+            let head = self.queues.get(record.queue).lines[number].line.head()?;
+            let best = self.jobs.get(head);
+            if best.id != record.id {
+                return Some(Gate::KeptFor { job: best.id, needed: best.permits });
+            }
+        }
+        let top = self.top_slot(class)?;
+        let best = self.jobs.get(top);
+        if best.id == record.id {
+            return None;
+        }
+        if best.permits > self.rooms[class].free() {
+            return Some(Gate::KeptFor { job: best.id, needed: best.permits });
+        }
+        if best.queue != record.queue {
+            let queue = self.queues.get(best.queue).name.to_string();
+            return Some(Gate::OtherQueue { queue });
+        }
+        rank.map(|rank| Gate::Behind { ahead: rank.place - 1 })
+    }
+
+    fn holders(&self) -> Vec<Holder> {
+        let records = self.running.keys().map(|&slot| self.jobs.get(slot));
+        let burning = records.filter(|record| record.class == Class::Cpu);
+        let mut holders: Vec<_> =
+            burning.map(|record| Holder { job: record.id, permits: record.permits }).collect();
+        holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
+        holders.truncate(MOST_HOLDERS);
+        holders
+    }
+}
+
+impl fmt::Display for Explanation {
+    /// One sentence a line: the state, then each gate.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {} is {}", self.job, self.state)?;
+        if let Some((token, lane)) = self.running {
+            write!(f, " on the {lane} lane as attempt {token}")?;
+        }
+        if let Some(Rank { place, of }) = self.rank {
+            write!(f, ", number {place} of {of} ready jobs in its queue")?;
+        }
+        for gate in &self.gates {
+            write!(f, "\n{gate}")?;
+        }
+        if self.gates.is_empty() && self.state == State::Queued {
+            f.write_str("\nnothing is in its way: it starts next")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { reason } => {
+                f.write_str("it is held")?;
+                because(f, reason.as_deref())?;
+                f.write_str("; release it to let it go on")
+            }
+            Self::Waiting => f.write_str("it waits for other jobs to end"),
+            Self::NotBefore { left, .. } => {
+                write!(f, "it may not start for another {}", seconds(*left))
+            }
+            Self::Writing { to, refused: false } => {
+                write!(f, "it is being written down as {to}")
+            }
+            Self::Writing { to, refused: true } => {
+                write!(f, "the store refused to write it down as {to}; that is tried again")
+            }
+            Self::TooBig { needed, size } => write!(
+                f,
+                "it needs {needed} core permits and there are only {size}: enlarge the pool, or cancel it and submit it with fewer"
+            ),
+            Self::StartsOff => {
+                f.write_str("nothing new starts: the daemon is draining or can't write")
+            }
+            Self::QueuePaused { queue, reason } => {
+                write!(f, "queue {queue} is paused")?;
+                because(f, reason.as_deref())
+            }
+            Self::QueueLimit { queue, running, max } => {
+                write!(f, "queue {queue} runs {running} jobs of at most {max}")
+            }
+            Self::DaemonLimit { running, max } => {
+                write!(f, "the daemon runs {running} jobs of at most {max}")
+            }
+            Self::LaneLimit { class, running, max } => {
+                write!(f, "{running} jobs of class {class} run, of at most {max}")
+            }
+            Self::CorePermits { needed, free, total, holders } => {
+                write!(f, "it needs {needed} core permits and {free} of {total} are free")?;
+                for (index, holder) in holders.iter().enumerate() {
+                    let lead = if index == 0 { "; held by" } else { "," };
+                    write!(f, "{lead} job {} ({})", holder.job, holder.permits)?;
+                }
+                Ok(())
+            }
+            Self::KeptFor { job, needed } => {
+                write!(f, "what gets free is kept for job {job}, which needs {needed}")
+            }
+            Self::Behind { ahead } => write!(f, "{ahead} jobs of its queue go first"),
+            Self::OtherQueue { queue } => write!(f, "it is the turn of queue {queue}"),
+        }
+    }
+}
+
+fn because(f: &mut fmt::Formatter<'_>, reason: Option<&str>) -> fmt::Result {
+    reason.map_or(Ok(()), |reason| write!(f, " ({reason})"))
+}
+
+/// Whole seconds, rounded up: nobody who waits wants to read nanoseconds.
+fn seconds(left: std::time::Duration) -> String {
+    let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    crate::job::format_duration(std::time::Duration::from_secs(whole))
+}

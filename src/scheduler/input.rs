@@ -1,0 +1,67 @@
+//! What happens to the scheduler: every event it can react to.
+
+use std::time::Duration;
+
+use super::entry::{Entry, LaneSizes};
+use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, Usage};
+
+/// What happens to the scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Jobs were committed and may be scheduled.
+    Submitted(Vec<Entry>),
+    /// A lane reports how an attempt ended. Ignored as stale unless the token is the current one.
+    Ended {
+        /// Which job.
+        job: JobId,
+        /// The attempt's token.
+        token: AttemptToken,
+        /// How it ended.
+        outcome: Outcome,
+        /// What it used.
+        usage: Usage,
+        /// The least pause before a retry that the other side asked for.
+        retry_after: Option<Duration>,
+        /// Whether another attempt may end better; without it no retry follows, whatever the policy says.
+        retryable: bool,
+    },
+    /// A user wants the job to end.
+    Cancel {
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A user wants the job to stay where it is; a running one is held after this attempt's end only
+    /// if it is to be retried. Noted at once and without an action for a running job: nothing of it
+    /// is written before the attempt ends.
+    Hold {
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A user lets a held job go on. For a running job it takes a noted hold back, without an action.
+    Release {
+        /// Which job.
+        job: JobId,
+    },
+    /// A change that an [`Action::Write`] asked for is synced.
+    Committed(Change),
+    /// A change that an [`Action::Write`] asked for was refused; the job stays where it was.
+    Refused(Change),
+    /// A queue was committed with these settings.
+    QueueSet(QueueRecord),
+    /// A queue's own settings are gone.
+    QueueRemoved(String),
+    /// The sizes changed.
+    Lanes(LaneSizes),
+    /// So many core permits are lent out by running jobs that are blocked, and may be used by others.
+    Lent(u32),
+    /// Whether anything new may start: false while draining or while the store can't write.
+    Starts(bool),
+    /// How many jobs of all classes together may run at once; `None` for no limit.
+    MaxRunning(Option<u32>),
+    /// Time has passed.
+    Tick,
+}

@@ -1,0 +1,79 @@
+//! An attempt ended: capacity comes back at once, and where the job goes is written down.
+
+use std::time::Duration;
+
+use super::table::{Place, Record, Slot};
+use super::{Action, CancelWish, Running, Scheduler, Writing, seat};
+use crate::job::{AttemptToken, Change, Deadline, JobId, Now, Outcome, State, Usage};
+
+/// What a lane reports.
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    pub(super) usage: Usage,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Scheduler {
+    pub(super) fn on_ended(
+        &mut self,
+        now: Now,
+        job: JobId,
+        token: AttemptToken,
+        end: End,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(slot) = self.jobs.find(job) else { return };
+        let current = self.running.get(&slot).map(|running| self.token(running.counter));
+        if current != Some(token) {
+            return;
+        }
+        let Some(running) = self.running.remove(&slot) else { return };
+        self.free(slot);
+        let pause = self.retry_pause(slot, &running, &end);
+        let next = next_state(&running, &end.outcome, pause);
+        if let Some(pause) = pause.filter(|_| !next.is_final()) {
+            self.timers.remember(slot, Deadline::after(now, pause));
+        }
+        if let (State::Held, Some(Some(reason))) = (next, running.hold) {
+            self.reasons.insert(slot, reason.into());
+        }
+        let not_before = if next == State::Scheduled { self.timers.moment(slot) } else { None };
+        let writing = Writing::Ended { counter: token.counter, next, again: None };
+        self.writing.insert(slot, writing);
+        let End { outcome, usage, .. } = end;
+        let at = now.wall;
+        let change = Change::Ended { job, token, outcome, usage, at, next, not_before };
+        actions.push(Action::Write(change));
+    }
+
+    /// Gives back what the attempt held.
+    fn free(&mut self, slot: Slot) {
+        let Record { queue, class, permits, .. } = *self.jobs.get(slot);
+        self.rooms[seat(class)].give_back(permits);
+        self.place(slot, Place::Writing);
+        self.refresh(queue);
+    }
+
+    /// How long the job is to pause before its next attempt, if it is to have one.
+    fn retry_pause(&self, slot: Slot, running: &Running, end: &End) -> Option<Duration> {
+        let record = self.jobs.get(slot);
+        let policy = self.policies.get(record.policy);
+        let used = record.attempts.saturating_sub(1);
+        let again = running.cancel == CancelWish::None && policy.wants_retry(&end.outcome, used);
+        let pause = || policy.backoff.pause(used.saturating_add(1), record.id.get());
+        again.then(|| pause().max(end.retry_after.unwrap_or_default()))
+    }
+}
+
+/// Where the job goes. A success that came before the cancellation took hold stays a success: the
+/// work is done, and saying otherwise would make somebody do it again.
+fn next_state(running: &Running, outcome: &Outcome, pause: Option<Duration>) -> State {
+    let cancelled = running.cancel != CancelWish::None && *outcome != Outcome::Succeeded;
+    match pause {
+        _ if cancelled => State::Cancelled,
+        None => outcome.final_state(),
+        Some(_) if running.hold.is_some() => State::Held,
+        Some(pause) if pause.is_zero() => State::Queued,
+        Some(_) => State::Scheduled,
+    }
+}

@@ -1,0 +1,61 @@
+//! Queues and sizes change; what runs is never taken back.
+
+use std::sync::Arc;
+
+use super::{Action, CancelWish, LaneSizes, Scheduler};
+use crate::job::QueueRecord;
+
+impl Scheduler {
+    pub(super) fn on_queue_set(&mut self, record: QueueRecord) {
+        let number = self.queues.number(&Arc::from(record.name.as_str()));
+        let queue = self.queues.get_mut(number);
+        queue.set = true;
+        queue.max = record.max;
+        queue.weight = record.weight;
+        queue.paused = record.paused;
+        queue.reason = record.reason;
+        if queue.max.is_none() {
+            queue.overtaken = 0;
+        }
+        self.refresh(number);
+    }
+
+    /// The queue goes on with default settings as long as jobs stand in it.
+    pub(super) fn on_queue_removed(&mut self, name: &str) {
+        if let Some(number) = self.queues.find(name) {
+            self.on_queue_set(QueueRecord::named(name));
+            self.queues.get_mut(number).set = false;
+            self.queues.tidy(number);
+        }
+    }
+
+    /// Lines of jobs that are bigger than the lane close; those that fit again open.
+    pub(super) fn on_lanes(&mut self, sizes: LaneSizes) {
+        for (room, size) in self.rooms.iter_mut().zip([sizes.io, sizes.cpu, sizes.blocking]) {
+            room.size = size;
+        }
+        for number in self.queues.all() {
+            self.refresh(number);
+        }
+    }
+
+    /// When starts stop, the disk may be unable to take a cancellation: those under way act at once.
+    pub(super) fn on_starts(&mut self, allowed: bool, actions: &mut Vec<Action>) {
+        self.starts = allowed;
+        if !allowed {
+            let asked = |(slot, running): (_, &super::Running)| {
+                (running.cancel == CancelWish::Asked).then_some((running.counter, slot))
+            };
+            let mut waiting: Vec<_> = self
+                .running
+                .iter()
+                .map(|(&slot, running)| (slot, running))
+                .filter_map(asked)
+                .collect();
+            waiting.sort_unstable();
+            for (_, slot) in waiting {
+                self.abort(slot, actions);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Moving jobs between the places they can be in, and opening and closing lines.
+//!
+//! Every job comes in through [`Scheduler::enter`], waits for the disk through
+//! [`Scheduler::write_move`] and is gone after [`Scheduler::forget`]; counts and lines follow here
+//! and nowhere else.
+
+use super::table::{Place, Record, Slot};
+use super::{Action, Decline, SEATS, Scheduler, Writing, seat};
+use crate::job::{Change, JobId, Now, State};
+
+impl Scheduler {
+    /// Puts a job that waits where its state belongs.
+    pub(super) fn enter(&mut self, slot: Slot) {
+        match self.jobs.get(slot).state {
+            State::Queued => self.line_up(slot),
+            State::Scheduled => {
+                self.timers.arm(slot);
+                self.place(slot, Place::Timed);
+            }
+            _ => self.place(slot, Place::Held),
+        }
+    }
+
+    fn line_up(&mut self, slot: Slot) {
+        self.timers.forget(slot);
+        self.place(slot, Place::Ready);
+        let Record { queue, class, permits, .. } = *self.jobs.get(slot);
+        let lines = self.queues.get_mut(queue);
+        let number = lines.line_for(class, permits);
+        lines.lines[number].line.insert(&self.jobs, slot);
+        self.refresh(queue);
+    }
+
+    /// Takes a job out of its line or off its timer, so that it can't start.
+    pub(super) fn leave(&mut self, slot: Slot) {
+        let Record { queue, class, permits, place, .. } = *self.jobs.get(slot);
+        match place {
+            Place::Ready => {
+                let lines = self.queues.get_mut(queue);
+                let number = lines.line_for(class, permits);
+                let found = lines.lines[number].line.remove(&self.jobs, slot);
+                debug_assert!(found, "a ready job stands in its line");
+                self.refresh(queue);
+            }
+            Place::Timed => self.timers.disarm(slot),
+            Place::Held | Place::Running | Place::Writing => {}
+        }
+    }
+
+    /// Notes where a job is; the counts follow.
+    pub(super) fn place(&mut self, slot: Slot, place: Place) {
+        let record = self.jobs.get_mut(slot);
+        let counts = &mut self.queues.get_mut(record.queue).counts;
+        *counts.of(record.place) -= 1;
+        *counts.of(place) += 1;
+        record.place = place;
+    }
+
+    /// Takes a waiting job out of every line and asks for its move to be written down.
+    pub(super) fn write_move(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        to: State,
+        reason: Option<String>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Record { id, state, .. } = *self.jobs.get(slot);
+        if !state.may_become(to) {
+            return decline(id, Decline::State(state), actions);
+        }
+        self.leave(slot);
+        self.place(slot, Place::Writing);
+        self.writing.insert(slot, Writing::Moved(to));
+        let not_before = if to == State::Scheduled { self.timers.moment(slot) } else { None };
+        let at = now.wall;
+        actions.push(Action::Write(Change::Moved {
+            job: id,
+            from: state,
+            to,
+            not_before,
+            reason,
+            at,
+        }));
+    }
+
+    /// What was asked for is on the disk: the job stands in its new state.
+    pub(super) fn settle(&mut self, slot: Slot, to: State, actions: &mut Vec<Action>) {
+        self.writing.remove(&slot);
+        let record = self.jobs.get_mut(slot);
+        let job = record.id;
+        let Ok(state) = record.state.become_(to) else {
+            debug_assert!(false, "{job} was to go from {} to {to}", record.state);
+            return;
+        };
+        record.state = state;
+        if state != State::Held {
+            self.reasons.remove(&slot);
+        }
+        if state.is_final() {
+            self.forget(slot);
+        } else {
+            self.enter(slot);
+        }
+        actions.push(Action::Settled { job, state });
+    }
+
+    fn forget(&mut self, slot: Slot) {
+        self.timers.forget(slot);
+        self.reasons.remove(&slot);
+        if let Some(record) = self.jobs.remove(slot) {
+            self.policies.give_back(record.policy);
+            *self.queues.get_mut(record.queue).counts.of(record.place) -= 1;
+            self.queues.tidy(record.queue);
+        }
+    }
+
+    /// Opens and closes the queue's lines as its gates and its best job demand, and drops empty ones.
+    pub(super) fn refresh(&mut self, number: u32) {
+        let only = self.only_line(number);
+        let queue = self.queues.get_mut(number);
+        let shut = queue.paused || queue.is_full();
+        let active: [bool; SEATS] = std::array::from_fn(|class| {
+            queue.lines.iter().any(|line| line.open.is_some() && seat(line.class) == class)
+        });
+        for (index, line) in queue.lines.iter_mut().enumerate() {
+            let class = seat(line.class);
+            let wanted = !shut
+                && !line.line.is_empty()
+                && line.permits <= self.rooms[class].size
+                && only.is_none_or(|only| only == index);
+            if wanted && !active[class] {
+                queue.pass[class] = queue.pass[class].max(self.contests[class].level);
+            }
+            let open = wanted.then_some(queue.pass[class]);
+            if line.open != open {
+                if let Some(pass) = line.open {
+                    self.contests[class].leave(line.permits, pass, number);
+                }
+                if let Some(pass) = open {
+                    self.contests[class].enter(line.permits, pass, number);
+                }
+                line.open = open;
+            }
+        }
+        queue.lines.retain(|line| !line.line.is_empty());
+    }
+
+    /// The one line that may still start something, once the queue's best job was overtaken too often.
+    pub(super) fn only_line(&self, number: u32) -> Option<usize> {
+        let queue = self.queues.get(number);
+        let strict = queue.max.is_some() && queue.overtaken >= self.options.backfill;
+        if strict { self.best_line(number) } else { None }
+    }
+
+    /// The line whose head is the best of the queue's ready jobs that can ever fit.
+    pub(super) fn best_line(&self, number: u32) -> Option<usize> {
+        let lines = self.queues.get(number).lines.iter().enumerate();
+        let fitting = lines.filter(|(_, line)| line.permits <= self.rooms[seat(line.class)].size);
+        let keyed =
+            fitting.filter_map(|(index, line)| Some((self.jobs.key(line.line.head()?), index)));
+        keyed.min().map(|(_, index)| index)
+    }
+}
+
+pub(super) fn decline(job: JobId, why: Decline, actions: &mut Vec<Action>) {
+    actions.push(Action::Declined { job, why });
+}

@@ -1,0 +1,96 @@
+//! Retry policies, each kept once: a million jobs have a handful of them.
+//!
+//! Invariant: a policy is kept exactly as long as a job has it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::job::{Backoff, RetryPolicy};
+
+/// The number of the policy without retries, whose back-off does not matter.
+const NONE: u32 = 0;
+
+/// The policies in use.
+#[derive(Debug, Default)]
+pub(super) struct Policies {
+    /// By number, beginning with 1.
+    kept: Vec<(RetryPolicy, u32)>,
+    free: Vec<u32>,
+    numbers: HashMap<(u32, Duration, Option<Duration>), u32>,
+}
+
+impl Policies {
+    /// The policy's number, for one more job.
+    pub(super) fn take(&mut self, policy: &RetryPolicy) -> u32 {
+        if policy.retries == 0 {
+            return NONE;
+        }
+        if let Some(&number) = self.numbers.get(&name(policy)) {
+            self.kept[number as usize - 1].1 += 1;
+            return number;
+        }
+        let number = if let Some(number) = self.free.pop() {
+            self.kept[number as usize - 1] = (policy.clone(), 1);
+            number
+        } else {
+            self.kept.push((policy.clone(), 1));
+            self.kept.len() as u32
+        };
+        self.numbers.insert(name(policy), number);
+        number
+    }
+
+    /// A job that had the policy is forgotten.
+    pub(super) fn give_back(&mut self, number: u32) {
+        if number == NONE {
+            return;
+        }
+        let (policy, jobs) = &mut self.kept[number as usize - 1];
+        *jobs -= 1;
+        if *jobs == 0 {
+            self.numbers.remove(&name(policy));
+            self.free.push(number);
+        }
+    }
+
+    pub(super) fn get(&self, number: u32) -> RetryPolicy {
+        if number == NONE {
+            RetryPolicy::default()
+        } else {
+            self.kept[number as usize - 1].0.clone()
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+}
+
+fn name(policy: &RetryPolicy) -> (u32, Duration, Option<Duration>) {
+    match policy.backoff {
+        Backoff::Fixed(pause) => (policy.retries, pause, None),
+        Backoff::Exponential { first, most } => (policy.retries, first, Some(most)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_kept_as_long_as_a_job_has_it() {
+        let mut policies = Policies::default();
+        let often = RetryPolicy { retries: 3, ..RetryPolicy::default() };
+        let (first, second) = (policies.take(&often), policies.take(&often));
+        assert_eq!(first, second);
+        assert_eq!(policies.take(&RetryPolicy::default()), NONE);
+        assert_eq!(policies.get(first), often);
+        policies.give_back(first);
+        assert_eq!(policies.len(), 1);
+        policies.give_back(second);
+        assert_eq!(policies.len(), 0);
+        let fixed = RetryPolicy { retries: 1, backoff: Backoff::Fixed(Duration::ZERO) };
+        assert_eq!(policies.take(&fixed), first, "numbers are used again");
+        assert_eq!(policies.get(first), fixed);
+    }
+}

@@ -1,0 +1,233 @@
+//! All unfinished jobs, compactly: a chunked slab of records and the way from an id to its slot.
+//!
+//! Owns the records. Never decides anything. Invariant: each id stands in exactly one slot, and
+//! growing never moves a record, so that no submit pays for copying all the others.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::job::{Class, JobId, State};
+
+/// Where a job's record stands; reused after the job is forgotten.
+pub(super) type Slot = u32;
+
+/// The order inside a queue: smaller goes first. Rank (see [`JobTable::key`]), then age, then id.
+pub(super) type Key = (i64, i64, JobId);
+
+/// What is known of an unfinished job; rarer facts stand in tables of their own.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) id: JobId,
+    /// When it was submitted, told on the boot clock in microseconds: a step of the wall clock
+    /// while the daemon runs changes nobody's age.
+    pub(super) born: i64,
+    pub(super) queue: u32,
+    pub(super) owner: u32,
+    pub(super) priority: i32,
+    /// How much it takes of its class's room.
+    pub(super) permits: u32,
+    pub(super) attempts: u32,
+    /// Its retry policy's number.
+    pub(super) policy: u32,
+    /// Where it stands as far as the disk knows; a start counts at once.
+    pub(super) state: State,
+    pub(super) class: Class,
+    pub(super) place: Place,
+}
+
+/// Which part of the scheduler a job is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In its line.
+    Ready,
+    /// On a timer.
+    Timed,
+    /// Nothing but a request moves it.
+    Held,
+    /// An attempt is under way.
+    Running,
+    /// A change is under way to the disk.
+    Writing,
+}
+
+/// The records and the index.
+#[derive(Debug)]
+pub(super) struct JobTable {
+    chunks: Vec<Vec<Option<Record>>>,
+    free: Vec<Slot>,
+    pages: HashMap<u64, Page, BuildHasherDefault<Spread>>,
+    len: usize,
+    aging: Option<i64>,
+}
+
+/// The slots of a range of ids: ids are given in order, so a page costs little more than 4 bytes a
+/// job, and a straggler keeps no more than one page alive.
+#[derive(Debug)]
+struct Page {
+    slots: Box<[Slot; PAGE]>,
+    used: u16,
+}
+
+const CHUNK: usize = 4096;
+const PAGE: usize = 256;
+const NOWHERE: Slot = Slot::MAX;
+
+impl JobTable {
+    pub(super) fn new(aging: Option<i64>) -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), pages: HashMap::default(), len: 0, aging }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes a job in. Its id must not be there yet.
+    pub(super) fn insert(&mut self, record: Record) -> Slot {
+        let id = record.id;
+        debug_assert!(self.find(id).is_none(), "{id} is there already");
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.chunks[slot as usize / CHUNK][slot as usize % CHUNK] = Some(record);
+                slot
+            }
+            None => self.append(record),
+        };
+        self.len += 1;
+        let page = self
+            .pages
+            .entry(id.get() / PAGE as u64)
+            .or_insert_with(|| Page { slots: Box::new([NOWHERE; PAGE]), used: 0 });
+        page.slots[(id.get() % PAGE as u64) as usize] = slot;
+        page.used += 1;
+        slot
+    }
+
+    fn append(&mut self, record: Record) -> Slot {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let chunks = self.chunks.len();
+        let chunk = &mut self.chunks[chunks - 1];
+        chunk.push(Some(record));
+        ((chunks - 1) * CHUNK + chunk.len() - 1) as Slot
+    }
+
+    /// Forgets a job.
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Record> {
+        let record = self.chunks[slot as usize / CHUNK][slot as usize % CHUNK].take()?;
+        self.free.push(slot);
+        self.len -= 1;
+        let number = record.id.get() / PAGE as u64;
+        if let Some(page) = self.pages.get_mut(&number) {
+            page.slots[(record.id.get() % PAGE as u64) as usize] = NOWHERE;
+            page.used -= 1;
+            if page.used == 0 {
+                self.pages.remove(&number);
+            }
+        }
+        Some(record)
+    }
+
+    pub(super) fn find(&self, id: JobId) -> Option<Slot> {
+        let page = self.pages.get(&(id.get() / PAGE as u64))?;
+        let slot = page.slots[(id.get() % PAGE as u64) as usize];
+        (slot != NOWHERE).then_some(slot)
+    }
+
+    /// The record in a slot that is in use: slots never leave the scheduler, and whoever keeps one
+    /// gives it up before the job is forgotten.
+    pub(super) fn get(&self, slot: Slot) -> &Record {
+        self.chunks[slot as usize / CHUNK][slot as usize % CHUNK].as_ref().expect("a slot in use")
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut Record {
+        self.chunks[slot as usize / CHUNK][slot as usize % CHUNK].as_mut().expect("a slot in use")
+    }
+
+    /// Every job, in no particular order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Record)> {
+        let all = self.chunks.iter().flatten().enumerate();
+        all.filter_map(|(slot, record)| Some((slot as Slot, record.as_ref()?)))
+    }
+
+    /// The job's place in the order.
+    ///
+    /// With ageing, a point of priority counts as having come one span earlier. Two jobs rise at the
+    /// same pace, so their order never changes while they wait and the key never needs renewal.
+    pub(super) fn key(&self, slot: Slot) -> Key {
+        let record = self.get(slot);
+        let priority = i64::from(record.priority);
+        let rank = match self.aging {
+            Some(span) => record.born.saturating_sub(priority.saturating_mul(span)),
+            None => -priority,
+        };
+        (rank, record.born, record.id)
+    }
+}
+
+/// Spreads numbers that the daemon itself gives out; nobody outside can choose them to collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let product = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ (product >> 32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: u64) -> Record {
+        Record {
+            id: JobId::new(id).unwrap(),
+            born: 0,
+            queue: 0,
+            owner: 0,
+            priority: 0,
+            permits: 1,
+            attempts: 0,
+            policy: 0,
+            state: State::Queued,
+            class: Class::Io,
+            place: Place::Ready,
+        }
+    }
+
+    #[test]
+    fn a_record_stays_small() {
+        assert!(size_of::<Option<Record>>() <= 48, "{}", size_of::<Option<Record>>());
+    }
+
+    #[test]
+    fn ids_far_apart_are_found_and_forgotten() {
+        let mut table = JobTable::new(None);
+        let ids = [1, 255, 256, 257, 1 << 20, JobId::MAX];
+        let slots = ids.map(|id| table.insert(record(id)));
+        for (id, slot) in ids.into_iter().zip(slots) {
+            assert_eq!(table.find(JobId::new(id).unwrap()), Some(slot));
+        }
+        for slot in slots {
+            assert!(table.remove(slot).is_some());
+            assert!(table.remove(slot).is_none());
+        }
+        assert_eq!((table.len(), table.pages.len()), (0, 0));
+        assert_eq!(table.insert(record(7)), slots[5], "slots are used again");
+    }
+}

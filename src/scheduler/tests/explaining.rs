@@ -1,0 +1,105 @@
+//! What `explain` and the views say.
+
+use super::bench_desk::{Desk, entry};
+use super::id;
+use crate::job::{Class, State};
+use crate::scheduler::{Gate, Holder, Input, LaneSizes, Options, Rank};
+
+fn gates(desk: &Desk, number: u64) -> Vec<Gate> {
+    desk.scheduler.explain(desk.now, id(number)).unwrap().gates
+}
+
+#[test]
+fn a_job_without_core_permits_names_who_holds_them() {
+    let mut desk = Desk::new(2, 1);
+    desk.submit([entry(1).needs(2), entry(2), entry(3)]);
+    let told = desk.scheduler.explain(desk.now, id(3)).unwrap();
+    let holders = vec![Holder { job: id(1), permits: 2 }];
+    assert_eq!(told.gates, [Gate::CorePermits { needed: 1, free: 0, total: 2, holders }]);
+    assert_eq!(told.rank, Some(Rank { place: 2, of: 2 }));
+    assert_eq!(
+        told.to_string(),
+        "job 3 is queued, number 2 of 2 ready jobs in its queue\n\
+         it needs 1 core permits and 0 of 2 are free; held by job 1 (2)"
+    );
+}
+
+#[test]
+fn the_smallest_limit_is_named_first() {
+    let options = Options { max_running: Some(2), ..Options::default() };
+    let mut desk = Desk::with(options, 3, 3);
+    desk.queue("a", |queue| queue.max = Some(1));
+    desk.submit([entry(1), entry(2), entry(3).in_queue("b").needs(2)]);
+    let told = gates(&desk, 2);
+    assert_eq!(told[0], Gate::QueueLimit { queue: "a".to_owned(), running: 1, max: 1 });
+    assert_eq!(told[1], Gate::DaemonLimit { running: 2, max: 2 });
+    assert!(matches!(told[2], Gate::CorePermits { free: 0, .. }));
+}
+
+#[test]
+fn every_gate_is_named() {
+    let mut desk = Desk::new(2, 0);
+    desk.queue("a", |queue| (queue.paused, queue.reason) = (true, Some("backup".to_owned())));
+    desk.submit([entry(1).needs(5), entry(2).of(Class::Io).in_queue("b")]);
+    desk.step(Input::Starts(false));
+    let paused = Gate::QueuePaused { queue: "a".to_owned(), reason: Some("backup".to_owned()) };
+    assert_eq!(gates(&desk, 1), [Gate::TooBig { needed: 5, size: 2 }, Gate::StartsOff, paused]);
+    let lane = Gate::LaneLimit { class: Class::Io, running: 0, max: 0 };
+    assert_eq!(gates(&desk, 2), [Gate::StartsOff, lane]);
+}
+
+#[test]
+fn a_held_job_says_why_and_until_when() {
+    let mut desk = Desk::new(1, 1);
+    let mut later = entry(1);
+    (later.state, later.not_before) = (State::Scheduled, Some(desk.in_secs(60)));
+    desk.submit([later]);
+    desk.step(Input::Hold { job: id(1), reason: Some("wait for Ann".to_owned()) });
+    assert_eq!(gates(&desk, 1), [Gate::Writing { to: State::Held, refused: false }]);
+    desk.commit();
+    let told = desk.scheduler.explain(desk.now, id(1)).unwrap();
+    assert_eq!(
+        told.to_string(),
+        "job 1 is held\n\
+         it is held (wait for Ann); release it to let it go on\n\
+         it may not start for another 1m00s"
+    );
+}
+
+#[test]
+fn permits_that_are_kept_for_another_are_explained() {
+    let options = Options { backfill: 0, ..Options::default() };
+    let mut desk = Desk::with(options, 2, 1);
+    desk.submit([entry(1), entry(2).needs(2), entry(3)]);
+    assert_eq!(desk.started(), [1]);
+    assert_eq!(gates(&desk, 3), [Gate::KeptFor { job: id(2), needed: 2 }]);
+    assert!(matches!(gates(&desk, 2)[..], [Gate::CorePermits { needed: 2, free: 1, .. }]));
+}
+
+#[test]
+fn views_count_what_is_where() {
+    let mut desk = Desk::new(1, 1);
+    let mut held = entry(3);
+    held.state = State::Held;
+    desk.submit([entry(1), entry(2), held, entry(4).in_queue("b")]);
+    let queue = desk.scheduler.queue("a").unwrap();
+    assert_eq!((queue.queued, queue.held, queue.running, queue.set), (1, 1, 1, false));
+    let mut ids: Vec<_> = desk.scheduler.jobs_in("a").map(|id| id.get()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [1, 2, 3]);
+    assert_eq!(desk.scheduler.queues().len(), 2);
+    assert_eq!((desk.scheduler.len(), desk.scheduler.running()), (4, 1));
+    desk.step(Input::Lanes(LaneSizes { cpu: 9, io: 2, blocking: 3 }));
+    assert_eq!(desk.scheduler.classes().map(|class| class.size), [2, 9, 3]);
+}
+
+#[test]
+fn a_queue_without_jobs_or_settings_is_forgotten() {
+    let mut desk = Desk::new(1, 1);
+    desk.submit([entry(1)]);
+    desk.queue("b", |queue| queue.max = Some(1));
+    desk.succeed(1);
+    assert_eq!(desk.scheduler.queue("a"), None);
+    desk.step(Input::QueueRemoved("b".to_owned()));
+    assert!(desk.scheduler.queues().is_empty() && desk.scheduler.is_empty());
+}

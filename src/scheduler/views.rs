@@ -1,0 +1,174 @@
+//! What others may see: jobs, queues, capacity. Nothing here changes anything.
+
+use std::sync::Arc;
+
+use super::table::{Place, Slot};
+use super::{CLASSES, CancelWish, Demand, Scheduler, seat};
+use crate::job::{AttemptToken, Class, JobId, QueueRecord, State};
+
+/// An unfinished job as the scheduler knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Its id.
+    pub id: JobId,
+    /// Where it stands; while [`Live::writing`], where it stood before the change.
+    pub state: State,
+    /// A change of it is under way to the disk.
+    pub writing: bool,
+    /// The user that submitted it.
+    pub owner: u32,
+    /// Its queue.
+    pub queue: Arc<str>,
+    /// Higher goes first.
+    pub priority: i32,
+    /// What it takes while it runs.
+    pub demand: Demand,
+    /// How many attempts it has had, the running one included.
+    pub attempts: u32,
+    /// Its running attempt.
+    pub token: Option<AttemptToken>,
+    /// A user wants its running attempt to end.
+    pub cancel_asked: bool,
+    /// A user wants it held instead of run again.
+    pub hold_asked: bool,
+}
+
+/// A queue: its settings and how many of its unfinished jobs are where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueView {
+    /// Its settings.
+    pub settings: QueueRecord,
+    /// Whether it was given settings; otherwise it is there because of its jobs.
+    pub set: bool,
+    /// Ready, for their turn.
+    pub queued: u32,
+    /// On a timer.
+    pub scheduled: u32,
+    /// Held, or waiting for other jobs.
+    pub held: u32,
+    /// Under way.
+    pub running: u32,
+    /// A change of them is being written.
+    pub writing: u32,
+}
+
+/// How much of a class's room is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassView {
+    /// Which class.
+    pub class: Class,
+    /// Core permits for `cpu`, jobs for the others.
+    pub size: u32,
+    /// Core permits lent by jobs that are blocked.
+    pub lent: u32,
+    /// How much is taken; more than there is after a shrink, until the surplus finishes.
+    pub used: u32,
+}
+
+impl Scheduler {
+    /// The unfinished job with this id.
+    pub fn job(&self, id: JobId) -> Option<Live> {
+        self.jobs.find(id).map(|slot| self.live(slot))
+    }
+
+    fn live(&self, slot: Slot) -> Live {
+        let record = self.jobs.get(slot);
+        let running = self.running.get(&slot);
+        Live {
+            id: record.id,
+            state: record.state,
+            writing: record.place == Place::Writing,
+            owner: record.owner,
+            queue: Arc::clone(&self.queues.get(record.queue).name),
+            priority: record.priority,
+            demand: demand(record.class, record.permits),
+            attempts: record.attempts,
+            token: running.map(|running| self.token(running.counter)),
+            cancel_asked: running.is_some_and(|running| running.cancel != CancelWish::None),
+            hold_asked: running.is_some_and(|running| running.hold.is_some()),
+        }
+    }
+
+    /// How many jobs are not finished.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether every job is finished.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many attempts are under way.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// The attempts that are under way, in no particular order.
+    pub fn attempts(&self) -> impl Iterator<Item = (JobId, AttemptToken)> {
+        let ids = self.running.iter();
+        ids.map(|(&slot, running)| (self.jobs.get(slot).id, self.token(running.counter)))
+    }
+
+    /// Whether anything new may start.
+    pub fn starts(&self) -> bool {
+        self.starts
+    }
+
+    /// The most jobs of all classes together that may run at once.
+    pub fn max_running(&self) -> Option<u32> {
+        self.options.max_running
+    }
+
+    /// The queue with this name, if it has settings or unfinished jobs.
+    pub fn queue(&self, name: &str) -> Option<QueueView> {
+        self.queues.find(name).map(|number| view(self.queues.get(number)))
+    }
+
+    /// Every queue that has settings or unfinished jobs, by name.
+    pub fn queues(&self) -> Vec<QueueView> {
+        let mut views: Vec<_> = self.queues.iter().map(|(_, queue)| view(queue)).collect();
+        views.sort_unstable_by(|a, b| a.settings.name.cmp(&b.settings.name));
+        views
+    }
+
+    /// The unfinished jobs of a queue, in no particular order. Looks at every unfinished job of the
+    /// daemon: for requests about a whole queue, not for the loop.
+    pub fn jobs_in(&self, queue: &str) -> impl Iterator<Item = JobId> {
+        let number = self.queues.find(queue);
+        let jobs = self.jobs.iter();
+        jobs.filter_map(move |(_, record)| (Some(record.queue) == number).then_some(record.id))
+    }
+
+    /// How much of each class's room is taken.
+    pub fn classes(&self) -> [ClassView; 3] {
+        CLASSES.map(|class| {
+            let room = self.rooms[seat(class)];
+            ClassView { class, size: room.size, lent: room.lent, used: room.used }
+        })
+    }
+}
+
+/// The demand as lanes understand it: only `cpu` holds core permits.
+pub(super) fn demand(class: Class, permits: u32) -> Demand {
+    Demand { class, permits: if class == Class::Cpu { permits } else { 0 } }
+}
+
+fn view(queue: &super::queues::Queue) -> QueueView {
+    let counts = queue.counts;
+    QueueView {
+        settings: QueueRecord {
+            name: queue.name.to_string(),
+            max: queue.max,
+            weight: queue.weight,
+            paused: queue.paused,
+            reason: queue.reason.clone(),
+        },
+        set: queue.set,
+        queued: counts.ready,
+        scheduled: counts.timed,
+        held: counts.held,
+        running: counts.running,
+        writing: counts.writing,
+    }
+}

@@ -1,0 +1,97 @@
+//! What can be said against a change without looking at what is stored: the same for every store.
+
+use crate::job::{Class, Deadline, JobId, NewJob, QueueRecord, State};
+
+use super::error::Refusal;
+
+/// Checks jobs that come in one change, none of which may have an id below `next`.
+///
+/// Returns the next id that no job ever had once these are taken.
+pub(super) fn submitted(jobs: &[NewJob], mut next: u64) -> Result<u64, Refusal> {
+    for job in jobs {
+        let id = job.id;
+        if id.get() < next {
+            return forbid(format!("job {id} can't be new: ids up to {} were given", next - 1));
+        }
+        if job.state == State::Running || job.state.is_final() {
+            return forbid(format!("a new job can't be {}", job.state));
+        }
+        timed(id, job.state, job.not_before)?;
+        if job.submission > id || job.place.is_some_and(|place| place.array > id) {
+            return forbid(format!("job {id} came before its own submission or array"));
+        }
+        if job.place.is_some_and(|place| i64::try_from(place.index).is_err()) {
+            return forbid(format!("job {id}: its array index is beyond 2^63 - 1"));
+        }
+        if job.spec.cpus == 0 {
+            return forbid(format!("job {id} takes no core permit"));
+        }
+        next = id.get() + 1;
+    }
+    Ok(next)
+}
+
+/// Checks the class that an attempt runs as.
+pub(super) fn started(job: JobId, class: Class) -> Result<(), Refusal> {
+    if class == Class::Auto {
+        return forbid(format!("job {job}: an attempt runs as io, cpu or blocking, never as auto"));
+    }
+    Ok(())
+}
+
+/// Checks where a job goes when its attempt has ended.
+pub(super) fn ended(job: JobId, next: State, due: Option<Deadline>) -> Result<(), Refusal> {
+    way(job, State::Running, next)?;
+    timed(job, next, due)
+}
+
+/// Checks where a job goes that is not running.
+pub(super) fn moved(
+    job: JobId,
+    from: State,
+    to: State,
+    due: Option<Deadline>,
+) -> Result<(), Refusal> {
+    if from == State::Running {
+        return forbid(format!("job {job}: a running job moves only when its attempt ends"));
+    }
+    if to == State::Running {
+        return forbid(format!("job {job}: a job runs only by starting an attempt"));
+    }
+    way(job, from, to)?;
+    timed(job, to, due)
+}
+
+/// Checks the settings of a queue.
+pub(super) fn queue_set(queue: &QueueRecord) -> Result<(), Refusal> {
+    if queue.weight == 0 {
+        return forbid(format!("queue {:?}: a weight is 1 or more", queue.name));
+    }
+    Ok(())
+}
+
+/// The refusal of a removal that names a job which is not final.
+pub(super) fn unfinished(job: JobId, state: State) -> Refusal {
+    Refusal::Invariant(format!("job {job} is {state}: only finished jobs can be removed"))
+}
+
+/// The refusal of a start whose number does not follow the attempts that were.
+pub(super) fn out_of_turn(job: JobId, attempt: u32, had: u32) -> Refusal {
+    Refusal::Invariant(format!("job {job} had {had} attempts: number {attempt} is not the next"))
+}
+
+fn way(job: JobId, from: State, to: State) -> Result<(), Refusal> {
+    from.become_(to).map(drop).or_else(|error| forbid(format!("job {job}: {error}")))
+}
+
+fn timed(job: JobId, state: State, due: Option<Deadline>) -> Result<(), Refusal> {
+    match (state == State::Scheduled, due.is_some()) {
+        (true, false) => forbid(format!("job {job} would be scheduled for no time at all")),
+        (false, true) => forbid(format!("job {job} is {state}: only scheduled jobs have a time")),
+        _ => Ok(()),
+    }
+}
+
+fn forbid<T>(what: String) -> Result<T, Refusal> {
+    Err(Refusal::Invariant(what))
+}

@@ -1,0 +1,43 @@
+//! Tests of the embedded store that no other store needs.
+
+mod open;
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::{Options, SqliteStore};
+use crate::job::Now;
+use crate::store::conformance::{self, Home};
+use crate::store::{Recovery, Store};
+
+/// A state directory that goes away with the test.
+struct Dir(TempDir);
+
+impl Dir {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("twolane.db")
+    }
+
+    fn open(&self) -> (SqliteStore, Recovery) {
+        let now = conformance::now(0, 0);
+        SqliteStore::open_in_boot(self.0.path(), &Options::default(), now, "boot").unwrap()
+    }
+}
+
+impl Home for Dir {
+    fn open(&mut self, now: Now, boot: &str) -> (Box<dyn Store>, Recovery) {
+        let opened = SqliteStore::open_in_boot(self.0.path(), &Options::default(), now, boot);
+        let (store, recovery) = opened.unwrap();
+        (Box::new(store), recovery)
+    }
+}
+
+#[test]
+fn the_embedded_store_conforms() {
+    conformance::run_all(Dir::new);
+}

@@ -1,0 +1,166 @@
+//! Specs and contexts as rows: what scheduling needs in columns, the rest as JSON.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Backoff, Context, Params, RetryPolicy, Spec};
+use crate::store::Refusal;
+
+use super::book::Book;
+use super::codes;
+use super::fault::Fault;
+
+/// The part of a spec that only its run needs. Fields may be added: an absent one has its default.
+#[derive(Serialize, Deserialize)]
+struct Rest<'a> {
+    #[serde(default, skip_serializing_if = "no_params")]
+    params: Cow<'a, Params>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grace: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    merge: bool,
+}
+
+fn no_params(params: &Cow<'_, Params>) -> bool {
+    params.is_empty()
+}
+
+/// Writes a spec that `uses` jobs share and returns its number.
+pub(super) fn write_spec(
+    conn: &Connection,
+    book: &mut Book,
+    spec: &Spec,
+    uses: usize,
+) -> Result<i64, Fault> {
+    // Taken apart field by field, so that a new field can't be forgotten here.
+    let Spec { kind, params, class, queue: _, priority, name, cpus, .. } = spec;
+    let Spec { retry, timeout, grace, at_most_once, output, merge, .. } = spec;
+    let rest = Rest {
+        params: Cow::Borrowed(params),
+        timeout: *timeout,
+        grace: *grace,
+        output: output.clone(),
+        merge: *merge,
+    };
+    let rest = json(&rest)?;
+    let (first, most) = of_backoff(retry.backoff);
+    let id = book.new_spec();
+    let kind = book.word(conn, kind)?;
+    conn.prepare_cached(
+        "INSERT INTO specs (id, uses, kind, name, class, priority, cpus, retries, \
+         backoff_first_ns, backoff_most_ns, at_most_once, rest) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?
+    .execute(params![
+        id,
+        uses as i64,
+        kind,
+        name,
+        codes::of_class(*class),
+        priority,
+        cpus,
+        retry.retries,
+        first,
+        most,
+        at_most_once,
+        rest,
+    ])?;
+    Ok(id)
+}
+
+/// The columns that [`read_spec`] wants, in its order, of the table alias `s`.
+pub(super) const SPEC_COLUMNS: &str = "s.name, s.class, s.priority, s.cpus, s.retries, \
+     s.backoff_first_ns, s.backoff_most_ns, s.at_most_once, s.rest";
+
+/// Reads the spec whose [`SPEC_COLUMNS`] start at `first`.
+pub(super) fn read_spec(
+    row: &Row,
+    first: usize,
+    kind: String,
+    queue: String,
+) -> rusqlite::Result<Spec> {
+    let rest: Rest = from_json(row, first + 8)?;
+    Ok(Spec {
+        kind,
+        params: rest.params.into_owned(),
+        class: codes::class(row.get(first + 1)?)?,
+        queue,
+        priority: row.get(first + 2)?,
+        name: row.get(first)?,
+        cpus: row.get(first + 3)?,
+        retry: read_retry(row, first + 4)?,
+        timeout: rest.timeout,
+        grace: rest.grace,
+        at_most_once: row.get(first + 7)?,
+        output: rest.output,
+        merge: rest.merge,
+    })
+}
+
+/// Reads the retry policy whose three columns start at `first`.
+pub(super) fn read_retry(row: &Row, first: usize) -> rusqlite::Result<RetryPolicy> {
+    let pause = codes::span(row.get(first + 1)?);
+    let backoff = match row.get::<_, Option<i64>>(first + 2)? {
+        None => Backoff::Fixed(pause),
+        Some(most) => Backoff::Exponential { first: pause, most: codes::span(most) },
+    };
+    Ok(RetryPolicy { retries: row.get(first)?, backoff })
+}
+
+fn of_backoff(backoff: Backoff) -> (i64, Option<i64>) {
+    match backoff {
+        Backoff::Fixed(pause) => (codes::of_span(pause), None),
+        Backoff::Exponential { first, most } => (codes::of_span(first), Some(codes::of_span(most))),
+    }
+}
+
+/// The number of a context, which is written if no equal one is there. Its uses are counted apart.
+pub(super) fn write_context(
+    conn: &Connection,
+    book: &mut Book,
+    context: &Context,
+) -> Result<i64, Fault> {
+    let body = json(context)?;
+    let hash = blake3::hash(body.as_bytes());
+    let known = conn
+        .prepare_cached("SELECT id FROM contexts WHERE hash = ?1")?
+        .query_row([hash.as_bytes()], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let id = book.new_context();
+    conn.prepare_cached("INSERT INTO contexts (id, uses, hash, body) VALUES (?1, 0, ?2, ?3)")?
+        .execute(params![id, hash.as_bytes(), body])?;
+    Ok(id)
+}
+
+/// Reads one context.
+pub(super) fn read_context(conn: &Connection, id: i64) -> rusqlite::Result<Context> {
+    conn.prepare_cached("SELECT body FROM contexts WHERE id = ?1")?
+        .query_row([id], |row| from_json(row, 0))
+}
+
+/// A path that is not UTF-8 is the one thing that JSON can't hold.
+fn json(value: &impl Serialize) -> Result<String, Refusal> {
+    serde_json::to_string(value).map_err(|error| Refusal::Invariant(error.to_string()))
+}
+
+fn from_json<T: for<'a> Deserialize<'a>>(row: &Row, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}
