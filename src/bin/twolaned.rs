@@ -1,3 +1,7 @@
-//! The daemon.
+//! The daemon, for units and packages.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    twolane::daemon::main(std::env::args_os())
+}

@@ -20,15 +20,16 @@ use super::readers::Readers;
 use super::session::{self, Connections, Hub};
 use super::settings::{About, Live};
 use super::writer::Writer;
-use super::{clock, recovery, signals};
+use super::{clock, recovery, retention, signals};
 use crate::config::{self, ConfigError, Loaded, Mode, Sources};
 use crate::handlers::{AddError, Kind, Registry, Trades};
 use crate::job::StoreId;
 use crate::lanes::Lanes;
 use crate::pool::{self, BuildError, Pool};
 use crate::process::{self, Owner, Processes};
-use crate::scheduler::{Input, Scheduler};
-use crate::store::{Recovery, SqliteStore, Store, StoreError};
+use crate::scheduler::{AgingError, Input, Scheduler};
+use crate::store::sqlite::{self, SqliteStore};
+use crate::store::{Recovery, Store, StoreError};
 
 /// Events that wait for the control loop; sessions wait when it is full.
 const EVENTS: usize = 4_096;
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// `scheduler.aging` is no ageing.
+    #[error("scheduler.aging: {0}")]
+    Aging(#[from] AgingError),
     /// The pool's threads could not be started.
     #[error("the pool could not be started: {0}")]
     Pool(#[from] BuildError),
@@ -157,8 +161,12 @@ impl Builder {
         let loaded = config::load(&sources)?;
         let lock = instance::lock_state(&places.state_dir)?;
         let listener = instance::listen(&places.socket, places.mode == Mode::System)?;
-        let descriptors = process::raise_nofile().map_err(system("raising the descriptor limit"))?;
-        let options = loaded.settings.sqlite_options();
+        let descriptors =
+            process::raise_nofile().map_err(system("raising the descriptor limit"))?;
+        let options = sqlite::Options {
+            wal_limit_bytes: loaded.settings.store.wal_limit,
+            ..sqlite::Options::default()
+        };
         let (store, recovery) = SqliteStore::open(&places.state_dir, &options, clock::now())?;
         let started = Started { places, sources, loaded, descriptors, lock, listener };
         self.assemble(started, store, recovery).await
@@ -178,7 +186,9 @@ impl Builder {
             started_at: clock::now().wall,
             socket: places.socket.clone(),
             state_dir: places.state_dir.clone(),
-            descriptors: process::nofile(),
+            descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile)
+                .current
+                .unwrap_or(u64::MAX),
         };
         let settings = Live::new(about, Arc::clone(&connections), sources, loaded);
         let processes = self.processes(&settings, descriptors)?;
@@ -231,6 +241,8 @@ impl Builder {
             signals::listen(events.clone()).map_err(system("listening for signals"))?;
         }
         let ending = CancellationToken::new();
+        let keeping = retention::run(readers.clone(), events.clone(), bounds_seen.clone());
+        tokio::spawn(ending.clone().run_until_cancelled_owned(keeping));
         let hub = Arc::new(Hub {
             events: events.clone(),
             readers,
@@ -265,7 +277,7 @@ impl Builder {
     }
 
     fn registry(&self, settings: &Live, processes: Processes) -> Result<Registry, StartError> {
-        let mut registry = Registry::builtin(Trades {
+        let mut registry = Registry::builtin(&Trades {
             processes,
             socket: Some(settings.about.socket.clone()),
             options: settings.handler_options(),
@@ -299,10 +311,16 @@ async fn sweep(store: StoreId) {
     });
     match swept.await {
         Ok(Ok(swept)) if swept.signalled > 0 => {
-            tracing::warn!(signalled = swept.signalled, remaining = swept.remaining.len(), "ended processes of the last life");
+            tracing::warn!(
+                signalled = swept.signalled,
+                remaining = swept.remaining.len(),
+                "ended processes of the last life"
+            );
         }
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!("left-overs of the last life could not be looked for: {error}"),
+        Ok(Err(error)) => {
+            tracing::warn!("left-overs of the last life could not be looked for: {error}")
+        }
         Err(error) => tracing::error!("looking for left-overs of the last life panicked: {error}"),
     }
 }
@@ -315,7 +333,7 @@ fn enter(
     settings: &Live,
 ) -> Result<Scheduler, StartError> {
     let sizes = settings.sizes().into();
-    let options = settings.settings().scheduler.clone();
+    let options = settings.scheduler_options()?;
     let mut scheduler = Scheduler::new(options, sizes, recovery.store, recovery.life);
     let mut actions = Vec::new();
     // Nothing may start before the loop runs that performs it.
@@ -353,10 +371,9 @@ impl Running {
     pub async fn ended(self) -> Result<(), StoreError> {
         let result = match self.control.await {
             Ok(result) => result,
-            Err(error) => Err(StoreError::Broken {
-                path: "control loop".into(),
-                reason: error.to_string(),
-            }),
+            Err(error) => {
+                Err(StoreError::Broken { path: "control loop".into(), reason: error.to_string() })
+            }
         };
         self.ending.cancel();
         // A session can't panic the daemon; what it did is in the log.

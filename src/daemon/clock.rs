@@ -35,7 +35,12 @@ impl Alarm {
     pub(super) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
-        Ok(Self { timer: AsyncFd::with_interest(timer, Interest::READABLE)?, set: None })
+        #[expect(
+            deprecated,
+            reason = "an owned descriptor can't be closed or swapped behind its back"
+        )]
+        let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Self { timer, set: None })
     }
 
     /// Sets the alarm to a moment of the boot clock, or takes it back.

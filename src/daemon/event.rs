@@ -35,8 +35,6 @@ pub(super) enum Event {
     Lent,
     /// It is time to try a batch again that found no room on the disk.
     RetryWrite,
-    /// It is time to look for jobs that have been kept long enough.
-    Retention,
 }
 
 /// What a signal asks for.

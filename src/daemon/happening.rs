@@ -68,9 +68,7 @@ fn about_job(change: &Change, event: Event) -> Event {
             outcome: Some(outcome.word().to_owned()),
             ..event
         },
-        Change::Moved { to, .. } => {
-            Event { event: "moved".to_owned(), state: Some(*to), ..event }
-        }
+        Change::Moved { to, .. } => Event { event: "moved".to_owned(), state: Some(*to), ..event },
         _ => Event { event: "cancel_asked".to_owned(), ..event },
     }
 }

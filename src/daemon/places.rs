@@ -37,7 +37,9 @@ impl Places {
                 .unwrap_or_else(|| PathBuf::from(SYSTEM_STATE)),
             Mode::User => {
                 let (state, home) = (variable("XDG_STATE_HOME"), variable("HOME"));
-                given.or_else(|| user_state_dir(state.as_deref(), home.as_deref())).ok_or(NoPlace)?
+                given
+                    .or_else(|| user_state_dir(state.as_deref(), home.as_deref()))
+                    .ok_or(NoPlace)?
             }
         };
         let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
@@ -51,7 +53,8 @@ impl Places {
             (None, Mode::User) => {
                 let runtime = variable("XDG_RUNTIME_DIR");
                 let run_user = own_run_user();
-                user_socket(runtime.as_deref(), run_user.as_deref(), Some(&state_dir)).ok_or(NoPlace)?
+                user_socket(runtime.as_deref(), run_user.as_deref(), Some(&state_dir))
+                    .ok_or(NoPlace)?
             }
         };
         let socket = std::path::absolute(&socket).unwrap_or(socket);

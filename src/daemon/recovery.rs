@@ -63,12 +63,7 @@ impl Judged {
     }
 }
 
-fn judge(
-    pending: &Pending,
-    interrupt: bool,
-    at: WallTime,
-    judged: &mut Judged,
-) -> Option<Change> {
+fn judge(pending: &Pending, interrupt: bool, at: WallTime, judged: &mut Judged) -> Option<Change> {
     let (outcome, next) = if pending.cancel_asked {
         judged.cancelled += 1;
         (Outcome::Cancelled, State::Cancelled)

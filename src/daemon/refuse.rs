@@ -5,10 +5,7 @@ use crate::job::JobId;
 use crate::protocol::Error;
 
 /// There is no such queue.
-pub(super) fn unknown_queue<'a>(
-    name: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
-) -> Error {
+pub(super) fn unknown_queue<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
     let hint = nearest(name, known.clone())
         .map_or_else(String::new, |nearest| format!(" (did you mean {nearest:?}?)"));
     let known: Vec<&str> = known.collect();
@@ -28,8 +25,9 @@ pub(super) fn no_such_job(id: JobId) -> Error {
 
 /// The caller may not do this.
 pub(super) fn not_permitted(what: &str) -> Error {
-    let message =
-        format!("{what} is for root and the daemon's own user; ask them, or use your own daemon with --user");
+    let message = format!(
+        "{what} is for root and the daemon's own user; ask them, or use your own daemon with --user"
+    );
     Error::NotPermitted { message }
 }
 

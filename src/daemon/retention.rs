@@ -1,9 +1,96 @@
-//! Forgetting: the output of removed jobs, and finished jobs that have been kept long enough.
+//! Forgetting: finished jobs that have been kept long enough, and the output of removed ones.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::clock;
+use super::event::{Ask, Event};
 use super::launch::output_dir_of;
-use crate::job::JobId;
+use super::readers::{ReadError, Readers};
+use super::session::Bounds;
+use crate::job::{JobId, State, WallTime};
+use crate::store::{Filter, Page};
+
+/// How long finished jobs are kept; 0 stands for no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Keep {
+    /// At most so many days.
+    pub(super) days: u32,
+    /// At most so many jobs.
+    pub(super) jobs: u32,
+}
+
+/// How often old jobs are looked for.
+const EVERY: Duration = Duration::from_secs(600);
+/// The most jobs forgotten in one go, so that other changes are not kept waiting.
+const AT_ONCE: u32 = 1_000;
+const DAY: i64 = 86_400_000_000;
+
+/// Looks for old jobs now and then, for as long as it is polled.
+pub(super) async fn run(
+    readers: Readers,
+    events: mpsc::Sender<Event>,
+    bounds: watch::Receiver<Bounds>,
+) {
+    loop {
+        let keep = bounds.borrow().keep;
+        loop {
+            match forget_some(&readers, &events, keep).await {
+                Ok(0) => break,
+                Ok(count) => tracing::info!(count, "forgot jobs that were kept long enough"),
+                Err(error) => {
+                    tracing::warn!("old jobs could not be looked for: {error}");
+                    break;
+                }
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Forgets the oldest of those that were kept long enough; tells how many.
+async fn forget_some(
+    readers: &Readers,
+    events: &mpsc::Sender<Event>,
+    keep: Keep,
+) -> Result<usize, ReadError> {
+    let now = clock::now().wall;
+    let old = readers
+        .query(move |reader| {
+            let counts = reader.counts()?;
+            let ended = counts.iter().filter(|(_, state, _)| state.is_final());
+            let surplus = match (keep.jobs, ended.map(|(_, _, count)| count).sum::<u64>()) {
+                (0, _) => 0,
+                (most, ended) => ended.saturating_sub(u64::from(most)),
+            };
+            let limit = if surplus > 0 { surplus.min(u64::from(AT_ONCE)) } else { AT_ONCE.into() };
+            if surplus == 0 && keep.days == 0 {
+                return Ok(Vec::new());
+            }
+            let before = WallTime(now.0.saturating_sub(DAY.saturating_mul(keep.days.into())));
+            let filter = Filter {
+                states: State::ALL.into_iter().filter(|state| state.is_final()).collect(),
+                finished_before: (surplus == 0).then_some(before),
+                ..Filter::default()
+            };
+            let page = Page { newest_first: false, after: None, limit: limit as u32 };
+            reader.page(&filter, page)
+        })
+        .await?;
+    let jobs: Vec<JobId> = old.into_iter().map(|job| job.id).collect();
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    let (answer, reply) = oneshot::channel();
+    let asked = events.send(Event::Asked(Ask::Remove(jobs, answer))).await;
+    asked.map_err(|_| ReadError::Ending)?;
+    match reply.await {
+        Ok(Ok(reply)) => Ok(reply.changed.len()),
+        Ok(Err(_)) | Err(_) => Ok(0),
+    }
+}
 
 /// Removes the captured output of jobs, off the loop. What can't be removed is logged and left.
 pub(super) fn remove_outputs(output_dir: PathBuf, jobs: Vec<JobId>) {

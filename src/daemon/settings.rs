@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::retention::Keep;
 use super::session::{Bounds, Connections};
 use crate::config::{self, AfterCrash, EnvPolicy, Loaded, Mode, Settings, Sources};
 use crate::job::{QueueRecord, WallTime};
 use crate::protocol::{ConfigEntry, ConfigReply, Error, ReloadReply, SetLanes};
-use crate::scheduler::LaneSizes;
+use crate::scheduler::{AgingError, LaneSizes};
 
 /// The sizes of the lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,10 @@ impl Live {
             queues: Arc::new(queues.keys().cloned().collect()),
             cpu: self.sizes.cpu,
             max_connections: self.settings().daemon.max_connections,
+            keep: Keep {
+                days: self.settings().store.keep_days,
+                jobs: self.settings().store.keep_jobs,
+            },
             listed_env: listed,
         }
     }
@@ -133,6 +138,16 @@ impl Live {
             0 => defaults,
             spawners => crate::process::Options { spawners: spawners as usize, ..defaults },
         }
+    }
+
+    /// How the scheduler decides.
+    pub(super) fn scheduler_options(&self) -> Result<crate::scheduler::Options, AgingError> {
+        let scheduler = &self.settings().scheduler;
+        Ok(crate::scheduler::Options {
+            max_running: scheduler.max_running,
+            aging: scheduler.aging.parse()?,
+            backfill: scheduler.backfill,
+        })
     }
 
     /// How the built-in kinds behave.
@@ -229,13 +244,7 @@ pub(super) fn sizes_of(settings: &Settings, descriptors: u64) -> Sizes {
     Sizes { cpu: settings.lanes.cores(), io, blocking: settings.lanes.blocking }
 }
 
-fn within(
-    field: &str,
-    asked: Option<u32>,
-    now: u32,
-    least: u32,
-    most: u32,
-) -> Result<u32, Error> {
+fn within(field: &str, asked: Option<u32>, now: u32, least: u32, most: u32) -> Result<u32, Error> {
     let size = asked.unwrap_or(now);
     if (least..=most).contains(&size) {
         return Ok(size);

@@ -76,7 +76,9 @@ impl Writer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the writer thread panicked; the store will be recovered at the next start");
+            tracing::error!(
+                "the writer thread panicked; the store will be recovered at the next start"
+            );
         }
     }
 }

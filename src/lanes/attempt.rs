@@ -96,12 +96,7 @@ async fn awaited(handler: Arc<dyn AsyncHandler>, run: Run) -> Report {
     }
 }
 
-async fn on_pool(
-    run: Run,
-    handler: Arc<dyn BlockingHandler>,
-    class: Class,
-    pool: &Pool,
-) -> Report {
+async fn on_pool(run: Run, handler: Arc<dyn BlockingHandler>, class: Class, pool: &Pool) -> Report {
     let mut task = pool.task().cancel(run.cancel.clone());
     task = match class {
         Class::Blocking => task.blocking(),

@@ -88,8 +88,7 @@ impl Verdict {
 
     fn pass(&self, verdict: u8) {
         // Relaxed is enough: the cancellation token that is fired next carries the ordering.
-        let _ =
-            self.0.compare_exchange(Self::NONE, verdict, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.0.compare_exchange(Self::NONE, verdict, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn outcome(&self) -> Option<Outcome> {

@@ -297,6 +297,28 @@ impl fmt::Display for Explanation {
     }
 }
 
+impl Gate {
+    /// The gate's name on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => "held",
+            Self::Waiting => "waiting",
+            Self::NotBefore { .. } => "time",
+            Self::Writing { .. } => "writing",
+            Self::TooBig { .. } => "too_big",
+            Self::StartsOff => "starts_off",
+            Self::QueuePaused { .. } => "queue_paused",
+            Self::QueueLimit { .. } => "queue_limit",
+            Self::DaemonLimit { .. } => "daemon_limit",
+            Self::LaneLimit { .. } => "lane_limit",
+            Self::CorePermits { .. } => "core_permits",
+            Self::KeptFor { .. } => "kept_for",
+            Self::Behind { .. } => "behind",
+            Self::OtherQueue { .. } => "other_queue",
+        }
+    }
+}
+
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,6 +11,7 @@ pub(super) struct End {
     pub(super) outcome: Outcome,
     pub(super) usage: Usage,
     pub(super) retry_after: Option<Duration>,
+    pub(super) retryable: bool,
 }
 
 impl Scheduler {
@@ -59,7 +60,8 @@ impl Scheduler {
         let record = self.jobs.get(slot);
         let policy = self.policies.get(record.policy);
         let used = record.attempts.saturating_sub(1);
-        let again = running.cancel == CancelWish::None && policy.wants_retry(&end.outcome, used);
+        let wanted = end.retryable && policy.wants_retry(&end.outcome, used);
+        let again = running.cancel == CancelWish::None && wanted;
         let pause = || policy.backoff.pause(used.saturating_add(1), record.id.get());
         again.then(|| pause().max(end.retry_after.unwrap_or_default()))
     }

@@ -422,6 +422,7 @@ impl Reader for MemoryReader {
         let content = self.disk.content();
         let work = |kept: &Kept| Work {
             id: kept.job.id,
+            place: kept.job.place,
             spec: Arc::clone(&kept.job.spec),
             context: Arc::clone(&kept.job.context),
         };

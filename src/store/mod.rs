@@ -119,6 +119,8 @@ pub trait Reader: Send {
 pub struct Work {
     /// Which job.
     pub id: JobId,
+    /// Its place in an array.
+    pub place: Option<ArrayPlace>,
     /// What to do.
     pub spec: Arc<Spec>,
     /// In which surroundings.

@@ -55,9 +55,9 @@ impl Control {
 
     /// The answer waits for the job's change, or comes at once when there is nothing to write.
     fn await_change(&mut self, request: RequestId, job: JobId, seen: usize) {
-        let writes = self.state.actions[seen..].iter().any(
-            |action| matches!(action, Action::Write(change) if change.job() == Some(job)),
-        );
+        let writes = self.state.actions[seen..]
+            .iter()
+            .any(|action| matches!(action, Action::Write(change) if change.job() == Some(job)));
         if writes {
             self.requests.await_job(request, job);
         } else {

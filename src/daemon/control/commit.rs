@@ -35,7 +35,9 @@ impl Control {
                 Ok(())
             }
             Err(error) => {
-                tracing::error!("the store failed, ending so that the next start recovers: {error}");
+                tracing::error!(
+                    "the store failed, ending so that the next start recovers: {error}"
+                );
                 self.fail_all(then, &Error::StorageFailed { message: error.to_string() });
                 Err(error)
             }
@@ -47,7 +49,9 @@ impl Control {
             self.publish(&change);
         }
         match (then, change) {
-            (Then::Submitted(back), Change::Submitted { jobs }) => self.submitted(jobs, back, answer),
+            (Then::Submitted(back), Change::Submitted { jobs }) => {
+                self.submitted(jobs, back, answer)
+            }
             (Then::Started(attempt), change) => self.started(attempt, &change, answer),
             (Then::Scheduled, change) => self.scheduled(change, answer),
             (Then::Revived(entry, request), _) => match answer {

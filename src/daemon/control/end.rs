@@ -86,7 +86,11 @@ impl Control {
             self.lanes.end_all(Cause::Interrupted);
         } else {
             let patience = self.settings.drain_timeout();
-            tracing::info!(running = self.lanes.len(), ?patience, "ending when nothing runs any more");
+            tracing::info!(
+                running = self.lanes.len(),
+                ?patience,
+                "ending when nothing runs any more"
+            );
             let until = Deadline::after(clock::now(), patience);
             self.state.phase = Phase::Stopping { until: Some(until) };
         }

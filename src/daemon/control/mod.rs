@@ -118,7 +118,7 @@ impl Control {
         let mut events = Vec::with_capacity(TURN);
         let mut reports = Vec::with_capacity(TURN);
         self.allow_starts();
-        self.turn(Vec::new(), Vec::new())?;
+        self.turn(Vec::new())?;
         while !self.is_over() {
             tokio::select! {
                 _ = self.events.recv_many(&mut events, TURN) => {}
@@ -130,25 +130,17 @@ impl Control {
                     events.push(Event::Due);
                 }
             }
-            while let Ok(report) = self.reports.try_recv() {
-                reports.push(report);
-                if reports.len() >= TURN {
-                    break;
-                }
-            }
-            self.turn(std::mem::take(&mut events), std::mem::take(&mut reports))?;
+            events.extend(reports.drain(..).map(Event::Ended));
+            self.turn(std::mem::take(&mut events))?;
         }
         self.writer.close();
         Ok(())
     }
 
     /// One turn: everything that happened, what follows from it, one batch for the writer.
-    fn turn(&mut self, events: Vec<Event>, reports: Vec<Ended>) -> Result<(), StoreError> {
+    fn turn(&mut self, events: Vec<Event>) -> Result<(), StoreError> {
         let begun = Instant::now();
-        self.state.counters.events += (events.len() + reports.len()) as u64;
-        for report in reports {
-            self.on_ended(report);
-        }
+        self.state.counters.events += events.len() as u64;
         for event in events {
             self.on_event(event)?;
         }
@@ -165,6 +157,7 @@ impl Control {
     fn on_event(&mut self, event: Event) -> Result<(), StoreError> {
         match event {
             Event::Asked(ask) => self.on_ask(ask),
+            Event::Ended(ended) => self.on_ended(ended),
             Event::Written(written) => self.on_written(written)?,
             Event::Loaded { wanted, found } => self.on_loaded(wanted, found),
             Event::Signal(signal) => self.on_signal(signal),
@@ -174,7 +167,6 @@ impl Control {
             }
             Event::Lent => self.on_lent(),
             Event::RetryWrite => self.hand_in(),
-            Event::Retention => self.start_retention(),
         }
         Ok(())
     }
@@ -354,4 +346,3 @@ impl Control {
         self.scheduler.job(job).map(|live| live.state)
     }
 }
-

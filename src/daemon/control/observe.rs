@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::session::Connections;
 use super::Control;
+use crate::config::Mode;
 use crate::job::{Change, Class, JobId, Outcome, State};
 use crate::protocol::{self, LanesReply, StatsReply, StatusReply, Worker, to_rfc3339};
 
@@ -128,7 +129,12 @@ impl Control {
             blocking_running: used.blocking,
             threads: stats.threads as u32,
             pool_queued: stats.queued as u64,
-            workers: stats.workers.iter().enumerate().map(|(at, worker)| to_worker(at, worker)).collect(),
+            workers: stats
+                .workers
+                .iter()
+                .enumerate()
+                .map(|(at, worker)| to_worker(at, worker))
+                .collect(),
         }
     }
 
@@ -183,7 +189,10 @@ impl Control {
             version: crate::VERSION.to_owned(),
             pid: std::process::id(),
             uid: about.uid,
-            mode: about.mode.to_string(),
+            mode: match about.mode {
+                Mode::System => "system".to_owned(),
+                Mode::User => "user".to_owned(),
+            },
             health: health.to_owned(),
             problem,
             started_at: to_rfc3339(about.started_at),

@@ -60,7 +60,8 @@ impl Control {
         for job in jobs {
             if self.is_live(job.id) || !job.state.is_final() {
                 let why = "it has not ended".to_owned();
-                self.requests.decline(request, Declined { id: job.id, state: Some(job.state), why });
+                self.requests
+                    .decline(request, Declined { id: job.id, state: Some(job.state), why });
                 continue;
             }
             let demand = self.demand(&job.spec.kind, job.spec.class, job.spec.cpus);

@@ -138,8 +138,7 @@ impl Session {
 
     /// A streaming call that does not take a stream.
     pub(super) async fn expected_more(&mut self, manner: Manner) -> Result<(), Gone> {
-        let error =
-            ReplyError { name: format!("{SERVICE}.ExpectedMore"), parameters: json!({}) };
+        let error = ReplyError { name: format!("{SERVICE}.ExpectedMore"), parameters: json!({}) };
         self.error(&error, manner).await
     }
 

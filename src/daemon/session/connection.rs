@@ -111,7 +111,10 @@ impl Connection {
     }
 
     /// Awaits `work` unless the client goes first. Calls that it sends meanwhile are kept for later.
-    pub(super) async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Gone> {
+    pub(super) async fn unless_gone<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Gone> {
         tokio::pin!(work);
         loop {
             let may_read = self.ahead.len() < AHEAD && !self.finished;

@@ -25,7 +25,12 @@ impl Changes {
         let queue = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let path = CString::new(folder.as_os_str().as_bytes())?;
         add_watch(&queue, path, WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
-        Ok(Self { queue: AsyncFd::with_interest(queue, Interest::READABLE)? })
+        #[expect(
+            deprecated,
+            reason = "an owned descriptor can't be closed or swapped behind its back"
+        )]
+        let queue = AsyncFd::with_interest(queue, Interest::READABLE)?;
+        Ok(Self { queue })
     }
 
     /// Waits for a change; many that came together count as one. Can be dropped and called again.
@@ -34,9 +39,7 @@ impl Changes {
         let mut events = [0; 4096];
         loop {
             let mut ready = self.queue.readable().await?;
-            if let Ok(read) =
-                ready.try_io(|queue| Ok(rustix::io::read(queue, &mut events)?))
-            {
+            if let Ok(read) = ready.try_io(|queue| Ok(rustix::io::read(queue, &mut events)?)) {
                 return read.map(drop);
             }
         }

@@ -100,7 +100,9 @@ impl Session {
             (class, _) => class,
         };
         let why = match job.spec.class {
-            Class::Auto => format!("kind {} runs as {class} unless the job says otherwise", job.spec.kind),
+            Class::Auto => {
+                format!("kind {} runs as {class} unless the job says otherwise", job.spec.kind)
+            }
             class => format!("the job asked for class {class}"),
         };
         let lane = crate::scheduler::Demand { class, permits: job.spec.cpus }.lane();

@@ -9,9 +9,7 @@ use super::call::Manner;
 use super::connection::Gone;
 use super::select::Usual;
 use crate::job::{Job, JobId, WallTime, parse_duration};
-use crate::protocol::{
-    ChangeReply, Declined, Error, Prune, PruneReply, Request, Selector,
-};
+use crate::protocol::{ChangeReply, Declined, Error, Prune, PruneReply, Request, Selector};
 use crate::store::Selected;
 
 impl Session {

@@ -49,16 +49,12 @@ impl Session {
         self.last_piece(&reading, finished, manner).await
     }
 
-    fn reading(
-        &self,
-        job: Job,
-        attempts: &[AttemptRecord],
-        logs: Logs,
-    ) -> Result<Reading, Error> {
+    fn reading(&self, job: Job, attempts: &[AttemptRecord], logs: Logs) -> Result<Reading, Error> {
         if let Some(asked) = logs.attempt
             && !(1..=job.attempts).contains(&asked)
         {
-            let message = format!("job {} has had {} attempts, not {asked}", job.id, attempts.len());
+            let message =
+                format!("job {} has had {} attempts, not {asked}", job.id, attempts.len());
             return Err(Error::InvalidValue { field: "attempt".to_owned(), message });
         }
         let folder = output_dir_of(&self.hub.output_dir, job.id);
@@ -146,9 +142,9 @@ impl Session {
         finished: Option<Finished>,
         manner: Manner,
     ) -> Result<(), Gone> {
-        let attempt = if reading.job.attempts == 0 && finished.is_none() { 0 } else { reading.attempt };
-        let reply =
-            LogsReply { attempt, stream: Stream::Out, data: String::new(), finished };
+        let attempt =
+            if reading.job.attempts == 0 && finished.is_none() { 0 } else { reading.attempt };
+        let reply = LogsReply { attempt, stream: Stream::Out, data: String::new(), finished };
         self.reply(&reply, false, manner).await
     }
 }

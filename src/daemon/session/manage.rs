@@ -5,9 +5,7 @@ use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
 use crate::job::Spec;
-use crate::protocol::{
-    self, Empty, Error, KindsReply, QueuesReply, Request, SetQueue,
-};
+use crate::protocol::{self, Empty, Error, KindsReply, QueuesReply, Request, SetQueue};
 
 impl Session {
     pub(super) async fn manage(&mut self, request: Request, manner: Manner) -> Result<(), Gone> {
@@ -86,7 +84,7 @@ impl Session {
     fn kinds(&self) -> Vec<protocol::Kind> {
         let parameter = |param: &crate::handlers::Param| protocol::Parameter {
             name: param.name.to_owned(),
-            value: param.kind.to_string(),
+            value: param.kind.name().to_owned(),
             required: param.required,
             default: param.default.map(str::to_owned),
             doc: param.doc.to_owned(),
@@ -111,7 +109,10 @@ fn named(queue: String) -> Result<QueueChange, Error> {
 
 fn set_queue(set: SetQueue) -> Result<QueueChange, Error> {
     if set.weight == Some(0) {
-        return Err(invalid("weight", "a weight is at least 1; pause the queue to stop it".to_owned()));
+        return Err(invalid(
+            "weight",
+            "a weight is at least 1; pause the queue to stop it".to_owned(),
+        ));
     }
     let max = set.max.map(|max| (max > 0).then_some(max));
     Ok(QueueChange { max, weight: set.weight, create: true, ..named(set.queue)? })

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +33,7 @@ use super::event::{Ask, Event};
 use super::happening::Happening;
 use super::readers::{ReadError, Readers};
 use super::refuse;
+use super::retention::Keep;
 use crate::handlers::Registry;
 use crate::protocol::Error;
 
@@ -48,7 +49,7 @@ pub(super) struct Hub {
     /// What has happened, for watchers.
     pub(super) happenings: broadcast::Sender<Happening>,
     /// What submissions are checked against.
-    pub(super) bounds: watch::Receiver<Bounds>,
+    pub(super) bounds: tokio::sync::watch::Receiver<Bounds>,
     /// The daemon's own user, who is an admin like root.
     pub(super) daemon_uid: u32,
     /// Where captured output lies.
@@ -68,6 +69,8 @@ pub(super) struct Bounds {
     pub(super) cpu: u32,
     /// Connections at once.
     pub(super) max_connections: u32,
+    /// How long finished jobs are kept.
+    pub(super) keep: Keep,
     /// Only the documented list of variables is passed on to jobs.
     pub(super) listed_env: bool,
 }
@@ -135,7 +138,9 @@ pub(super) async fn serve(listener: UnixListener, hub: Arc<Hub>) {
 fn welcome(stream: UnixStream, hub: &Arc<Hub>) -> Option<impl Future<Output = ()> + use<>> {
     let most = hub.bounds.borrow().max_connections;
     if hub.connections.read().0 >= u64::from(most) {
-        tracing::warn!("a connection was closed: there are {most} already (daemon.max_connections)");
+        tracing::warn!(
+            "a connection was closed: there are {most} already (daemon.max_connections)"
+        );
         return None;
     }
     let uid = match stream.peer_cred() {

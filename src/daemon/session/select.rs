@@ -45,7 +45,8 @@ impl Session {
         usual: Usual,
     ) -> Result<Vec<Selected>, Error> {
         if selector.is_empty() {
-            let message = "no jobs were named: give ids, last or all, or narrow by state, queue or name";
+            let message =
+                "no jobs were named: give ids, last or all, or narrow by state, queue or name";
             return Err(Error::InvalidValue { field: "jobs".into(), message: message.into() });
         }
         let filter = self.filter(selector, usual)?;

@@ -8,9 +8,7 @@ use super::super::refuse;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{Class, Context, JobId, RetryPolicy, Spec, parse_duration};
-use crate::protocol::{
-    self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply,
-};
+use crate::protocol::{self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply};
 
 /// Names that a job gets where only the documented list is passed on; a trailing `*` stands for any
 /// ending.
@@ -71,18 +69,20 @@ impl Session {
         let hold = job.hold;
         let kind = job.kind.clone().unwrap_or_else(|| "command".to_owned());
         let retries = self.hub.registry.get(&kind).map_or(0, |kind| kind.info.retries);
-        let mut spec = spec(job, kind, retries).map_err(|(field, message)| invalid(field, message))?;
+        let mut spec =
+            spec(job, kind, retries).map_err(|(field, message)| invalid(field, message))?;
         spec.check().map_err(|error| invalid("job", error.to_string()))?;
         if !bounds.queues.contains(&spec.queue) {
             let known = bounds.queues.iter().map(String::as_str);
             return Err(refuse::unknown_queue(&spec.queue, known));
         }
-        let resolved = self.hub.registry.check(&mut spec, &context).map_err(|error| match error {
-            CheckError::UnknownKind { .. } => {
-                Error::UnknownKind { kind: spec.kind.clone(), message: error.to_string() }
-            }
-            CheckError::Param(_) => invalid("params", error.to_string()),
-        })?;
+        let resolved =
+            self.hub.registry.check(&mut spec, &context).map_err(|error| match error {
+                CheckError::UnknownKind { .. } => {
+                    Error::UnknownKind { kind: spec.kind.clone(), message: error.to_string() }
+                }
+                CheckError::Param(_) => invalid("params", error.to_string()),
+            })?;
         if resolved.class == Class::Cpu && spec.cpus > bounds.cpu {
             let message = format!(
                 "cpus {} is more than the {} core permits there are: see `{} pool show`",
@@ -175,7 +175,9 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
         params.insert("argv".to_owned(), argv.into());
     }
     let duration = |field: &'static str, text: Option<String>| {
-        text.map(|text| parse_duration(&text)).transpose().map_err(|error| (field, error.to_string()))
+        text.map(|text| parse_duration(&text))
+            .transpose()
+            .map_err(|error| (field, error.to_string()))
     };
     let class = job.class.map_or(Ok(Class::Auto), |text| text.parse());
     let backoff = job.backoff.map(|text| text.parse()).transpose();
@@ -216,7 +218,13 @@ mod tests {
 
     #[test]
     fn only_listed_names_pass_where_a_list_is_kept() {
-        for (name, passes) in [("PATH", true), ("LC_ALL", true), ("CUDA_HOME", true), ("AWS_KEY", false), ("PATHX", false)] {
+        for (name, passes) in [
+            ("PATH", true),
+            ("LC_ALL", true),
+            ("CUDA_HOME", true),
+            ("AWS_KEY", false),
+            ("PATHX", false),
+        ] {
             assert_eq!(is_listed(name), passes, "{name}");
         }
     }

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::super::event::{Ask, Waiting, WaiterId};
+use super::super::event::{Ask, WaiterId, Waiting};
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
@@ -72,11 +72,7 @@ impl Session {
         Ok(Watching { id, ended, coming, left })
     }
 
-    async fn tell_as_they_end(
-        &mut self,
-        watching: Watching,
-        manner: Manner,
-    ) -> Result<(), Gone> {
+    async fn tell_as_they_end(&mut self, watching: Watching, manner: Manner) -> Result<(), Gone> {
         let Watching { ended: mut finished, mut coming, mut left, .. } = watching;
         loop {
             if manner.more && (!finished.is_empty() || left == 0) {
@@ -91,10 +87,8 @@ impl Session {
                 let reply = WaitReply { finished, remaining: 0 };
                 return self.reply(&reply, false, manner).await;
             }
-            let taken = self
-                .connection
-                .unless_gone(coming.recv_many(&mut finished, TOLD_AT_ONCE))
-                .await?;
+            let taken =
+                self.connection.unless_gone(coming.recv_many(&mut finished, TOLD_AT_ONCE)).await?;
             if taken == 0 {
                 return Err(Gone);
             }

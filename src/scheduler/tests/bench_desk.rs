@@ -155,7 +155,7 @@ impl Desk {
     pub(super) fn end(&mut self, number: u64, outcome: Outcome) {
         let (job, token) = (id(number), self.token(number));
         let usage = Usage::default();
-        self.step(Input::Ended { job, token, outcome, usage, retry_after: None });
+        self.step(Input::Ended { job, token, outcome, usage, retry_after: None, retryable: true });
     }
 
     pub(super) fn succeed(&mut self, number: u64) {

@@ -46,6 +46,7 @@ fn an_outcome_with_an_old_or_foreign_token_counts_for_nothing() {
         outcome: Outcome::Succeeded,
         usage: Usage::default(),
         retry_after: None,
+        retryable: true,
     };
     desk.step(ended(old));
     desk.commit();
@@ -89,7 +90,14 @@ fn the_pause_is_the_back_offs_own_for_this_job_and_attempt_and_no_shorter_than_a
         (job.retry.backoff, job.attempts) = (backoff, 1);
         desk.submit([job]);
         let (job, token, usage) = (id(5), desk.token(5), Usage::default());
-        desk.step(Input::Ended { job, token, outcome: exit(1), usage, retry_after });
+        desk.step(Input::Ended {
+            job,
+            token,
+            outcome: exit(1),
+            usage,
+            retry_after,
+            retryable: true,
+        });
         let pause = backoff.pause(2, 5).max(least);
         let expected = Some(Deadline::after(desk.now, pause));
         assert!(

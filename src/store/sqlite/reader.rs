@@ -109,8 +109,8 @@ impl Reader for SqliteReader {
         let ids: Vec<u64> = ids.iter().map(|id| id.get()).collect();
         let list = query::json(&ids);
         let sql = format!(
-            "SELECT j.id, j.spec, j.context, s.kind, j.queue, {SPEC_COLUMNS} \
-             FROM json_each(?1) AS asked CROSS JOIN jobs AS j ON j.id = asked.value \
+            "SELECT j.id, j.spec, j.context, s.kind, j.queue, j.array, j.array_index, \
+             {SPEC_COLUMNS} FROM json_each(?1) AS asked CROSS JOIN jobs AS j ON j.id = asked.value \
              CROSS JOIN specs AS s ON s.id = j.spec ORDER BY asked.key"
         );
         self.read(|view| {
@@ -120,7 +120,8 @@ impl Reader for SqliteReader {
             while let Some(row) = rows.next()? {
                 works.push(Work {
                     id: codes::job_id(row, 0)?,
-                    spec: view.spec(row, 1, [3, 4], 5)?,
+                    place: codes::place(row, 5)?,
+                    spec: view.spec(row, 1, [3, 4], 7)?,
                     context: view.context(row.get(2)?)?,
                 });
             }
