@@ -71,7 +71,7 @@ pub const KEYS: &[Key] = &[
     live("lanes.blocking", Shape::Count(0..=4096)),
     fixed("pool.nice", Shape::Count(0..=19)),
     fixed("pool.watch", Shape::Flag),
-    fixed("scheduler.max_running", Shape::Count(1..=MOST)),
+    live("scheduler.max_running", Shape::Count(1..=MOST)),
     fixed("scheduler.aging", Shape::Duration { least_ms: 1, or_off: true }),
     fixed("scheduler.backfill", Shape::Count(0..=MOST)),
     fixed("store.wal_limit", Shape::Size { least: 1 << 20 }),

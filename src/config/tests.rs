@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::load::values;
 use super::*;
+use crate::scheduler::Options;
 
 /// A host of its own: `etc`, a home and a state directory.
 struct Host {
@@ -78,6 +79,13 @@ fn every_field_of_the_settings_has_its_key() {
     let mut keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     keys.sort_unstable();
     assert_eq!(fields.keys().map(String::as_str).collect::<Vec<_>>(), keys);
+}
+
+#[test]
+fn the_ageing_is_spelled_as_the_scheduler_means_it() {
+    let scheduler = Settings::default().scheduler;
+    let spelled = Options { aging: scheduler.aging.parse().unwrap(), ..Options::default() };
+    assert_eq!(spelled, Options::default());
 }
 
 #[test]
