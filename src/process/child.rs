@@ -140,9 +140,14 @@ impl Child {
         listener.as_ref().is_some_and(Listener::is_closed)
     }
 
+    /// The reaper, while it runs.
+    pub(super) fn reaper(&self) -> Option<Arc<Reaper>> {
+        self.process.reaper.upgrade()
+    }
+
     /// Has orphans looked for at once, so that zombies of this tree stop counting as members.
     pub(super) fn hurry_reaper(&self) {
-        if let Some(reaper) = self.process.reaper.upgrade() {
+        if let Some(reaper) = self.reaper() {
             reaper.hurry();
         }
     }

@@ -32,14 +32,14 @@ pub enum Owner<'a> {
     /// Every attempt of a store: its tokens start with the store's id.
     Store(&'a str),
     /// One attempt, by its whole token.
-    Attempt(&'a str),
+    Attempt(&'a OsStr),
 }
 
 impl Owner<'_> {
     fn owns(&self, token: &OsStr) -> bool {
         match self {
             Self::Store(id) => !id.is_empty() && token.as_bytes().starts_with(id.as_bytes()),
-            Self::Attempt(whole) => token.as_bytes() == whole.as_bytes(),
+            Self::Attempt(whole) => token == *whole,
         }
     }
 }
@@ -57,7 +57,7 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// Signals exactly this process; false when it has ended.
+    /// Signals exactly this process; false when it has ended and was reaped.
     pub fn signal(&self, signal: Signal) -> io::Result<bool> {
         match pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) => Ok(true),
@@ -76,14 +76,32 @@ pub struct Swept {
     pub remaining: Vec<Leftover>,
 }
 
-/// Looks through all processes once. Never finds the calling process itself.
+/// Kills the owner's processes among those that `list` names, again and again until it names none:
+/// a killed process hands its children over, and they are named next.
+pub(super) fn kill_named(owner: Owner<'_>, list: impl Fn() -> Vec<i32>) {
+    for _ in 0..MAX_PASSES {
+        let found = leftovers_among(list(), owner);
+        if found.is_empty() {
+            return;
+        }
+        signal_all(&found, Signal::KILL);
+        wait_for_ends(found, Instant::now() + KILL_WAIT);
+    }
+}
+
+/// Looks through all processes once. Never finds the calling process itself; a job of this store that
+/// started it is a left-over like any other.
 ///
 /// Blocks for about ten microseconds a process on the host. Fails only if `/proc` cannot be listed;
 /// processes whose environment may not be read are passed over.
 pub fn leftovers(owner: Owner<'_>) -> io::Result<Vec<Leftover>> {
+    Ok(leftovers_among(procfs::pids()?, owner))
+}
+
+/// Those of these processes that are the owner's.
+pub(super) fn leftovers_among(pids: Vec<i32>, owner: Owner<'_>) -> Vec<Leftover> {
     let own = std::process::id().cast_signed();
-    let pids = procfs::pids()?;
-    Ok(pids.into_iter().filter(|pid| *pid != own).filter_map(|pid| verify(pid, owner)).collect())
+    pids.into_iter().filter(|pid| *pid != own).filter_map(|pid| verify(pid, owner)).collect()
 }
 
 /// Ends every left-over: TERM, `grace`, then KILL, repeated until a pass finds none. Blocks the

@@ -125,6 +125,23 @@ impl Reaper {
         }
     }
 
+    /// Whether orphans come to this process, and to this reaper.
+    pub(super) fn adopts_orphans(&self) -> bool {
+        self.adopt_orphans
+    }
+
+    /// Children of this process that were not started here: orphans, where it is a subreaper, and
+    /// helpers of other code.
+    pub(super) fn strangers(&self) -> Vec<i32> {
+        let children = procfs::own_children();
+        // Asked for after the listing: who was registered before it is still, or has been reaped.
+        let births = self.births.iter().map(|birth| birth.load(Ordering::Acquire));
+        let births: Vec<_> = births.collect();
+        let living = self.living();
+        let strange = |pid: &i32| !births.contains(pid) && !living.contains_key(pid);
+        children.into_iter().filter(strange).collect()
+    }
+
     /// The reaper thread, from start to end.
     pub(super) fn run(&self) {
         vfork::block_signals();
@@ -137,7 +154,7 @@ impl Reaper {
             }
             for event in events.drain(..) {
                 match event.data.u64() {
-                    WAKE => self.drain(&self.wake),
+                    WAKE => drain(&self.wake),
                     TIMER => self.on_timer(&mut held),
                     pid => self.reap(pid as i32, &mut held),
                 }
@@ -170,7 +187,7 @@ impl Reaper {
     }
 
     fn on_timer(&self, held: &mut Vec<i32>) {
-        self.drain(&self.timer);
+        drain(&self.timer);
         self.timer_armed.store(false, Ordering::SeqCst);
         for pid in mem::take(held) {
             self.reap(pid, held);
@@ -221,15 +238,15 @@ impl Reaper {
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 
-    fn drain(&self, descriptor: &OwnedFd) {
-        // Nothing to read means that it was drained before.
-        let _ = rustix::io::read(descriptor, &mut [0_u8; 8]);
-    }
-
     /// The lock is held for single map operations only, none of which can panic halfway.
     fn living(&self) -> MutexGuard<'_, HashMap<i32, Arc<Process>>> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn drain(descriptor: &OwnedFd) {
+    // Nothing to read means that it was drained before.
+    let _ = rustix::io::read(descriptor, &mut [0_u8; 8]);
 }
 
 fn exit(process: &Process, raw: i32, usage: &libc::rusage) -> Exit {

@@ -31,7 +31,7 @@ use super::tree::Tree;
 use super::vfork::{self, Born, Failure, Setup, Stack, Step};
 
 /// How processes are started and waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Threads that start children. One suffices for a slow trickle; each start blocks its thread
     /// for about half a millisecond, most of it in the kernel.
@@ -309,11 +309,11 @@ impl Spawner {
 
     fn clone(&self, launch: &Launch) -> Result<Born, SpawnError> {
         let image = Image::of(launch)?;
-        let stdin = match &launch.stdin {
+        let input = match &launch.stdin {
             Stdin::Null => self.null.as_fd(),
             Stdin::Fd(descriptor) => descriptor.as_fd(),
         };
-        let stdio = Stdio::of([stdin, launch.stdout.as_fd(), launch.stderr.as_fd()])?;
+        let stdio = Stdio::of([input, launch.stdout.as_fd(), launch.stderr.as_fd()])?;
         let setup = Setup { stdio: stdio.raw, umask: launch.umask, nofile: self.nofile };
         let birth = self.reaper.birth(self.number);
         let born = vfork::spawn(&image, setup, &self.stack, birth);

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::child::Child;
 use super::exit::Exit;
+use super::leftovers::{Owner, kill_named};
 
 /// How soon an emptied group is noticed at first, and at most, once its leader is gone: the members
 /// are nobody's children that we could wait for.
@@ -18,7 +21,9 @@ const LAST_LOOK: Duration = Duration::from_millis(50);
 const KILL_WAIT: Duration = Duration::from_secs(1);
 
 /// Asks the tree to end (TERM), gives it `grace`, then kills it. Members that outlive the leader are
-/// given the rest of the grace and are killed too. Completes when the leader was reaped.
+/// given the rest of the grace and are killed too. So are, where orphans come to this process,
+/// processes of the same attempt that left the group; a job that merely *ends* may leave such daemons
+/// behind, one that is terminated may not. Completes when all that is done.
 ///
 /// Giving it up halfway leaves the tree with the signals sent so far.
 pub async fn terminate(child: &Child, grace: Duration) -> Exit {
@@ -32,6 +37,7 @@ pub async fn terminate(child: &Child, grace: Duration) -> Exit {
     if !emptied_by(child, deadline).await {
         kill_stragglers(child).await;
     }
+    kill_escaped(child).await;
     exit
 }
 
@@ -46,6 +52,21 @@ impl Child {
         let _ = self.end_tree(Signal::TERM);
         emptied_by(self, deadline).await || kill_stragglers(self).await
     }
+}
+
+/// Kills the orphans that carry the attempt's token. Reading `/proc` blocks, so it happens on a
+/// blocking thread, and only on one at a time however many trees are being terminated.
+async fn kill_escaped(child: &Child) {
+    static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
+    let (Some(reaper), Some(token)) = (child.reaper(), child.attempt()) else { return };
+    if !reaper.adopts_orphans() {
+        return;
+    }
+    let Ok(_turn) = ONE_AT_A_TIME.acquire().await else { return };
+    let token = token.to_owned();
+    let search = move || kill_named(Owner::Attempt(&token), || reaper.strangers());
+    // A search that panicked or was cut off by the runtime's end has killed what it found.
+    let _ = spawn_blocking(search).await;
 }
 
 async fn kill_stragglers(child: &Child) -> bool {

@@ -113,3 +113,27 @@ impl Tree {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::Command;
+
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_the_group_flag_is_served_by_number() {
+        let mut leader = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+        let pid = Pid::from_child(&leader);
+        let tree =
+            Tree::new(pid.as_raw_nonzero().get(), pidfd_open(pid, PidfdFlags::empty()).unwrap());
+        let answer = io::Error::from_raw_os_error;
+        assert!(tree.send_by_number(libc::SIGKILL, answer(libc::EPERM)).is_err(), "it stands");
+        tree.send_by_number(libc::SIGKILL, answer(libc::EINVAL)).unwrap();
+        assert_eq!(leader.wait().unwrap().signal(), Some(libc::SIGKILL));
+        assert!(!tree.probe());
+        assert!(!tree.signal(Signal::KILL).unwrap());
+    }
+}

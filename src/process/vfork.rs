@@ -283,10 +283,10 @@ unsafe fn unblock_signals() {
 
 /// # Safety
 /// Only for the child, whose descriptor table is its own.
-unsafe fn place_stdio(stdio: &[RawFd; 3]) -> bool {
-    let [stdin, stdout, stderr] = *stdio;
+unsafe fn place_stdio(sources: &[RawFd; 3]) -> bool {
+    let [input, output, errors] = *sources;
     // SAFETY: plain system calls; the copies lose close-on-exec, as is wanted.
-    unsafe { libc::dup2(stdin, 0) >= 0 && libc::dup2(stdout, 1) >= 0 && libc::dup2(stderr, 2) >= 0 }
+    unsafe { libc::dup2(input, 0) >= 0 && libc::dup2(output, 1) >= 0 && libc::dup2(errors, 2) >= 0 }
 }
 
 /// Closes what close-on-exec would not: descriptors the daemon itself was started with.

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::process::{Status, become_subreaper};
+use crate::process::{ATTEMPT_VARIABLE, Status, become_subreaper, terminate};
 
 const INSIDE: &str = "TWOLANE_TEST_SUBREAPER";
 
@@ -48,7 +48,8 @@ async fn orphans_are_reaped_and_nobody_else_s_children() {
     let helper_ended =
         rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
     let helper_pid = rustix::process::Pid::from_child(&helper);
-    let (launch, reader) = piped(shell("setsid sh -c 'echo $$; read line' <&0 & exec sleep 600"));
+    let (launch, reader) =
+        piped(shell("exec 3<&0; setsid sh -c 'echo $$; read line <&3' & exec sleep 600"));
     let (keep, release) = std::io::pipe().unwrap();
     let launch = Launch { stdin: Stdin::Fd(keep.into()), ..launch };
     let child = within(processes.spawn(launch)).await.unwrap();
@@ -102,4 +103,36 @@ async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
     drop(hoard);
     let child = within(processes.spawn(launch(&["true"]))).await.unwrap();
     assert_eq!(within(child.exited()).await.status, Status::Code(0));
+}
+
+#[tokio::test]
+async fn a_terminated_attempt_s_escaped_grandchildren_end_and_another_s_do_not() {
+    if std::env::var_os(INSIDE).is_none() {
+        return again_as_subreaper(
+            "a_terminated_attempt_s_escaped_grandchildren_end_and_another_s_do_not",
+        );
+    }
+    let processes = adopting();
+    // Two generations, each in its own session, deaf to TERM.
+    // A shell gives background commands an empty standard input, hence the third descriptor.
+    let escaping = "trap '' TERM; exec 3<&0; \
+        setsid sh -c 'setsid sh -c \"echo ready; read line <&3\" & wait'";
+    let mut attempts = Vec::new();
+    for token in ["store-1-1", "store-1-11"] {
+        let (keep, release) = std::io::pipe().unwrap();
+        let (mut launch, reader) = piped(shell(&format!("{escaping} & wait")));
+        launch.env.push((ATTEMPT_VARIABLE.into(), token.into()));
+        let launch = Launch { stdin: Stdin::Fd(keep.into()), ..launch };
+        let child = within(processes.spawn(launch)).await.unwrap();
+        let (_, rest) = read_line(reader).await;
+        attempts.push((child, rest, release));
+    }
+    let (other, other_rest, other_release) = attempts.pop().unwrap();
+    let (child, rest, _release) = attempts.pop().unwrap();
+    within(terminate(&child, Duration::from_millis(20))).await;
+    assert_eq!(read_all(rest.into_inner()).await, "", "nobody of it holds the pipe");
+    assert_eq!(other.exit(), None);
+    drop(other_release);
+    assert_eq!(within(other.exited()).await.status, Status::Code(0), "it ended by itself");
+    assert_eq!(read_all(other_rest.into_inner()).await, "");
 }

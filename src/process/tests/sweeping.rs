@@ -69,17 +69,17 @@ async fn one_attempt_is_told_from_another_that_only_begins_alike() {
         read_line(reader).await;
     }
     let token = format!("{store}-1-1");
-    let found = leftovers(Owner::Attempt(&token)).unwrap();
+    let found = leftovers(Owner::Attempt(OsStr::new(&token))).unwrap();
     let pids: Vec<_> = found.iter().map(|leftover| leftover.pid).collect();
     assert_eq!(pids, [children[0].pid()]);
     assert_eq!(found[0].start_time, children[0].start_time().unwrap());
     assert_eq!(found[0].attempt.to_str(), Some(token.as_str()));
     assert_eq!(leftovers(Owner::Store(&store)).unwrap().len(), 2);
     sweep(&store, ENDLESS).await;
-    assert!(!found[0].signal(Signal::KILL).unwrap(), "the dead one's pidfd reaches nobody");
     for child in children {
         within(child.exited()).await;
     }
+    assert!(!found[0].signal(Signal::KILL).unwrap(), "the dead one's pidfd reaches nobody");
 }
 
 #[tokio::test]
