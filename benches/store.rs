@@ -1,7 +1,8 @@
 //! How fast the embedded store takes jobs, starts and ends, and reads a million back.
 //!
 //! Run with `cargo bench --bench store [JOBS]`; the directory is `$TWOLANE_BENCH_DIR`, or the system's
-//! temporary one, and decides what a sync costs.
+//! temporary one, and decides what a sync costs. Beside the wall time stands the processor time, which
+//! a busy machine or a slow disk does not change.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,9 +43,9 @@ fn measure(dir: &std::path::Path, jobs: u64) -> Result<(), StoreError> {
     bench.pairs(64)?;
     bench.reads()?;
     drop(bench);
-    let begin = Instant::now();
+    let begin = Begin::now();
     let mut bench = Bench::open(dir)?;
-    println!("reopen: {:.0?}", begin.elapsed());
+    println!("reopen: {}", begin.spent());
     bench.pending()?;
     bench.removes()
 }
@@ -100,14 +101,14 @@ impl Bench {
 
     fn submits(&mut self, count: u64, shared: u64) -> Result<(), StoreError> {
         let changes: Vec<_> = (0..64).map(|_| self.batch(count, shared)).collect();
-        let mut spent = Duration::ZERO;
+        let mut spent = Spent::default();
         let mut taken = 0;
         for change in &changes {
-            let begin = Instant::now();
+            let begin = Begin::now();
             self.store.commit(std::slice::from_ref(change))?;
-            spent += begin.elapsed();
+            spent.add(begin);
             taken += count;
-            if spent > SPAN {
+            if spent.wall > SPAN {
                 break;
             }
         }
@@ -117,13 +118,13 @@ impl Bench {
 
     /// One job a submission, as many clients send them, gathered into commits.
     fn singles(&mut self, clients: u64) -> Result<(), StoreError> {
-        let mut spent = Duration::ZERO;
+        let mut spent = Spent::default();
         let mut taken = 0;
-        while spent < SPAN {
+        while spent.wall < SPAN {
             let batch: Vec<_> = (0..clients).map(|_| self.batch(1, 1)).collect();
-            let begin = Instant::now();
+            let begin = Begin::now();
             self.store.commit(&batch)?;
-            spent += begin.elapsed();
+            spent.add(begin);
             taken += clients;
         }
         report(&format!("single submits, {clients} a commit"), taken, spent);
@@ -132,19 +133,19 @@ impl Bench {
 
     /// Starts in one commit, ends in the next.
     fn pairs(&mut self, together: u64) -> Result<(), StoreError> {
-        let mut spent = Duration::ZERO;
+        let mut spent = Spent::default();
         let mut taken = 0;
-        while spent < SPAN {
+        while spent.wall < SPAN {
             let (mut starts, mut ends) = (Vec::new(), Vec::new());
             for _ in 0..together {
                 let (start, end) = self.pair();
                 starts.push(start);
                 ends.push(end);
             }
-            let begin = Instant::now();
+            let begin = Begin::now();
             let started = self.store.commit(&starts)?;
             let ended = self.store.commit(&ends)?;
-            spent += begin.elapsed();
+            spent.add(begin);
             assert!(started.iter().chain(&ended).all(Result::is_ok), "a change was refused");
             taken += together;
         }
@@ -185,47 +186,47 @@ impl Bench {
             ("absent queue", Filter { queues: words("x"), ..Filter::default() }),
             ("absent kind", Filter { kinds: words("x"), ..Filter::default() }),
         ] {
-            let begin = Instant::now();
+            let begin = Begin::now();
             let found = reader.page(&filter, newest)?.len();
-            println!("first page of {what}: {found} jobs in {:.1?}", begin.elapsed());
+            println!("first page of {what}: {found} jobs in {}", begin.spent());
         }
-        let begin = Instant::now();
+        let begin = Begin::now();
         let old = Filter { finished_before: Some(WallTime(i64::MAX)), ..states(&State::ALL[5..]) };
         let found = reader.select(&old)?.len();
-        println!("select finished: {found} jobs in {:.1?}", begin.elapsed());
+        println!("select finished: {found} jobs in {}", begin.spent());
         specs(&mut *reader, self.start)?;
-        let begin = Instant::now();
+        let begin = Begin::now();
         let counts = reader.counts()?.len();
-        println!("counts: {counts} rows in {:.1?}", begin.elapsed());
+        println!("counts: {counts} rows in {}", begin.spent());
         Ok(())
     }
 
     fn pending(&mut self) -> Result<(), StoreError> {
-        let begin = Instant::now();
+        let begin = Begin::now();
         let mut jobs = 0;
         self.store.pending(&mut |_| jobs += 1)?;
-        report("pending", jobs, begin.elapsed());
+        report("pending", jobs, begin.spent());
         Ok(())
     }
 
     fn removes(&mut self) -> Result<(), StoreError> {
         let old = Filter { finished_before: Some(WallTime(i64::MAX)), ..Filter::default() };
         let found = self.store.reader()?.select(&old)?;
-        let begin = Instant::now();
+        let begin = Begin::now();
         for part in found.chunks(1_000) {
             let jobs = part.iter().map(|found| found.id).collect();
             self.store.commit(&[Change::Removed { jobs }])?;
         }
-        report("remove, 1000 a commit", found.len() as u64, begin.elapsed());
+        report("remove, 1000 a commit", found.len() as u64, begin.spent());
         Ok(())
     }
 }
 
 fn specs(reader: &mut dyn Reader, from: u64) -> Result<(), StoreError> {
-    let begin = Instant::now();
+    let begin = Begin::now();
     let ids: Vec<_> = (from..from + 1_000).map(id).collect();
     let found = reader.specs(&ids)?.len();
-    println!("specs: {found} in {:.1?}", begin.elapsed());
+    println!("specs: {found} in {}", begin.spent());
     Ok(())
 }
 
@@ -240,8 +241,49 @@ fn id(number: u64) -> JobId {
     JobId::new(number).expect("the bench stays within the ids")
 }
 
-fn report(what: &str, jobs: u64, spent: Duration) {
-    let rate = jobs as f64 / spent.as_secs_f64();
-    let each = spent.as_secs_f64() * 1e6 / jobs.max(1) as f64;
-    println!("{what}: {rate:.0}/s ({each:.2} µs each; {jobs} in {spent:.1?})");
+/// When something began, by the wall and by this process's processor time.
+#[derive(Clone, Copy)]
+struct Begin {
+    wall: Instant,
+    cpu: Duration,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Begin {
+    fn now() -> Self {
+        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let cpu = Duration::new(cpu.tv_sec.unsigned_abs(), cpu.tv_nsec as u32);
+        Self { wall: Instant::now(), cpu }
+    }
+
+    fn spent(self) -> Spent {
+        let now = Self::now();
+        Spent { wall: now.wall - self.wall, cpu: now.cpu.saturating_sub(self.cpu) }
+    }
+}
+
+impl Spent {
+    fn add(&mut self, begin: Begin) {
+        let more = begin.spent();
+        self.wall += more.wall;
+        self.cpu += more.cpu;
+    }
+}
+
+impl std::fmt::Display for Spent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1?} ({:.1?} of processor time)", self.wall, self.cpu)
+    }
+}
+
+fn report(what: &str, jobs: u64, spent: Spent) {
+    let rate = jobs as f64 / spent.wall.as_secs_f64();
+    let each = |span: Duration| span.as_secs_f64() * 1e6 / jobs.max(1) as f64;
+    let (wall, cpu) = (each(spent.wall), each(spent.cpu));
+    println!("{what}: {rate:.0}/s ({wall:.2} µs each, {cpu:.2} µs of processor time; {jobs} jobs)");
 }

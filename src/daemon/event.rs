@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::writer::Written;
-use crate::job::{ArrayPlace, Class, Context, Job, JobId, Spec};
+use crate::job::{ArrayPlace, Context, Job, JobId, Spec};
 use crate::lanes::Ended;
 use crate::protocol::{self, Error, Finished};
 use crate::scheduler::Explanation;
@@ -138,8 +138,6 @@ pub(super) struct Draft {
     pub(super) index: Option<u64>,
     /// Stays where it is until released.
     pub(super) hold: bool,
-    /// The class it runs as, which is never `auto`.
-    pub(super) class: Class,
     /// The work.
     pub(super) spec: Arc<Spec>,
     /// The submitter's surroundings.

@@ -28,8 +28,9 @@ pub(super) struct Sizes {
 const MOST_THREADS: u32 = 4_096;
 /// The most jobs of class `io`: each needs a few descriptors and some memory.
 const MOST_IO: u32 = 1_000_000;
-/// Descriptors that one running job of class `io` may need: two outputs, a pidfd, a socket.
-const DESCRIPTORS_PER_JOB: u64 = 4;
+/// Descriptors that a running job of class `io` keeps: a pidfd or a socket. Output files are closed once the child
+/// has them.
+const DESCRIPTORS_PER_JOB: u64 = 1;
 /// Descriptors kept for everything else: connections, the store, logs.
 const DESCRIPTORS_KEPT: u64 = 1_024;
 

@@ -196,12 +196,19 @@ impl Content {
         (lane, class): (Lane, Class),
         at: WallTime,
     ) -> Result<(), Refusal> {
-        if token.store != self.store || self.tokens.contains(&token) {
-            return Err(Refusal::Invariant(format!("job {job}: {token} can't name an attempt")));
+        let named = |name: AttemptToken| {
+            Refusal::Invariant(format!("job {job}: {name} can't name an attempt"))
+        };
+        let twice = self.tokens.contains(&token);
+        if token.store != self.store {
+            return Err(named(token));
         }
         let kept = self.standing(job, State::Queued)?;
         if attempt != kept.job.attempts + 1 {
             return Err(gate::out_of_turn(job, attempt, kept.job.attempts));
+        }
+        if twice {
+            return Err(named(token));
         }
         kept.job.attempts = attempt;
         kept.job.started_at = Some(at);

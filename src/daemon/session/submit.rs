@@ -93,7 +93,7 @@ impl Session {
             return Err(invalid("cpus", message));
         }
         check_output(&spec).map_err(|message| invalid("output", message))?;
-        Ok(Draft { index: None, hold, class: resolved.class, spec: Arc::new(spec), context })
+        Ok(Draft { index: None, hold, spec: Arc::new(spec), context })
     }
 }
 
@@ -231,13 +231,8 @@ mod tests {
 
     #[test]
     fn an_array_has_the_indexes_it_says() {
-        let draft = Draft {
-            index: None,
-            hold: false,
-            class: Class::Io,
-            spec: Arc::default(),
-            context: Arc::default(),
-        };
+        let draft =
+            Draft { index: None, hold: false, spec: Arc::default(), context: Arc::default() };
         let indexes = |first, last, step| {
             unfold(std::slice::from_ref(&draft), Array { first, last, step })
                 .map(|drafts| drafts.iter().filter_map(|draft| draft.index).collect::<Vec<_>>())

@@ -17,7 +17,7 @@ pub(super) struct Query {
 /// The ids of all jobs that a filter describes, oldest first, as a query with one column `id`.
 pub(super) fn all(filter: &Filter) -> Query {
     let parts = Parts::of(filter);
-    let sql = parts.ordered_ids(&Parts::arms(filter), "ASC");
+    let sql = parts.ordered_ids(filter, "ASC");
     Query { sql, params: parts.params }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn page(filter: &Filter, page: Page) -> Query {
         let after = parts.bind(number(after));
         parts.conditions.push(format!("j.id {beyond} {after}"));
     }
-    let sql = parts.ordered_ids(&Parts::arms(filter), order);
+    let sql = parts.ordered_ids(filter, order);
     let limit = parts.bind(i64::from(page.limit));
     Query { sql: format!("{sql} LIMIT {limit}"), params: parts.params }
 }
@@ -158,23 +158,26 @@ impl Parts {
     }
 
     /// The whole query. Several arms are merged by id as they are read, so that a page stops when it is
-    /// full; sorting a million ids for the newest fifty would take a second.
-    fn ordered_ids(&self, arms: &[String], order: &str) -> String {
+    /// full; sorting a million ids for the newest fifty would take a second. What finished before a
+    /// moment is found by the index of finishing times instead, and sorted.
+    fn ordered_ids(&self, filter: &Filter, order: &str) -> String {
+        let (arms, id) = match filter.finished_before {
+            None => (Self::arms(filter), "id"),
+            // The `+` keeps SQLite from walking all ids for the sake of their order.
+            Some(_) => (vec![Self::arms(filter).join(" OR ")], "+id"),
+        };
         let common = self.conditions.iter().fold(String::new(), |text, part| text + part + " AND ");
-        let one = |arm: &str| format!("SELECT j.id AS id FROM jobs AS j WHERE {common}({arm})");
-        let arms: Vec<_> = arms.iter().map(|arm| one(arm)).collect();
-        format!("{} ORDER BY id {order}", arms.join(" UNION ALL "))
+        let one = |arm: &String| format!("SELECT j.id AS id FROM jobs AS j WHERE {common}({arm})");
+        let arms: Vec<_> = arms.iter().map(one).collect();
+        format!("{} ORDER BY {id} {order}", arms.join(" UNION ALL "))
     }
 }
 
 /// `j.state` is one state, said so that SQLite sees whether its index holds it.
 fn state_is(state: State, filter: &Filter) -> String {
     let code = codes::of_state(state);
-    if filter.finished_before.is_some() {
-        // The index of finishing times serves here; the `+` keeps the other out of it.
-        return format!("+j.state = {code}");
-    }
     match state {
+        _ if filter.finished_before.is_some() => format!("+j.state = {code}"),
         State::Succeeded => format!("j.state = {code}"),
         _ => format!("j.state = {code} AND j.state <> 5"),
     }

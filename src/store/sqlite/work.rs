@@ -17,7 +17,7 @@ use super::fault::Fault;
 /// The part of a spec that only its run needs. Fields may be added: an absent one has its default.
 #[derive(Serialize, Deserialize)]
 struct Rest<'a> {
-    #[serde(default, skip_serializing_if = "no_params")]
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
     params: Cow<'a, Params>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout: Option<Duration>,
@@ -27,10 +27,6 @@ struct Rest<'a> {
     output: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     merge: bool,
-}
-
-fn no_params(params: &Cow<'_, Params>) -> bool {
-    params.is_empty()
 }
 
 /// Writes a spec that `uses` jobs share and returns its number.

@@ -1,6 +1,10 @@
 //! Tests of the embedded store that no other store needs.
 
+mod crash;
+mod full;
+mod model;
 mod open;
+mod shape;
 
 use std::path::PathBuf;
 
@@ -15,8 +19,9 @@ use crate::store::{Recovery, Store};
 struct Dir(TempDir);
 
 impl Dir {
+    /// In memory where that is possible: what a sync costs is no part of these tests.
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
     }
 
     fn file(&self) -> PathBuf {
