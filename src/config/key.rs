@@ -40,8 +40,8 @@ pub enum Shape {
     },
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// Any text that is not empty.
-    Text,
+    /// A level of logging, or levels by module.
+    Log,
 }
 
 /// Why a value does not fit a [`Shape`].
@@ -71,7 +71,7 @@ pub const KEYS: &[Key] = &[
     live("lanes.blocking", Shape::Count(0..=4096)),
     fixed("pool.nice", Shape::Count(0..=19)),
     fixed("pool.watch", Shape::Flag),
-    fixed("scheduler.max_running", Shape::Count(1..=MOST)),
+    live("scheduler.max_running", Shape::Count(1..=MOST)),
     fixed("scheduler.aging", Shape::Duration { least_ms: 1, or_off: true }),
     fixed("scheduler.backfill", Shape::Count(0..=MOST)),
     fixed("store.wal_limit", Shape::Size { least: 1 << 20 }),
@@ -89,7 +89,7 @@ pub const KEYS: &[Key] = &[
     fixed("http.redirects", Shape::Count(0..=100)),
     live("daemon.drain_timeout", Shape::Duration { least_ms: 0, or_off: false }),
     live("daemon.max_connections", Shape::Count(1..=1_000_000)),
-    live("daemon.log", Shape::Text),
+    fixed("daemon.log", Shape::Log),
     live("queues.*.max", Shape::Count(0..=MOST)),
     live("queues.*.weight", Shape::Count(1..=1_000_000)),
 ];
@@ -147,10 +147,8 @@ impl Shape {
             (Self::Duration { least_ms, or_off }, _) => check_duration(value, *least_ms, *or_off),
             (Self::Size { least }, _) => check_size(value, *least),
             (Self::Choice(words), Value::String(text)) => one_of(text.value(), words),
-            (Self::Text, Value::String(text)) if text.value().trim().is_empty() => {
-                Err(Misfit::Value("it is empty".to_owned()))
-            }
-            (Self::Flag, Value::Boolean(_)) | (Self::Text, Value::String(_)) => Ok(()),
+            (Self::Log, Value::String(text)) => check_log(text.value()),
+            (Self::Flag, Value::Boolean(_)) => Ok(()),
             _ => Err(Misfit::Type),
         }
     }
@@ -182,6 +180,22 @@ fn one_of(text: &str, words: &[&str]) -> Result<(), Misfit> {
         return Ok(());
     }
     Err(Misfit::Value(format!("give {}", words.join(" or "))))
+}
+
+/// A bare word would be taken for a module by the filter, and a misspelt level for silence.
+fn check_log(text: &str) -> Result<(), Misfit> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for part in text.split(',').map(str::trim) {
+        let bare = !part.contains(['=', '[']);
+        if bare && !LEVELS.contains(&part.to_ascii_lowercase().as_str()) {
+            let levels = LEVELS.join(", ");
+            return Err(Misfit::Value(format!(
+                "{part:?} is no level: give {levels}, or module=level"
+            )));
+        }
+    }
+    let parsed = tracing_subscriber::EnvFilter::try_new(text);
+    parsed.map(drop).map_err(|error| Misfit::Value(error.to_string()))
 }
 
 /// Durations and sizes are texts, or bare numbers of seconds and bytes.
@@ -229,7 +243,7 @@ impl fmt::Display for Shape {
                 let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 f.write_str(&quoted.join(" or "))
             }
-            Self::Text => f.write_str("a text in quotes"),
+            Self::Log => f.write_str("a text such as \"info\" or \"warn,twolane=debug\""),
         }
     }
 }

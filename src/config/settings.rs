@@ -1,4 +1,4 @@
-//! The settings, section by section, with their defaults.
+//! The settings, section by section, as a file spells them. The defaults are those of the rooms.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::text;
+use crate::handlers::HttpOptions;
 use crate::job::QueueRecord;
+use crate::pool::Options as PoolOptions;
+use crate::scheduler::Options as SchedulerOptions;
+use crate::store::sqlite::Options as StoreOptions;
 
 /// Every setting of the daemon, in force or proposed. `Default` holds the compiled defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,7 +48,7 @@ pub struct LaneSettings {
 
 impl Default for LaneSettings {
     fn default() -> Self {
-        Self { cpu: 0, io: 16_384, blocking: 64 }
+        Self { cpu: 0, io: 16_384, blocking: PoolOptions::default().blocking as u32 }
     }
 }
 
@@ -67,7 +71,8 @@ pub struct PoolSettings {
 
 impl Default for PoolSettings {
     fn default() -> Self {
-        Self { nice: 10, watch: true }
+        let pool = PoolOptions::default();
+        Self { nice: pool.nice, watch: pool.watch }
     }
 }
 
@@ -85,7 +90,13 @@ pub struct SchedulerSettings {
 
 impl Default for SchedulerSettings {
     fn default() -> Self {
-        Self { max_running: None, aging: "1h".to_owned(), backfill: 16 }
+        let scheduler = SchedulerOptions::default();
+        Self {
+            max_running: scheduler.max_running,
+            // Spelled as people do; a test holds it equal to the scheduler's own default.
+            aging: "1h".to_owned(),
+            backfill: scheduler.backfill,
+        }
     }
 }
 
@@ -104,7 +115,8 @@ pub struct StoreSettings {
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { wal_limit: 64 << 20, keep_days: 30, keep_jobs: 100_000 }
+        let store = StoreOptions::default();
+        Self { wal_limit: store.wal_limit_bytes, keep_days: 30, keep_jobs: 100_000 }
     }
 }
 
@@ -179,13 +191,14 @@ pub struct HttpSettings {
 
 impl Default for HttpSettings {
     fn default() -> Self {
+        let http = HttpOptions::default();
         Self {
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(300),
-            dns_lookups: 8,
-            idle_connections_per_host: 64,
-            body_limit: 64 << 20,
-            redirects: 10,
+            connect_timeout: Duration::from_millis(http.connect_timeout_ms),
+            idle_timeout: Duration::from_millis(http.idle_timeout_ms),
+            dns_lookups: http.dns_lookups as u32,
+            idle_connections_per_host: http.idle_connections_per_host as u32,
+            body_limit: http.body_limit_bytes,
+            redirects: http.redirects,
         }
     }
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::load::values;
 use super::*;
+use crate::scheduler::Options;
 
 /// A host of its own: `etc`, a home and a state directory.
 struct Host {
@@ -81,13 +82,23 @@ fn every_field_of_the_settings_has_its_key() {
 }
 
 #[test]
+fn the_ageing_is_spelled_as_the_scheduler_means_it() {
+    let scheduler = Settings::default().scheduler;
+    let spelled = Options { aging: scheduler.aging.parse().unwrap(), ..Options::default() };
+    assert_eq!(spelled, Options::default());
+}
+
+#[test]
 fn later_layers_win_and_each_value_knows_its_place() {
     let host = Host::new();
-    host.write("etc/twolane.toml", "[lanes]\ncpu = 1\nio = 1\nblocking = 1\n[daemon]\nlog = \"a\"")
-        .write("etc/conf.d/20.toml", "\nlanes.io = 3")
-        .write("etc/conf.d/10.toml", "lanes.io = 2")
-        .write("etc/conf.d/30.txt", "not read")
-        .write("state/settings.toml", "[lanes]\nblocking = 4\n");
+    host.write(
+        "etc/twolane.toml",
+        "[lanes]\ncpu = 1\nio = 1\nblocking = 1\n[daemon]\nlog = \"warn\"",
+    )
+    .write("etc/conf.d/20.toml", "\nlanes.io = 3")
+    .write("etc/conf.d/10.toml", "lanes.io = 2")
+    .write("etc/conf.d/30.txt", "not read")
+    .write("state/settings.toml", "[lanes]\nblocking = 4\n");
     let mut sources = host.sources(Mode::System);
     sources.env.push(("TWOLANE_CFG__DAEMON__DRAIN_TIMEOUT".to_owned(), "5".to_owned()));
     sources.env.push(("TWOLANE_SOCKET".to_owned(), "/elsewhere".to_owned()));
@@ -149,7 +160,9 @@ fn what_is_wrong_is_told_with_its_line_and_what_was_meant() {
         ("lanes.io = \"3\"", ":1: `lanes.io` is a whole number from 1 to 1000000, not \"3\""),
         ("lanes.io = 0", ":1: `lanes.io` can't be 0: give 1 to 1000000"),
         ("pool.watch = 1 # yes", ":1: `pool.watch` is true or false, not 1"),
-        ("daemon.log = \"\"", ":1: `daemon.log` can't be \"\": it is empty"),
+        ("daemon.log = \"\"", ":1: `daemon.log` can't be \"\": \"\" is no level: give off, error,"),
+        ("daemon.log = \"wran\"", ":1: `daemon.log` can't be \"wran\": \"wran\" is no level"),
+        ("daemon.log = \"info,twolane=loud\"", ":1: `daemon.log` can't be \"info,twolane=loud\": "),
         ("command.env = \"all\"", ":1: `command.env` can't be \"all\": give inherit or list"),
         ("command.grace = [1]", ":1: `command.grace` is a duration such as \"30s\", not a list"),
         ("command.grace = \"1x\"", ":1: `command.grace` can't be \"1x\": \"1x\" is not a duration"),

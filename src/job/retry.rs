@@ -102,7 +102,10 @@ impl Backoff {
             }
         };
         let quarter = u64::try_from((full / 4).as_nanos()).unwrap_or(u64::MAX);
-        full.checked_sub(Duration::from_nanos(mix(seed.wrapping_add(u64::from(nth))) % (quarter + 1))).unwrap()
+        full.checked_sub(Duration::from_nanos(
+            mix(seed.wrapping_add(u64::from(nth))) % (quarter + 1),
+        ))
+        .unwrap()
     }
 }
 

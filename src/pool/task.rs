@@ -25,7 +25,7 @@ impl Task {
         Self { shared, weight: 1, blocking: false, token: None }
     }
 
-    /// How many core permits the closure takes, for one that uses several cores (through [`super::join`] or threads of its
+    /// How many core permits the closure takes, for one that uses several cores (through [`super::join()`] or threads of its
     /// own). At least one; more than there are means all there are.
     pub fn weight(mut self, permits: usize) -> Self {
         self.weight = permits.clamp(1, usize::from(u16::MAX));

@@ -11,14 +11,14 @@ use thiserror::Error;
 
 /// The environment variable that carries the attempt's token into its processes.
 ///
-/// Left-overs of an attempt are recognised by it, so [`super::leftovers`] finds only processes whose
+/// Left-overs of an attempt are recognised by it, so [`super::leftovers()`] finds only processes whose
 /// launch set it.
 pub const ATTEMPT_VARIABLE: &str = "TWOLANE_ATTEMPT";
 
 /// A command, ready to be started: nothing in it is looked up or inherited any more.
 #[derive(Debug)]
 pub struct Launch {
-    /// The file to execute, as [`super::resolve`] found it.
+    /// The file to execute, as [`super::resolve()`] found it.
     pub program: PathBuf,
     /// The argument vector; the first is the name the program sees itself called by. An empty
     /// vector stands for the program's path alone.

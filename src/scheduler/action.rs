@@ -8,9 +8,9 @@ use crate::job::{AttemptToken, Change, JobId, State};
 pub enum Action {
     /// Write the start down and launch the attempt.
     Start(Start),
-    /// Write the change down, then hand it back as [`Input::Committed`] or [`Input::Refused`].
+    /// Write the change down, then hand it back as [`Input::Committed`](super::Input::Committed) or [`Input::Refused`](super::Input::Refused).
     Write(Change),
-    /// End this running attempt; its lane will report it as [`Outcome::Cancelled`].
+    /// End this running attempt; its lane will report it as [`Outcome::Cancelled`](crate::job::Outcome::Cancelled).
     Abort {
         /// Which job.
         job: JobId,

@@ -46,9 +46,9 @@ pub enum Input {
         /// Which job.
         job: JobId,
     },
-    /// A change that an [`Action::Write`] asked for is synced.
+    /// A change that an [`Action::Write`](super::Action::Write) asked for is synced.
     Committed(Change),
-    /// A change that an [`Action::Write`] asked for was refused; the job stays where it was.
+    /// A change that an [`Action::Write`](super::Action::Write) asked for was refused; the job stays where it was.
     Refused(Change),
     /// A queue was committed with these settings.
     QueueSet(QueueRecord),

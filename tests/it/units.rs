@@ -1,5 +1,6 @@
 //! The systemd units: every directive has its reason, and what they claim about the daemon is true.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -93,7 +94,11 @@ fn the_system_unit_s_folders_and_user_are_the_product_s() {
 #[test]
 fn systemd_itself_finds_nothing_wrong() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: systemd-analyze is missing, so the units were not verified");
+        // Past the harness, which keeps what the macros print to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: no systemd-analyze, so the units were not verified"
+        );
         return;
     }
     for (scope, unit) in [("--system", SYSTEM), ("--user", USER)] {

@@ -1,6 +1,7 @@
 //! Python's `varlink` package, which knows nothing of this program, drives the daemon through the
 //! interface that the daemon describes.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -32,7 +33,11 @@ fn found_python() -> Option<PathBuf> {
     }
     let promised = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!promised, "CI=true, and python3 is missing: install it");
-    eprintln!("SKIPPED: python3 is missing, so Python's varlink client was not tried");
+    // Past the harness, which keeps what the macros print to itself.
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: python3 is missing, so Python's client was not tried"
+    );
     None
 }
 

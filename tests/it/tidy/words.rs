@@ -64,9 +64,9 @@ fn declared_for_tests(file: &str, text: &str) -> Vec<String> {
 /// Channels that can grow for ever. A channel of the standard library without a bound is made by
 /// `mpsc::channel()`; tokio's function of that name takes one.
 pub(super) fn endless(file: &str, text: &str) -> Vec<Breach> {
-    let code = masked(text);
+    let code = without_tests(&masked(text));
     let names = ["unbounded_channel", "UnboundedSender", "UnboundedReceiver", "unbounded"];
-    let mentioned = names.iter().flat_map(|name| word(file, text, name));
+    let mentioned = names.iter().flat_map(|name| word(file, &code, name));
     let found = paths(&code);
     let made = found.iter().filter(|path| is_endless(path)).map(|path| {
         Breach::new(file, path.line, "a channel without a bound: take `sync_channel` or tokio's")

@@ -79,9 +79,8 @@ fn a_torn_log_loses_only_what_was_not_synced() {
     }
 }
 
-/// Runs in a process of its own, which [`a_killed_process_keeps_what_it_acknowledged`] kills.
+/// Does nothing unless it runs in a process of its own, which [`a_killed_process_keeps_what_it_acknowledged`] kills.
 #[test]
-#[ignore = "started by the test that kills it"]
 fn submits_until_killed() {
     let Some(dir) = std::env::var_os("TWOLANE_TEST_KILLED_DIR") else { return };
     let options = Options { checkpoint_bytes: 256 << 10, ..Options::default() };
@@ -106,7 +105,7 @@ fn a_killed_process_keeps_what_it_acknowledged() {
     for lines in [1, 10, 101, 333] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "store::sqlite::tests::crash::submits_until_killed"])
-            .args(["--ignored", "--nocapture"])
+            .args(["--nocapture"])
             .env("TWOLANE_TEST_KILLED_DIR", dir.0.path())
             .stdout(Stdio::piped())
             .spawn()
