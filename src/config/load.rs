@@ -185,7 +185,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 fn read_file(path: &Path, required: bool) -> Result<Option<String>, Problem> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => Ok(None),
+        // What stands above it may be no folder; whoever needs the folder says so better.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+                && !required =>
+        {
+            Ok(None)
+        }
         Err(source) => Err(Problem::Read { path: path.to_owned(), source }),
     }
 }

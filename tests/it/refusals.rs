@@ -79,7 +79,7 @@ async fn values_that_do_not_fit_are_named() {
         (json!({"argv": ["true"], "backoff": "exp:9s..1s"}), "backoff"),
         (json!({"argv": []}), "argv"),
         (json!({"argv": ["a\u{0}b"]}), "NUL"),
-        (json!({"argv": ["true"], "output": "{what}"}), "what"),
+        (json!({"argv": ["true"], "output": "{index}"}), "index"),
         (json!({"kind": "sleep"}), "for"),
         (json!({"kind": "sleep", "params": {"for": {"s": 1}}}), "for"),
     ] {

@@ -80,6 +80,7 @@ impl Control {
     /// Reads the config again and applies what can change while the daemon runs.
     pub(super) fn reload(&mut self) -> Result<ReloadReply, Error> {
         systemd::reloading();
+        let before: Vec<QueueRecord> = self.settings.queues().collect();
         let reply = self.settings.reload();
         systemd::ready("the config was read again");
         let reply = reply?;
@@ -88,7 +89,9 @@ impl Control {
         self.step(Input::MaxRunning(self.settings.settings().scheduler.max_running));
         let fresh: Vec<QueueRecord> = self.settings.queues().collect();
         for record in fresh {
-            if !self.queues.contains_key(&record.name) {
+            // What somebody set by hand outweighs the config.
+            let by_hand = |known: &QueueRecord| !before.contains(known);
+            if !self.queues.get(&record.name).is_some_and(by_hand) {
                 self.queues.insert(record.name.clone(), record.clone());
                 self.step(Input::QueueSet(record));
             }

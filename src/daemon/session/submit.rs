@@ -32,9 +32,10 @@ impl Session {
         let bounds = self.hub.bounds.borrow().clone();
         let context = Arc::new(context(submit.context.unwrap_or_default(), &bounds)?);
         count(submit.jobs.len(), submit.array.as_ref())?;
+        let array = submit.array.is_some();
         let drafts: Result<Vec<Draft>, Error> = (0..)
             .zip(submit.jobs)
-            .map(|(index, job)| self.draft(index, job, &context, &bounds))
+            .map(|(index, job)| self.draft(index, job, array, &context, &bounds))
             .collect();
         let drafts = match submit.array {
             None => drafts?,
@@ -43,12 +44,8 @@ impl Session {
         if submit.dry_run {
             return Ok(SubmitReply { first: None, last: None, warnings: Vec::new() });
         }
-        let submission = Submission {
-            owner: self.uid,
-            drafts,
-            array: submit.array.is_some(),
-            submission: submit.submission,
-        };
+        let submission =
+            Submission { owner: self.uid, drafts, array, submission: submit.submission };
         let (first, last) = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
         Ok(SubmitReply { first: Some(first), last: Some(last), warnings: Vec::new() })
     }
@@ -57,6 +54,7 @@ impl Session {
         &self,
         index: u64,
         mut job: JobSpec,
+        array: bool,
         shared: &Arc<Context>,
         bounds: &Bounds,
     ) -> Result<Draft, Error> {
@@ -92,7 +90,7 @@ impl Session {
             );
             return Err(invalid("cpus", message));
         }
-        check_output(&spec).map_err(|message| invalid("output", message))?;
+        check_output(&spec, array).map_err(|message| invalid("output", message))?;
         Ok(Draft { index: None, hold, spec: Arc::new(spec), context })
     }
 }
@@ -204,11 +202,11 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
 }
 
 /// A template that can't be filled is refused now, not when the job's turn comes.
-fn check_output(spec: &Spec) -> Result<(), String> {
+fn check_output(spec: &Spec, array: bool) -> Result<(), String> {
     let Some(template) = &spec.output else { return Ok(()) };
     let example = JobId::new(1).map_err(|error| error.to_string())?;
-    let filled =
-        Placeholders { job: example, index: Some(1), name: spec.name.as_deref(), attempt: 1 };
+    let index = array.then_some(1);
+    let filled = Placeholders { job: example, index, name: spec.name.as_deref(), attempt: 1 };
     expand_output(template, &filled).map(drop).map_err(|error| error.to_string())
 }
 
