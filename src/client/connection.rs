@@ -189,7 +189,8 @@ mod tests {
     #[tokio::test]
     async fn an_error_of_another_interface_keeps_its_name() {
         let (mine, mut theirs) = UnixStream::pair().unwrap();
-        let reply = br#"{"error":"org.varlink.service.MethodNotFound","parameters":{"method":"x"}}"#;
+        let reply =
+            br#"{"error":"org.varlink.service.MethodNotFound","parameters":{"method":"x"}}"#;
         theirs.write_all(reply).await.unwrap();
         theirs.write_all(&[0]).await.unwrap();
         let result = Client::over(mine).call::<call::Stats>(&Empty {}).await;
@@ -225,10 +226,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_no_daemon_takes_is_not_sent() {
         let (mine, _theirs) = UnixStream::pair().unwrap();
-        let pause = crate::protocol::Pause {
-            queue: "x".repeat(MAX_MESSAGE),
-            reason: None,
-        };
+        let pause = crate::protocol::Pause { queue: "x".repeat(MAX_MESSAGE), reason: None };
         let result = Client::over(mine).call::<call::Pause>(&pause).await;
         assert!(matches!(result, Err(CallError::TooLong(_))), "{result:?}");
     }

@@ -159,9 +159,9 @@ pub enum Refusal {
         /// The unit file.
         unit: PathBuf,
     },
-    /// `--no-start` was given.
+    /// The caller wants none started.
     #[error(
-        "no daemon answers at {socket}, and --no-start forbids to start one: leave it out, or start one with `twolane daemon`",
+        "no daemon answers at {socket}: `twolane daemon` starts one, and so does `twolane submit` without --no-start",
         socket = socket.display()
     )]
     NoStart {
@@ -297,8 +297,12 @@ mod tests {
         assert_eq!(plan(&usual, &environment).unwrap().places[0].rule, Rule::Variable);
         let user = Wish { user: true, ..Wish::default() };
         assert_eq!(plan(&user, &environment).unwrap().places[0].rule, Rule::User);
-        let sockets: Vec<_> =
-            plan(&usual, &at_home()).unwrap().places.into_iter().map(|place| place.socket).collect();
+        let sockets: Vec<_> = plan(&usual, &at_home())
+            .unwrap()
+            .places
+            .into_iter()
+            .map(|place| place.socket)
+            .collect();
         assert_eq!(
             sockets,
             [Path::new("/run/user/7/twolane/twolane.sock"), Path::new(SYSTEM_SOCKET)]
@@ -345,7 +349,10 @@ mod tests {
         assert!(text.contains("--no-start") && text.contains("twolane daemon"), "{text}");
         let named = Wish { socket: Some("/x.sock".into()), ..Wish::default() };
         let text = refused(&named, &[Probe::Absent]);
-        assert!(text.contains("--socket names") && text.contains("daemon --socket /x.sock"), "{text}");
+        assert!(
+            text.contains("--socket names") && text.contains("daemon --socket /x.sock"),
+            "{text}"
+        );
         let system = Wish { system: true, ..Wish::default() };
         assert!(refused(&system, &[Probe::Stale]).contains("systemctl start"));
         assert!(refused(&system, &[Probe::Absent]).contains("systemctl start"));

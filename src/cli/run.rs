@@ -1,0 +1,222 @@
+//! `twolane run`: hands a job in, shows its output as it comes, and leaves with its exit code.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+
+use futures_util::{Stream, StreamExt};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook_tokio::Signals;
+
+use super::batch::Sender;
+use super::desk::{DONE, Desk};
+use super::environment::Disposition;
+use super::error::Error;
+use super::follow;
+use super::job_options::{JobOptions, texts};
+use super::spool::{self, Spool};
+use super::submit;
+use crate::client::Client;
+use crate::job::{JobId, exit_code};
+use crate::protocol::{Cancel, IdRange, JobSpec, Logs, LogsReply, Selector, call};
+
+/// The exit code of a program that can't write to its pipe any more.
+const BROKEN_PIPE: i32 = exit_code::SIGNAL_BASE + 13;
+
+/// Run a job, show its output and leave with its exit code.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = NOTES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    job: JobOptions,
+    /// Print the job's id and leave it running
+    #[arg(short, long)]
+    detach: bool,
+    /// The command with its arguments, or the kind's key=value parameters
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD",
+        required = true
+    )]
+    words: Vec<OsString>,
+}
+
+const NOTES: &str = "\
+A job that is run so is run at most once unless --retries is given. Piped standard input is read to
+its end first. Ctrl-C asks, the second one cancels the job; Ctrl-\\ leaves it running.
+Exit codes: the job's own; 128+N if signal N ended it; 127 not found, 126 not executable, 125
+interrupted, 124 timed out, 123 cancelled, 122 skipped, 121 refused, 120 no daemon.";
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// To be warned first.
+    Warn,
+    /// To end the job.
+    Cancel,
+    /// To leave the job alone.
+    Detach,
+    /// To leave at once.
+    Leave,
+}
+
+/// Why the job is not watched any more, and the code to leave with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It has ended.
+    Final(i32),
+    /// It goes on.
+    Left(i32),
+}
+
+pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
+    let words = texts(std::mem::take(&mut args.words))?;
+    let mut spec = args.job.spec(words)?;
+    spec.cwd.clone_from(&args.job.cwd);
+    submit::absolute_folder(&mut spec)?;
+    spec.at_most_once |= args.job.retries.is_none();
+    let spool = take_input(&mut spec, desk)?;
+    let signals = signals(&Disposition::of_this_process())?;
+    let (client, id) = hand_in(&args.job, spec, desk).await?;
+    if args.detach {
+        if desk.json() {
+            desk.out.json(&serde_json::json!({ "ids": [id] }))?;
+        } else {
+            desk.out.line(id)?;
+        }
+        spool.map(Spool::keep);
+        desk.out.flush()?;
+        return DONE;
+    }
+    let terminal = io::stderr().is_terminal();
+    let end = attend(client, id, signals, terminal, desk).await;
+    if !matches!(end, Ok(End::Final(_))) {
+        spool.map(Spool::keep);
+    }
+    match end? {
+        End::Final(code) | End::Left(code) => Ok(code),
+    }
+}
+
+fn take_input(spec: &mut JobSpec, desk: &mut Desk) -> Result<Option<Spool>, Error> {
+    if spec.argv.is_none() {
+        return Ok(None);
+    }
+    let spool = spool::standard_input(desk)?;
+    if let Some(spool) = &spool {
+        spec.params.insert("stdin".to_owned(), spool.path_text()?.into());
+    }
+    Ok(spool)
+}
+
+async fn hand_in(
+    options: &JobOptions,
+    spec: JobSpec,
+    desk: &mut Desk,
+) -> Result<(Client, JobId), Error> {
+    let mut client = desk.connect().await?;
+    let context = submit::context(options, desk, &mut client).await?;
+    let mut sender = Sender::new(client, context, None, false)?;
+    sender.add(spec, 1).await.map_err(|failed| failed.error)?;
+    let sent = sender.send().await.map_err(|failed| failed.error)?;
+    for warning in sender.take_warnings() {
+        desk.out.notice(warning);
+    }
+    let id = sent.map(|range| range.first).ok_or(crate::client::CallError::Closed)?;
+    Ok((sender.into_client(), id))
+}
+
+/// The signals that mean something to a running job, except those that were ignored from the start: a
+/// shell's background job is not to react to Ctrl-C.
+fn signals(disposition: &Disposition) -> Result<Signals, Error> {
+    let heard =
+        [SIGINT, SIGTERM, SIGQUIT].into_iter().filter(|&signal| !disposition.ignores(signal));
+    Signals::new(heard).map_err(|source| Error::System { what: "can't listen for signals", source })
+}
+
+/// Shows the job's output until it ends or is left alone.
+async fn attend(
+    client: Client,
+    id: JobId,
+    mut signals: impl Stream<Item = i32> + Unpin,
+    terminal: bool,
+    desk: &mut Desk,
+) -> Result<End, Error> {
+    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+    let mut replies = client.stream::<call::Logs>(&logs).await?;
+    let (mut asked, mut cancelled, mut deaf) = (false, false, false);
+    loop {
+        let signal = tokio::select! {
+            reply = replies.next() => match piece(reply, id, desk)? {
+                Some(end) => return Ok(end),
+                None => continue,
+            },
+            signal = signals.next(), if !deaf => signal,
+        };
+        let Some(signal) = signal else {
+            deaf = true;
+            continue;
+        };
+        match wish(signal, terminal, asked, cancelled) {
+            Wish::Warn => {
+                asked = true;
+                desk.out.say(format_args!(
+                    "press Ctrl-C again to cancel job {id}, or Ctrl-\\ to leave it running"
+                ));
+            }
+            Wish::Cancel => {
+                cancelled = true;
+                cancel(id, desk).await?;
+            }
+            Wish::Detach => {
+                desk.out.say(format_args!("job {id} goes on: `{} logs -f {id}`", crate::NAME));
+                return Ok(End::Left(exit_code::SUCCESS));
+            }
+            Wish::Leave => return Ok(End::Left(exit_code::SIGNAL_BASE + signal)),
+        }
+    }
+}
+
+const fn wish(signal: i32, terminal: bool, asked: bool, cancelled: bool) -> Wish {
+    match signal {
+        SIGQUIT => Wish::Detach,
+        _ if cancelled => Wish::Leave,
+        SIGINT if terminal && !asked => Wish::Warn,
+        _ => Wish::Cancel,
+    }
+}
+
+/// Deals with one reply; the end if it was the last.
+fn piece(
+    reply: Option<Result<LogsReply, crate::client::CallError>>,
+    id: JobId,
+    desk: &mut Desk,
+) -> Result<Option<End>, Error> {
+    let about = |error| Error::CallAbout {
+        about: format!("job {id} goes on without being watched (`{} logs -f {id}`)", crate::NAME),
+        error,
+    };
+    let reply = reply.unwrap_or(Err(crate::client::CallError::Closed)).map_err(about)?;
+    match follow::copy(&reply, &mut desk.out) {
+        Err(Error::NobodyReads) => {
+            desk.out.say(format_args!(
+                "nobody reads the output any more; job {id} goes on: `{name} cancel {id}` ends it, `{name} logs {id}` shows all",
+                name = crate::NAME
+            ));
+            return Ok(Some(End::Left(BROKEN_PIPE)));
+        }
+        result => result?,
+    }
+    let Some(finished) = &reply.finished else { return Ok(None) };
+    if let Some(text) = follow::ending(finished) {
+        desk.out.say(format_args!("job {id}: {text}"));
+    }
+    Ok(Some(End::Final(follow::code(finished))))
+}
+
+async fn cancel(id: JobId, desk: &mut Desk) -> Result<(), Error> {
+    let jobs = Selector { ids: vec![IdRange { first: id, last: id }], ..Selector::default() };
+    let reason = Some(format!("{} run was interrupted", crate::NAME));
+    desk.call_only::<call::Cancel>(&Cancel { jobs, reason }).await?;
+    Ok(())
+}
