@@ -46,7 +46,6 @@ pub(super) struct Globals {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one value in a process's life")]
 pub(super) enum Command {
     #[command(visible_alias = "add")]
     Submit(submit::Args),

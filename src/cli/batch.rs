@@ -155,9 +155,9 @@ fn line_of(error: &CallError, lines: &[u64]) -> Option<u64> {
 
 /// Ids as `3-9,12`, which is a selector too.
 pub(super) fn ranges_text(ranges: &[IdRange]) -> String {
-    let text = |range: &IdRange| match range.first == range.last {
-        true => range.first.to_string(),
-        false => format!("{}-{}", range.first, range.last),
+    let text = |range: &IdRange| {
+        let IdRange { first, last } = range;
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
     };
     ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }

@@ -14,7 +14,7 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, desk: &mut Desk) -> Result<i32, Error> {
+pub(super) fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), crate::NAME, &mut script);
     desk.out.text(&String::from_utf8_lossy(&script))?;

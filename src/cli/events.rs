@@ -31,21 +31,18 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
 }
 
 fn sentence(event: &Event) -> String {
-    let mut text = format!("{} {}", moment::local(&event.time), event.event);
-    match (event.job, event.last_job.filter(|last| Some(*last) != event.job)) {
-        (Some(first), Some(last)) => text.push_str(&format!(" jobs {first}-{last}")),
-        (Some(job), None) => text.push_str(&format!(" job {job}")),
-        _ => {}
-    }
-    let mut add = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            text.push_str(&format!(" {name}{value}"));
-        }
+    let jobs = match (event.job, event.last_job.filter(|last| Some(*last) != event.job)) {
+        (Some(first), Some(last)) => Some(format!("jobs {first}-{last}")),
+        (job, _) => job.map(|job| format!("job {job}")),
     };
-    add("attempt ", event.attempt.map(|attempt| attempt.to_string()));
-    add("outcome ", event.outcome.as_ref().map(|outcome| outcome.replace('_', " ")));
-    add("state ", event.state.map(|state| state.to_string()));
-    add("queue ", event.queue.clone());
-    add("events left out: ", event.missed.map(|missed| missed.to_string()));
-    text
+    let parts = [
+        jobs,
+        event.attempt.map(|attempt| format!("attempt {attempt}")),
+        event.outcome.as_ref().map(|outcome| format!("outcome {}", outcome.replace('_', " "))),
+        event.state.map(|state| format!("state {state}")),
+        event.queue.as_ref().map(|queue| format!("queue {queue}")),
+        event.missed.map(|missed| format!("events left out: {missed}")),
+    ];
+    let begin = [moment::local(&event.time), event.event.clone()];
+    begin.into_iter().chain(parts.into_iter().flatten()).collect::<Vec<_>>().join(" ")
 }

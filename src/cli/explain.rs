@@ -4,7 +4,7 @@ use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::table::visible;
 use crate::job::{JobId, State};
-use crate::protocol::{Explain, ExplainReply, call};
+use crate::protocol::{Explain, ExplainReply, Gate, call};
 
 /// Say why a job is where it is, and what it waits for.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,7 +39,8 @@ fn sentences(reply: &ExplainReply) -> Vec<String> {
         }
         [] => {}
         gates => {
-            sentences.extend(gates.iter().map(|gate| format!("- {}: {}", gate.gate, gate.detail)))
+            let gate = |gate: &Gate| format!("- {}: {}", gate.gate, gate.detail);
+            sentences.extend(gates.iter().map(gate));
         }
     }
     sentences

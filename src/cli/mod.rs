@@ -160,7 +160,7 @@ async fn perform(command: Command, desk: &mut Desk) -> Result<i32, Error> {
         Command::Restart(args) => restart::run(&args),
         Command::Drain(args) => drain::run(args, desk).await,
         Command::Stop(args) => stop::run(args, desk).await,
-        Command::Completions(args) => completions::run(&args, desk),
+        Command::Completions(args) => completions::run(args, desk),
         Command::Man(args) => man::run(&args, desk),
         // Taken before, where no desk is needed.
         Command::Daemon { .. } => Ok(exit_code::USAGE),

@@ -62,19 +62,17 @@ impl Pattern {
         while let Some(brace) = rest.find('{') {
             plain.push_str(&rest[..brace]);
             rest = &rest[brace..];
-            match PLACEHOLDERS.iter().find(|(known, _)| rest.starts_with(known)) {
-                Some((known, part)) => {
-                    if !plain.is_empty() {
-                        pieces.push(Piece::Plain(std::mem::take(&mut plain)));
-                    }
-                    pieces.push(Piece::Part(*part));
-                    rest = &rest[known.len()..];
-                }
-                None => {
-                    plain.push('{');
-                    rest = &rest[1..];
-                }
+            let found = PLACEHOLDERS.iter().find(|(known, _)| rest.starts_with(known));
+            let Some((known, part)) = found else {
+                plain.push('{');
+                rest = &rest[1..];
+                continue;
+            };
+            if !plain.is_empty() {
+                pieces.push(Piece::Plain(std::mem::take(&mut plain)));
             }
+            pieces.push(Piece::Part(*part));
+            rest = &rest[known.len()..];
         }
         plain.push_str(rest);
         if !plain.is_empty() {

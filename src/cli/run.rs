@@ -62,7 +62,7 @@ enum Wish {
 
 /// Why the job is not watched any more, and the code to leave with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// It has ended.
     Final(i32),
     /// It goes on.
@@ -84,17 +84,23 @@ pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
         } else {
             desk.out.line(id)?;
         }
-        spool.map(Spool::keep);
+        keep(spool);
         desk.out.flush()?;
         return DONE;
     }
     let terminal = io::stderr().is_terminal();
     let end = attend(client, id, signals, terminal, desk).await;
     if !matches!(end, Ok(End::Final(_))) {
-        spool.map(Spool::keep);
+        keep(spool);
     }
     match end? {
         End::Final(code) | End::Left(code) => Ok(code),
+    }
+}
+
+fn keep(spool: Option<Spool>) {
+    if let Some(spool) = spool {
+        spool.keep();
     }
 }
 
@@ -135,7 +141,7 @@ fn signals(disposition: &Disposition) -> Result<Signals, Error> {
 }
 
 /// Shows the job's output until it ends or is left alone.
-async fn attend(
+pub(super) async fn attend(
     client: Client,
     id: JobId,
     mut signals: impl Stream<Item = i32> + Unpin,

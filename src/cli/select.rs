@@ -13,7 +13,7 @@ const OUTCOMES: [&str; 3] = ["timed_out", "interrupted", "output_limit"];
 /// Which jobs.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Select {
-    /// Ids such as 12, 12,15, 3-9, array elements such as 12_7, last (your last submission), or all
+    /// Ids such as 12, 12,15, 3-9, array elements such as `12_7`, last (your last submission), or all
     #[arg(value_name = "JOBS")]
     words: Vec<String>,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct Select {
 /// What narrows which jobs.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Filter {
-    /// Only in this state: queued, running, failed, …, or timed_out, interrupted, output_limit
+    /// Only in this state: queued, running, failed, …, or `timed_out`, `interrupted`, `output_limit`
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<String>,
     /// Only in this queue

@@ -96,7 +96,7 @@ fn create(folder: &Path) -> Result<(PathBuf, File), Error> {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {
-                tries += 1
+                tries += 1;
             }
             Err(source) => return Err(Error::Prepare { path, source }),
         }

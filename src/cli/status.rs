@@ -50,7 +50,7 @@ fn lines(status: &StatusReply, now: Timestamp) -> Vec<(&'static str, String)> {
         status.blocking_running,
         status.blocking
     );
-    let mut lines = vec![
+    let mut told = vec![
         (
             "daemon",
             format!(
@@ -65,7 +65,7 @@ fn lines(status: &StatusReply, now: Timestamp) -> Vec<(&'static str, String)> {
         ("state", status.state_dir.clone()),
     ];
     if !status.config_files.is_empty() {
-        lines.push(("config", status.config_files.join(", ")));
+        told.push(("config", status.config_files.join(", ")));
     }
-    lines
+    told
 }

@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// Lines of --each end with NUL
     #[arg(short = '0', long = "null", requires = "each")]
     null: bool,
-    /// One job for each index, which it finds in $TWOLANE_INDEX
+    /// One job for each index, which it finds in `$TWOLANE_INDEX`
     #[arg(long, value_name = "A-B[:STEP]", value_parser = array, conflicts_with = "from")]
     array: Option<Array>,
     /// One job for each line of JSON, with the fields of the API; options stand in for missing fields

@@ -14,10 +14,12 @@ use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio_util::codec::{AnyDelimiterCodec, Framed};
 
-use crate::cli::args::Cli;
+use crate::cli::args::{Cli, Globals};
 use crate::cli::desk::{Desk, Surroundings};
+use crate::cli::error::Error as CliError;
 use crate::cli::output::{Output, Style};
 use crate::cli::perform;
 use crate::protocol::{Error, MAX_MESSAGE};
@@ -31,8 +33,8 @@ pub(super) enum Answer {
     Once(Value),
     /// These, the last of which says that it is.
     Many(Vec<Value>),
-    /// These, and then nothing while the connection is open.
-    Open(Vec<Value>),
+    /// The first at once, the second when the signal comes.
+    Then(Value, Arc<Notify>, Value),
     /// A refusal.
     Refuse(Error),
     /// The end of the connection.
@@ -109,14 +111,25 @@ impl Fake {
     /// Runs a command line in a style of its own.
     pub(super) async fn run_as(&self, line: &[&str], style: Style) -> Left {
         let line = [crate::NAME].iter().chain(line);
-        let mut cli = Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
-        cli.globals.socket = Some(self.socket());
+        let Cli { globals, command } =
+            Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
+        self.at_desk(globals, style, async |desk| perform(command, desk).await).await
+    }
+
+    /// Does something at a desk in front of this daemon.
+    pub(super) async fn at_desk(
+        &self,
+        globals: Globals,
+        style: Style,
+        act: impl AsyncFnOnce(&mut Desk) -> Result<i32, CliError>,
+    ) -> Left {
         let (out, err) = (Sink::default(), Sink::default());
-        let style = Style { json: cli.globals.json, quiet: cli.globals.quiet, ..style };
+        let style = Style { json: globals.json, quiet: globals.quiet, ..style };
         let output = Output::to(Box::new(out.clone()), Box::new(err.clone()), style);
         let variables = [("PATH", "/bin"), ("API_KEY", "s"), ("TERM", "dumb")];
-        let mut desk = Desk::new(cli.globals, output, Surroundings::of(&variables));
-        let ended = tokio::time::timeout(PATIENCE, perform(cli.command, &mut desk)).await;
+        let globals = Globals { socket: Some(self.socket()), ..globals };
+        let mut desk = Desk::new(globals, output, Surroundings::of(&variables));
+        let ended = tokio::time::timeout(PATIENCE, act(&mut desk)).await;
         let code = ended.expect("the command came to no end").unwrap_or_else(|error| {
             desk.out.fail(&error);
             error.exit_code()
@@ -152,10 +165,17 @@ async fn serve(
         let method = call["method"].as_str().unwrap().rsplit('.').next().unwrap().to_owned();
         let parameters = call["parameters"].clone();
         calls.lock().unwrap().push((method.clone(), parameters.clone()));
-        let (replies, open) = match script(&method, &parameters) {
-            Answer::Once(value) => (vec![value], false),
-            Answer::Many(values) => (values, false),
-            Answer::Open(values) => (values, true),
+        let replies = match script(&method, &parameters) {
+            Answer::Once(value) => vec![value],
+            Answer::Many(values) => values,
+            Answer::Then(first, signal, last) => {
+                frames
+                    .send(json!({ "parameters": first, "continues": true }).to_string())
+                    .await
+                    .ok()?;
+                signal.notified().await;
+                vec![last]
+            }
             Answer::Refuse(error) => {
                 let reply = error.to_reply();
                 let text = json!({ "error": reply.name, "parameters": reply.parameters });
@@ -166,7 +186,7 @@ async fn serve(
         };
         let count = replies.len();
         for (place, reply) in replies.into_iter().enumerate() {
-            let continues = open || place + 1 < count;
+            let continues = place + 1 < count;
             let text = json!({ "parameters": reply, "continues": continues });
             frames.send(text.to_string()).await.ok()?;
         }

@@ -1,8 +1,16 @@
 //! Commands that follow a job.
 
-use serde_json::json;
+use std::sync::Arc;
 
-use super::fake::{Answer, Fake, accept, ended, piece, status};
+use futures_util::stream;
+use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use tokio::sync::Notify;
+
+use super::fake::{Answer, Fake, Left, accept, ended, piece, status};
+use crate::cli::args::Globals;
+use crate::cli::output::Style;
+use crate::cli::run::{End, attend};
 
 fn running(replies: Vec<serde_json::Value>) -> Fake {
     Fake::new(move |method, parameters| match method {
@@ -92,4 +100,71 @@ async fn waiting_for_one_job_ends_with_its_code() {
     assert_eq!((left.out.as_str(), left.code), ("", 137));
     assert!(left.err.contains("job 7: failed (signal 9)"), "{left:?}");
     assert_eq!(fake.calls_of("Wait")[0], json!({ "jobs": { "ids": [{ "first": 7, "last": 7 }] } }));
+}
+
+/// Watches job 12, which runs until it is cancelled, while these signals come.
+async fn watched(fake: &Fake, signals: &[i32], terminal: bool) -> Left {
+    let signals = stream::iter(signals.to_vec());
+    let act = async |desk: &mut crate::cli::desk::Desk| {
+        let client = desk.connect().await?;
+        let end = attend(client, "12".parse().unwrap(), signals, terminal, desk).await?;
+        // One number tells a job that ended from one that was left.
+        Ok(match end {
+            End::Final(code) => code,
+            End::Left(code) => 1000 + code,
+        })
+    };
+    fake.at_desk(Globals::default(), Style::default(), act).await
+}
+
+/// A daemon whose job ends when it is cancelled, or never.
+fn cancellable(ends: bool) -> Fake {
+    let cancelled = Arc::new(Notify::new());
+    Fake::new(move |method, _| match method {
+        "Logs" => Answer::Then(
+            piece("out", b"begun\n"),
+            Arc::clone(&cancelled),
+            ended(12, "cancelled", "cancelled", 123, None),
+        ),
+        "Cancel" => {
+            if ends {
+                cancelled.notify_one();
+            }
+            Answer::Once(json!({ "changed": [12], "declined": [] }))
+        }
+        other => panic!("unexpected {other}"),
+    })
+}
+
+#[tokio::test]
+async fn on_a_terminal_the_first_interrupt_asks_and_the_second_cancels() {
+    let fake = cancellable(true);
+    let left = watched(&fake, &[SIGINT, SIGINT], true).await;
+    assert_eq!(left.code, 123, "{left:?}");
+    assert!(left.err.contains("press Ctrl-C again to cancel job 12"), "{left:?}");
+    assert_eq!(fake.calls_of("Cancel")[0]["jobs"]["ids"], json!([{ "first": 12, "last": 12 }]));
+}
+
+#[tokio::test]
+async fn without_a_terminal_the_first_interrupt_cancels() {
+    for signal in [SIGINT, SIGTERM] {
+        let fake = cancellable(true);
+        let left = watched(&fake, &[signal], false).await;
+        assert_eq!((left.code, fake.calls_of("Cancel").len()), (123, 1), "{left:?}");
+        assert!(!left.err.contains("press"), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn quitting_leaves_the_job_running() {
+    let fake = cancellable(true);
+    let left = watched(&fake, &[SIGQUIT], true).await;
+    assert_eq!((left.code, fake.calls_of("Cancel").len()), (1000, 0), "{left:?}");
+    assert!(left.err.contains("job 12 goes on"), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_takes_long_to_end_can_be_left() {
+    let left = watched(&cancellable(false), &[SIGINT, SIGINT, SIGINT], true).await;
+    assert_eq!(left.code, 1000 + 128 + SIGINT, "{left:?}");
 }

@@ -78,7 +78,7 @@ async fn each_line_is_a_job_and_placeholders_reach_the_environment() {
 #[tokio::test]
 async fn more_jobs_than_fit_are_sent_in_several_calls_of_one_submission() {
     let fake = accepting();
-    let lines: String = (0..=2 * MAX_BATCH).map(|number| format!("{number}\n")).collect();
+    let lines: String = "value\n".repeat(2 * MAX_BATCH + 1);
     let list = fake.file("list", &lines);
     let left = fake.run(&["submit", "--each", &list, "echo"]).await;
     assert_eq!(left.out.lines().count(), 2 * MAX_BATCH + 1);
@@ -140,12 +140,12 @@ async fn a_refused_job_is_named_by_its_line() {
 
 #[tokio::test]
 async fn a_dry_run_shows_the_jobs_and_changes_nothing() {
-    let fake = Fake::new(|method, parameters| match method {
-        "Status" => status(),
-        _ => {
-            assert_eq!(parameters["dry_run"], true);
-            Answer::Once(json!({ "warnings": ["the queue is paused"] }))
+    let fake = Fake::new(|method, parameters| {
+        if method == "Status" {
+            return status();
         }
+        assert_eq!(parameters["dry_run"], true);
+        Answer::Once(json!({ "warnings": ["the queue is paused"] }))
     });
     let left = fake.run(&["submit", "--dry-run", "-s", "cat", ":::", "a b"]).await;
     assert_eq!((left.out.as_str(), left.code), ("/bin/sh -c 'cat '\\''a b'\\'''\n", 0));
