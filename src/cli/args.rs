@@ -20,6 +20,39 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
+/// A command by itself. The whole command line has a few hundred options, and building their
+/// descriptions takes as long as a short job: the commands that have to be quick do without.
+#[derive(Debug, Parser)]
+#[command(name = crate::NAME, no_binary_name = true)]
+struct Alone<A: clap::Args> {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(flatten)]
+    args: A,
+}
+
+impl Cli {
+    /// Reads a command line whose first word is the program's name.
+    pub(super) fn read(line: &[OsString]) -> Result<Self, clap::Error> {
+        // Whatever does not go the short way goes the long one, which knows how to say what is wrong.
+        Self::read_shortly(line).map_or_else(|| Self::try_parse_from(line), Ok)
+    }
+
+    fn read_shortly(line: &[OsString]) -> Option<Self> {
+        let (verb, words) = line.get(1..)?.split_first()?;
+        match verb.to_str()? {
+            "run" => alone(words, Command::Run),
+            "submit" => alone(words, Command::Submit),
+            _ => None,
+        }
+    }
+}
+
+fn alone<A: clap::Args>(words: &[OsString], command: fn(A) -> Command) -> Option<Cli> {
+    let Alone { globals, args } = Alone::<A>::try_parse_from(words).ok()?;
+    Some(Cli { globals, command: command(args) })
+}
+
 /// What every command takes.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Common options")]
@@ -106,5 +139,29 @@ mod tests {
         let Command::Submit(_) = Cli::try_parse_from(line).unwrap().command else { panic!() };
         let cli = Cli::try_parse_from(line).unwrap();
         assert!(!cli.globals.json);
+    }
+
+    #[test]
+    fn the_short_way_reads_what_the_long_way_reads() {
+        for line in [
+            "run -- true",
+            "run --json -d --retries 2 make -j4 --quiet",
+            "submit -q gpu --socket /x --user -- ls -l",
+            "submit x {} ::: a b -- c",
+            "submit --kind http url=x",
+            "submit",
+        ] {
+            let line: Vec<OsString> =
+                format!("twolane {line}").split(' ').map(OsString::from).collect();
+            let short = Cli::read_shortly(&line).unwrap_or_else(|| panic!("{line:?}"));
+            let long = Cli::try_parse_from(&line).unwrap();
+            assert_eq!(format!("{short:?}"), format!("{long:?}"));
+        }
+        for line in ["run", "run --help", "submit -p x", "submit --user --system x"] {
+            let line: Vec<OsString> =
+                format!("twolane {line}").split(' ').map(OsString::from).collect();
+            assert!(Cli::read_shortly(&line).is_none(), "{line:?}");
+            assert!(Cli::read(&line).is_err(), "{line:?}");
+        }
     }
 }

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 
 use super::error::Error;
 use crate::client::Mode;
@@ -191,8 +192,11 @@ pub(super) struct Disposition {
 impl Disposition {
     /// That of this process. It is read, not set and set back: no other thread can see it changed.
     pub(super) fn of_this_process() -> Self {
-        fs::read_to_string("/proc/self/status")
-            .map_or_else(|_| Self::default(), |text| Self::read(&text))
+        // What is looked for stands far before the end of this; one read is enough.
+        let mut bytes = [0; 4096];
+        let read = File::open("/proc/self/status").and_then(|mut file| file.read(&mut bytes));
+        let length = read.unwrap_or(0);
+        Self::read(&String::from_utf8_lossy(&bytes[..length]))
     }
 
     fn read(status: &str) -> Self {

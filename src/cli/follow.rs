@@ -4,13 +4,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::Error;
-use super::output::Output;
+use super::output::Streams;
 use crate::client::CallError;
 use crate::job::{State, exit_code};
 use crate::protocol::{Finished, LogsReply, Stream};
 
 /// Writes one piece of output where it belongs.
-pub(super) fn copy(piece: &LogsReply, out: &mut Output) -> Result<(), Error> {
+pub(super) async fn copy(piece: &LogsReply, streams: &mut Streams) -> Result<(), Error> {
     if piece.data.is_empty() {
         return Ok(());
     }
@@ -21,8 +21,8 @@ pub(super) fn copy(piece: &LogsReply, out: &mut Output) -> Result<(), Error> {
     };
     let bytes = STANDARD.decode(&piece.data).map_err(wrong)?;
     match piece.stream {
-        Stream::Out => out.out_bytes(&bytes),
-        Stream::Err => out.err_bytes(&bytes),
+        Stream::Out => streams.out(&bytes).await,
+        Stream::Err => streams.err(&bytes).await,
     }
 }
 

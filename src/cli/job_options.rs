@@ -120,6 +120,11 @@ impl JobOptions {
                 "there is no command: write it after the options, as in `twolane submit -- make -j4`",
             )),
             Some("") => Err(Error::usage("the command is an empty word: name a program")),
+            // Options of the command are taken as they are, so a misspelt option of ours ends up here.
+            Some(word) if word.starts_with('-') => Err(Error::Usage(format!(
+                "there is no option {word}: `{} submit --help` lists them, and no program's name begins with -",
+                crate::NAME
+            ))),
             Some(_) if self.shell => Ok(vec![SHELL.to_owned(), "-c".to_owned(), words.join(" ")]),
             Some(_) => Ok(words),
         }
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_job_without_words_is_refused() {
-        for words in [&[][..], &[""][..]] {
+        for words in [&[][..], &[""][..], &["--retrys", "2", "make"]] {
             let error = JobOptions::default().spec(owned(words)).unwrap_err();
             assert!(matches!(error, Error::Usage(_)), "{error}");
         }

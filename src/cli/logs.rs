@@ -56,6 +56,7 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     };
     let mut replies = desk.connect().await?.stream::<call::Logs>(&logs).await?;
     let mut ended = false;
+    let mut streams = desk.out.streams();
     while let Some(reply) = replies.next().await {
         let reply = reply?;
         ended = reply.finished.is_some();
@@ -63,7 +64,7 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
             desk.out.json(&reply)?;
             desk.out.flush()?;
         } else {
-            follow::copy(&reply, &mut desk.out)?;
+            follow::copy(&reply, &mut streams).await?;
         }
     }
     if args.follow && !ended {

@@ -62,8 +62,6 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use self::args::{Cli, Command, Globals};
 use self::desk::{Desk, Surroundings};
 use self::error::Error;
@@ -84,7 +82,7 @@ pub fn main(
     {
         return daemon(start::detached(words));
     }
-    match Cli::try_parse_from(&line) {
+    match Cli::read(&line) {
         Ok(Cli { globals, command: Command::Daemon { words } }) => {
             daemon(daemon_words(globals, words))
         }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::pin::pin;
 
 use futures_util::{Stream, StreamExt};
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
@@ -13,11 +14,12 @@ use super::environment::Disposition;
 use super::error::Error;
 use super::follow;
 use super::job_options::{JobOptions, texts};
+use super::output::Streams;
 use super::spool::{self, Spool};
 use super::submit;
-use crate::client::Client;
+use crate::client::{CallError, Client, Replies};
 use crate::job::{JobId, exit_code};
-use crate::protocol::{Cancel, IdRange, JobSpec, Logs, LogsReply, Selector, call};
+use crate::protocol::{Cancel, Finished, IdRange, JobSpec, Logs, Selector, call};
 
 /// The exit code of a program that can't write to its pipe any more.
 const BROKEN_PIPE: i32 = exit_code::SIGNAL_BASE + 13;
@@ -26,11 +28,6 @@ const BROKEN_PIPE: i32 = exit_code::SIGNAL_BASE + 13;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(after_help = NOTES)]
 pub(super) struct Args {
-    #[command(flatten)]
-    job: JobOptions,
-    /// Print the job's id and leave it running
-    #[arg(short, long)]
-    detach: bool,
     /// The command with its arguments, or the kind's key=value parameters
     #[arg(
         trailing_var_arg = true,
@@ -39,6 +36,11 @@ pub(super) struct Args {
         required = true
     )]
     words: Vec<OsString>,
+    /// Print the job's id and leave it running
+    #[arg(short, long)]
+    detach: bool,
+    #[command(flatten)]
+    job: JobOptions,
 }
 
 const NOTES: &str = "\
@@ -76,8 +78,17 @@ pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
     submit::absolute_folder(&mut spec)?;
     spec.at_most_once |= args.job.retries.is_none();
     let spool = take_input(&mut spec, desk)?;
-    let signals = signals(&Disposition::of_this_process())?;
-    let (client, id) = hand_in(&args.job, spec, desk).await?;
+    let disposition = Disposition::of_this_process();
+    let client = desk.connect().await?;
+    let mut signals = signals(&disposition)?;
+    let (client, id) = tokio::select! {
+        handed = hand_in(client, &args.job, spec, disposition.umask, desk) => handed?,
+        Some(signal) = signals.next() => {
+            desk.out.say("interrupted while the job was handed in: `twolane list` tells whether it was");
+            keep(spool);
+            return Ok(exit_code::SIGNAL_BASE + signal);
+        }
+    };
     if args.detach {
         if desk.json() {
             desk.out.json(&serde_json::json!({ "ids": [id] }))?;
@@ -116,19 +127,20 @@ fn take_input(spec: &mut JobSpec, desk: &mut Desk) -> Result<Option<Spool>, Erro
 }
 
 async fn hand_in(
+    mut client: Client,
     options: &JobOptions,
     spec: JobSpec,
+    umask: Option<u32>,
     desk: &mut Desk,
 ) -> Result<(Client, JobId), Error> {
-    let mut client = desk.connect().await?;
-    let context = submit::context(options, desk, &mut client).await?;
+    let context = submit::context(options, umask, desk, &mut client).await?;
     let mut sender = Sender::new(client, context, None, false)?;
     sender.add(spec, 1).await.map_err(|failed| failed.error)?;
     let sent = sender.send().await.map_err(|failed| failed.error)?;
     for warning in sender.take_warnings() {
         desk.out.notice(warning);
     }
-    let id = sent.map(|range| range.first).ok_or(crate::client::CallError::Closed)?;
+    let id = sent.map(|range| range.first).ok_or(CallError::Closed)?;
     Ok((sender.into_client(), id))
 }
 
@@ -149,14 +161,12 @@ pub(super) async fn attend(
     desk: &mut Desk,
 ) -> Result<End, Error> {
     let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
-    let mut replies = client.stream::<call::Logs>(&logs).await?;
+    let replies = client.stream::<call::Logs>(&logs).await?;
+    let mut watching = pin!(watch(replies, desk.out.streams()));
     let (mut asked, mut cancelled, mut deaf) = (false, false, false);
     loop {
         let signal = tokio::select! {
-            reply = replies.next() => match piece(reply, id, desk)? {
-                Some(end) => return Ok(end),
-                None => continue,
-            },
+            watched = &mut watching => return conclude(watched, id, desk),
             signal = signals.next(), if !deaf => signal,
         };
         let Some(signal) = signal else {
@@ -192,32 +202,39 @@ const fn wish(signal: i32, terminal: bool, asked: bool, cancelled: bool) -> Wish
     }
 }
 
-/// Deals with one reply; the end if it was the last.
-fn piece(
-    reply: Option<Result<LogsReply, crate::client::CallError>>,
-    id: JobId,
-    desk: &mut Desk,
-) -> Result<Option<End>, Error> {
-    let about = |error| Error::CallAbout {
-        about: format!("job {id} goes on without being watched (`{} logs -f {id}`)", crate::NAME),
-        error,
-    };
-    let reply = reply.unwrap_or(Err(crate::client::CallError::Closed)).map_err(about)?;
-    match follow::copy(&reply, &mut desk.out) {
+/// Copies the job's output until there is no more; tells how the job ended.
+async fn watch(mut replies: Replies<call::Logs>, mut streams: Streams) -> Result<Finished, Error> {
+    loop {
+        let reply = replies.next().await.unwrap_or(Err(CallError::Closed))?;
+        follow::copy(&reply, &mut streams).await?;
+        if let Some(finished) = reply.finished {
+            return Ok(finished);
+        }
+    }
+}
+
+/// Says what the caller has to know about the end of watching.
+fn conclude(watched: Result<Finished, Error>, id: JobId, desk: &mut Desk) -> Result<End, Error> {
+    let name = crate::NAME;
+    match watched {
+        Ok(finished) => {
+            if let Some(text) = follow::ending(&finished) {
+                desk.out.say(format_args!("job {id}: {text}"));
+            }
+            Ok(End::Final(follow::code(&finished)))
+        }
         Err(Error::NobodyReads) => {
             desk.out.say(format_args!(
-                "nobody reads the output any more; job {id} goes on: `{name} cancel {id}` ends it, `{name} logs {id}` shows all",
-                name = crate::NAME
+                "nobody reads the output any more; job {id} goes on: `{name} cancel {id}` ends it, `{name} logs {id}` shows all"
             ));
-            return Ok(Some(End::Left(BROKEN_PIPE)));
+            Ok(End::Left(BROKEN_PIPE))
         }
-        result => result?,
+        Err(Error::Call(error)) => {
+            let about = format!("job {id} is not watched any more (`{name} logs -f {id}`)");
+            Err(Error::CallAbout { about, error })
+        }
+        Err(error) => Err(error),
     }
-    let Some(finished) = &reply.finished else { return Ok(None) };
-    if let Some(text) = follow::ending(finished) {
-        desk.out.say(format_args!("job {id}: {text}"));
-    }
-    Ok(Some(End::Final(follow::code(finished))))
 }
 
 async fn cancel(id: JobId, desk: &mut Desk) -> Result<(), Error> {

@@ -23,8 +23,9 @@ const VALUES: &str = ":::";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    #[command(flatten)]
-    job: JobOptions,
+    /// The command with its arguments, or the kind's key=value parameters
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    words: Vec<OsString>,
     /// One job for each line of a file (- is standard input); {} stands for the line
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "array"])]
     each: Option<String>,
@@ -49,9 +50,8 @@ pub(super) struct Args {
     /// Print the ids as a range
     #[arg(long)]
     range: bool,
-    /// The command with its arguments, or the kind's key=value parameters
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
-    words: Vec<OsString>,
+    #[command(flatten)]
+    job: JobOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -76,8 +76,9 @@ enum Work {
 pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let words = texts(std::mem::take(&mut args.words))?;
     let mut work = work(&args, words)?;
+    let umask = Disposition::of_this_process().umask;
     let mut client = desk.connect().await?;
-    let context = context(&args.job, desk, &mut client).await?;
+    let context = context(&args.job, umask, desk, &mut client).await?;
     let mut sender = Sender::new(client, context, args.array, args.dry_run)?;
     let sent = send_all(&mut work, &mut sender, &args, desk).await;
     let accepted = sender.accepted().to_vec();
@@ -98,6 +99,7 @@ pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
 /// The surroundings for the jobs of a call; says what they do not get.
 pub(super) async fn context(
     options: &JobOptions,
+    umask: Option<u32>,
     desk: &mut Desk,
     client: &mut Client,
 ) -> Result<Context, Error> {
@@ -107,7 +109,7 @@ pub(super) async fn context(
         desk.out.notice(notice);
     }
     let cwd = environment::current_folder()?;
-    Ok(Context { cwd, umask: Disposition::of_this_process().umask, env: chosen.env })
+    Ok(Context { cwd, umask, env: chosen.env })
 }
 
 fn work(args: &Args, mut words: Vec<String>) -> Result<Work, Error> {

@@ -1,6 +1,7 @@
 //! A daemon that answers what it is told to, and a desk in front of it.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
@@ -110,9 +110,8 @@ impl Fake {
 
     /// Runs a command line in a style of its own.
     pub(super) async fn run_as(&self, line: &[&str], style: Style) -> Left {
-        let line = [crate::NAME].iter().chain(line);
-        let Cli { globals, command } =
-            Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
+        let line: Vec<OsString> = [crate::NAME].iter().chain(line).map(OsString::from).collect();
+        let Cli { globals, command } = Cli::read(&line).unwrap_or_else(|error| panic!("{error}"));
         self.at_desk(globals, style, async |desk| perform(command, desk).await).await
     }
 
