@@ -159,9 +159,9 @@ pub enum Refusal {
         /// The unit file.
         unit: PathBuf,
     },
-    /// `--no-start` was given.
+    /// The caller wants none started.
     #[error(
-        "no daemon answers at {socket}, and --no-start forbids to start one: leave it out, or start one with `twolane daemon`",
+        "no daemon answers at {socket}: `twolane daemon` starts one, and so does `twolane submit` without --no-start",
         socket = socket.display()
     )]
     NoStart {

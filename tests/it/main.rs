@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The integration tests, one binary.
 
 mod fixture;
@@ -15,3 +16,8 @@ mod tidy;
 mod units;
 mod varlink_python;
 mod wait;
+=======
+//! One binary for all integration tests.
+
+mod cli_help;
+>>>>>>> cli

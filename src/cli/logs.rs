@@ -1,0 +1,74 @@
+//! `twolane logs`: shows a job's output.
+
+use super::desk::{DONE, Desk};
+use super::error::Error;
+use super::follow;
+use crate::client::CallError;
+use crate::job::JobId;
+use crate::protocol::{Logs, Stream, call};
+
+/// Show a job's output, byte by byte as it was written.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The job
+    #[arg(value_name = "ID")]
+    id: JobId,
+    /// Go on until the job is final, through retries
+    #[arg(short, long)]
+    follow: bool,
+    /// Only its standard output
+    #[arg(long, conflicts_with = "err")]
+    out: bool,
+    /// Only its standard error
+    #[arg(long)]
+    err: bool,
+    /// Only this attempt, from 1; the latest by default
+    #[arg(long, value_name = "NUMBER")]
+    attempt: Option<u32>,
+    /// Begin with the last so many lines
+    #[arg(long, value_name = "LINES")]
+    tail: Option<u64>,
+}
+
+impl Args {
+    /// The same as `follow`.
+    pub(super) const fn following(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    const fn stream(&self) -> Option<Stream> {
+        match (self.out, self.err) {
+            (true, _) => Some(Stream::Out),
+            (_, true) => Some(Stream::Err),
+            _ => None,
+        }
+    }
+}
+
+pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
+    let logs = Logs {
+        id: args.id,
+        attempt: args.attempt,
+        stream: args.stream(),
+        follow: args.follow,
+        tail: args.tail,
+    };
+    let mut replies = desk.connect().await?.stream::<call::Logs>(&logs).await?;
+    let mut ended = false;
+    let mut streams = desk.out.streams();
+    while let Some(reply) = replies.next().await {
+        let reply = reply?;
+        ended = reply.finished.is_some();
+        if desk.json() {
+            desk.out.json(&reply)?;
+            desk.out.flush()?;
+        } else {
+            follow::copy(&reply, &mut streams).await?;
+        }
+    }
+    if args.follow && !ended {
+        return Err(CallError::Closed.into());
+    }
+    DONE
+}

@@ -1,0 +1,144 @@
+//! `twolane show`: everything about a job.
+
+use serde_json::Value;
+
+use super::desk::{DONE, Desk};
+use super::error::Error;
+use super::list::{colour, state_text};
+use super::moment;
+use super::table::{Cell, Table, painted, visible};
+use crate::job::{JobId, format_size};
+use crate::protocol::{Attempt, Details, Job, Show, call};
+
+/// The width of the names on the left.
+const LEFT: usize = 12;
+
+/// Show everything about a job.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The job
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<JobId>,
+}
+
+pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
+    let mut client = desk.connect().await?;
+    for (place, id) in args.ids.iter().enumerate() {
+        let job = client.call::<call::Show>(&Show { id: *id }).await?.job;
+        if desk.json() {
+            desk.out.json(&job)?;
+            continue;
+        }
+        if place > 0 {
+            desk.out.line("")?;
+        }
+        tell(&job, desk)?;
+    }
+    DONE
+}
+
+fn tell(job: &Job, desk: &mut Desk) -> Result<(), Error> {
+    let style = desk.out.style();
+    for (name, value) in facts(job) {
+        let value = match name {
+            "state" => painted(&visible(&value), colour(job.state).filter(|_| style.colour)),
+            _ => visible(&value),
+        };
+        desk.out.line(format_args!("{name:<LEFT$}{value}"))?;
+    }
+    if let Some(details) = job.details.as_ref().filter(|details| !details.attempts.is_empty()) {
+        desk.out.line("")?;
+        desk.out.text(&attempts(&details.attempts).render(style))?;
+    }
+    Ok(())
+}
+
+fn facts(job: &Job) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("job", job.id.to_string()),
+        ("work", job.summary.clone()),
+        ("state", state_text(job)),
+    ];
+    let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    add("because", job.message.clone().or_else(|| job.reason.clone()));
+    add("name", job.name.clone());
+    add(
+        "element",
+        job.array.zip(job.index).map(|(array, index)| format!("{index} of array {array}")),
+    );
+    add("kind", Some(job.kind.clone()));
+    add("class", Some(class(job)));
+    add("queue", Some(job.queue.clone()));
+    add("priority", (job.priority != 0).then(|| job.priority.to_string()));
+    add("cpus", (job.cpus != 1).then(|| job.cpus.to_string()));
+    add("owner", Some(format!("uid {}", job.owner_uid)));
+    add("submitted", Some(moment::local(&job.submitted_at)));
+    add("not before", job.not_before.as_deref().map(moment::local));
+    add("started", job.started_at.as_deref().map(moment::local));
+    add("finished", job.finished_at.as_deref().map(moment::local));
+    add("retries", (job.retries > 0).then(|| retries(job)));
+    if let Some(details) = &job.details {
+        facts.extend(more(details));
+    }
+    facts
+}
+
+fn class(job: &Job) -> String {
+    match job.lane {
+        Some(lane) => format!("{}, on the {lane} lane", job.class),
+        None => job.class.to_string(),
+    }
+}
+
+fn retries(job: &Job) -> String {
+    let backoff = job.details.as_ref().map_or("", |details| &details.backoff);
+    format!("{} with back-off {backoff}, {} attempts so far", job.retries, job.attempt_count)
+}
+
+fn more(details: &Details) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    let params = details.params.iter().filter(|(name, _)| *name != "argv");
+    for (name, value) in params {
+        add("parameter", Some(format!("{name}={}", plain(value))));
+    }
+    add("timeout", details.timeout_seconds.map(moment::seconds));
+    add("at most once", details.at_most_once.then(|| "yes".to_owned()));
+    add("folder", Some(details.cwd.clone()));
+    add("variables", (!details.env_names.is_empty()).then(|| details.env_names.join(" ")));
+    add("output", details.output.clone().or_else(|| details.output_path.clone()));
+    facts
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn attempts(attempts: &[Attempt]) -> Table {
+    let heads = [">ATTEMPT", "LANE", "STARTED", ">TOOK", ">CPU", ">MEMORY?", "OUTCOME"];
+    let mut table = Table::new(&heads);
+    for attempt in attempts {
+        let seconds = |seconds: Option<f64>| seconds.map(moment::seconds).unwrap_or_default();
+        table.row(vec![
+            attempt.number.to_string().into(),
+            attempt.lane.name().into(),
+            moment::local(&attempt.started_at).into(),
+            seconds(attempt.wall_seconds).into(),
+            seconds(attempt.cpu_seconds).into(),
+            attempt.max_rss_bytes.map(format_size).unwrap_or_default().into(),
+            Cell::from(outcome(attempt)),
+        ]);
+    }
+    table
+}
+
+fn outcome(attempt: &Attempt) -> String {
+    let word =
+        attempt.outcome.as_deref().map_or_else(|| "running".to_owned(), |w| w.replace('_', " "));
+    match (&attempt.message, attempt.signal, attempt.exit_code) {
+        (Some(message), _, _) => format!("{word}: {message}"),
+        (None, Some(signal), _) => format!("{word} {signal}"),
+        (None, None, Some(code)) if code != 0 && word == "exit" => format!("{word} {code}"),
+        _ => word,
+    }
+}
