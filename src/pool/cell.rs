@@ -38,6 +38,7 @@ struct Front {
 struct HandleTable {
     take: unsafe fn(NonNull<Front>, *mut ()),
     cancel: unsafe fn(NonNull<Front>),
+    execute: unsafe fn(NonNull<Front>),
     free: unsafe fn(NonNull<Front>),
 }
 
@@ -53,8 +54,12 @@ where
     T: Send,
 {
     const JOB: VTable = VTable { run: Self::run, abandon: Self::abandon, claimed: Self::claimed };
-    const HANDLE: HandleTable =
-        HandleTable { take: Self::take, cancel: Self::cancel, free: Self::free };
+    const HANDLE: HandleTable = HandleTable {
+        take: Self::take,
+        cancel: Self::cancel,
+        execute: Self::execute_here,
+        free: Self::free,
+    };
 
     /// # Safety
     /// `header` must be the front of a live cell of this type.
@@ -66,17 +71,7 @@ where
     unsafe fn run(header: NonNull<Header>) {
         // SAFETY: the queue's share keeps the cell alive until `release` below.
         let cell = unsafe { Self::of(header) };
-        if cell.front.rendezvous.claim() {
-            if let Stage::Closure(closure, token) = cell.replace(Stage::Empty) {
-                let outcome = if token.is_some_and(|t| t.is_cancelled()) {
-                    drop_quietly(closure);
-                    Err(JoinError::Cancelled)
-                } else {
-                    catch_unwind(AssertUnwindSafe(closure)).map_err(JoinError::Panicked)
-                };
-                cell.finish(outcome);
-            }
-        }
+        cell.execute();
         // SAFETY: this is the queue's one call.
         unsafe { Self::release(header.cast(), Side::Queue) };
     }
@@ -119,6 +114,26 @@ where
         if unsafe { front.as_ref() }.rendezvous.release(side) {
             // SAFETY: the other side is gone.
             unsafe { Self::free(front) };
+        }
+    }
+
+    unsafe fn execute_here(front: NonNull<Front>) {
+        // SAFETY: the caller holds the handle's share.
+        unsafe { Self::of(front.cast()) }.execute();
+    }
+
+    fn execute(&self) {
+        if !self.front.rendezvous.claim() {
+            return;
+        }
+        if let Stage::Closure(closure, token) = self.replace(Stage::Empty) {
+            let outcome = if token.is_some_and(|t| t.is_cancelled()) {
+                drop_quietly(closure);
+                Err(JoinError::Cancelled)
+            } else {
+                catch_unwind(AssertUnwindSafe(closure)).map_err(JoinError::Panicked)
+            };
+            self.finish(outcome);
         }
     }
 
@@ -211,6 +226,12 @@ impl<T> HandleShare<T> {
     pub(super) fn cancel(&self) {
         // SAFETY: the share keeps the cell alive and the table belongs to the cell.
         unsafe { (self.front().handle.cancel)(self.front) }
+    }
+
+    /// Runs the closure on this thread if nobody has begun it.
+    pub(super) fn execute(&self) {
+        // SAFETY: the share keeps the cell alive and the table belongs to the cell.
+        unsafe { (self.front().handle.execute)(self.front) }
     }
 
     /// Takes the result; `None` before it is there and after it was taken.

@@ -73,6 +73,8 @@ pub struct JoinHandle<T> {
     share: HandleShare<T>,
     /// The first poll may wait a glance: a worker was looking for work when the closure was queued.
     hot: bool,
+    /// Whether the closure takes one permit and no place in a line, so that any pool thread may run it.
+    runs_anywhere: bool,
     token: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Set when the closure may stand in the permit line, which a cancel must tidy.
     in_line: Option<Arc<Shared>>,
@@ -80,10 +82,12 @@ pub struct JoinHandle<T> {
 
 impl<T> JoinHandle<T> {
     pub(super) fn new(share: HandleShare<T>) -> Self {
-        Self { share, hot: false, token: None, in_line: None }
+        Self { share, hot: false, runs_anywhere: false, token: None, in_line: None }
     }
 
-    pub(super) fn with_hot(mut self, hot: bool) -> Self {
+    /// For a closure on the common queues; `hot` if a worker is awake for it.
+    pub(super) fn on_queue(mut self, hot: bool) -> Self {
+        self.runs_anywhere = true;
         self.hot = hot;
         self
     }
@@ -112,8 +116,13 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Waits on a plain thread. On a thread of a pool the core permit is handed on meanwhile.
+    /// Waits on a plain thread. In a pool closure the awaited closure runs right here if it takes one permit and nobody
+    /// has begun it, so that closures which wait for closures don't use up the threads; if it runs elsewhere, the core
+    /// permit is handed on meanwhile.
     pub fn join(mut self) -> Result<T, JoinError> {
+        if self.runs_anywhere && worker::with_current(|w| w.is_some()) {
+            self.share.execute();
+        }
         if self.share.is_complete() {
             return self.outcome();
         }

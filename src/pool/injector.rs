@@ -27,11 +27,11 @@ impl<T: Linked> Injector<T> {
         Self { top: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Queues an element.
+    /// Queues an element; true if nothing was queued before it.
     ///
     /// # Safety
     /// The element must stay alive until a batch that holds it was consumed, and be in no other queue.
-    pub(super) unsafe fn push(&self, element: NonNull<T>) {
+    pub(super) unsafe fn push(&self, element: NonNull<T>) -> bool {
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
             // SAFETY: the element is alive and not yet published.
@@ -42,7 +42,7 @@ impl<T: Linked> Injector<T> {
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return,
+                Ok(_) => return top.is_null(),
                 Err(seen) => top = seen,
             }
         }

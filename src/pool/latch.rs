@@ -16,7 +16,9 @@ const SET: u32 = 2;
 
 /// How often a waiter looks at the latch and for sub-jobs before it sleeps and hands its permit on: some tens of
 /// microseconds, about what the sleep would cost.
-const LOOKS: u32 = 200;
+const LOOKS: u32 = 96;
+/// The first of these looks are made without offering the core to others.
+const LOOKS_ALONE: u32 = 48;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -47,7 +49,12 @@ impl Latch {
                 looks = 0;
             } else if looks < LOOKS {
                 looks += 1;
-                std::hint::spin_loop();
+                if looks < LOOKS_ALONE {
+                    std::hint::spin_loop();
+                } else {
+                    // The one who sets the latch may be waiting for this core.
+                    std::thread::yield_now();
+                }
             } else {
                 self.sleep(worker);
                 looks = 0;

@@ -21,12 +21,3 @@ pub(super) fn make_nicer(by: i32) {
         libc::setpriority(libc::PRIO_PROCESS, who, (now + by).min(19));
     }
 }
-
-/// Lets every other thread go first: this one runs where a core is idle, and hardly at all elsewhere.
-pub(super) fn yield_to_all() {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameters outlive the call, and 0 is this thread.
-    unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters);
-    }
-}

@@ -52,6 +52,9 @@ pub(super) struct Shared {
     /// Closures whose permits are granted and who only need a thread.
     granted: Mutex<VecDeque<(JobRef, usize)>>,
     granted_len: Count,
+    /// Closures of more than one permit that found no thread when their permits were granted.
+    aside: Mutex<Vec<JobRef>>,
+    aside_len: Count,
     /// Closures of more than one permit that stand in the line.
     pub(super) heavy_waiting: Count,
     /// Whether the queue has its entry in the permit line.
@@ -76,6 +79,8 @@ impl Shared {
             blocking: BlockingLine::new(options.blocking),
             granted: Mutex::default(),
             granted_len: Count::default(),
+            aside: Mutex::default(),
+            aside_len: Count::default(),
             heavy_waiting: Count::default(),
             queue_in_line: AtomicBool::new(false),
             lent: Count::default(),
@@ -95,18 +100,18 @@ impl Shared {
     }
 
     /// Queues a closure from outside the pool's threads, or from a closure on none of them. True if a worker was looking
-    /// for work at that moment, so that the closure will be run without a wake-up.
+    /// for work at that moment and nothing else was queued, so that the closure will be run without a wake-up.
     pub(super) fn inject(self: &Arc<Self>, job: JobRef) -> bool {
         let header = job.into_raw();
         // SAFETY: the queue's share, which went in with the reference, keeps the job alive until a taker has made a
         // reference of it again.
-        unsafe { self.injector.push(header) };
+        let first = unsafe { self.injector.push(header) };
         let wake = self.sleep.push_needs_wake();
         if wake {
             self.wake_one();
         }
         self.tidy_if_closed();
-        !wake
+        first && !wake
     }
 
     /// Puts a closure of more than one permit in the permit line.
@@ -141,7 +146,7 @@ impl Shared {
 
     /// What a worker must look at once more after it lay down (step S3).
     pub(super) fn has_something_for_a_sleeper(self: &Arc<Self>) -> bool {
-        if self.granted_len.get() > 0 || self.blocking.has_place_and_work() {
+        if self.granted_len.get() > 0 || self.has_aside() || self.blocking.has_place_and_work() {
             return true;
         }
         let balance = self.book.balance();
@@ -240,13 +245,16 @@ impl Shared {
                     job.abandon();
                     return Some(count);
                 }
-                lock(&self.granted).push_back((job, count));
-                self.granted_len.add(1);
                 self.sleep.begin_search();
-                if !self.rouse(LOOK) {
-                    self.sleep.end_search();
+                // Queued before the thread is called, so that its first look finds it.
+                // Counted first, so that the count never falls below zero.
+                self.granted_len.add(1);
+                lock(&self.granted).push_back((job, count));
+                if self.rouse(LOOK) {
+                    return None;
                 }
-                None
+                self.sleep.end_search();
+                self.take_granted().and_then(|(job, count)| self.put_aside(job, count))
             }
             Waiter::Queue => {
                 self.queue_in_line.store(false, Ordering::SeqCst);
@@ -260,6 +268,34 @@ impl Shared {
                 }
                 self.sleep.end_search();
                 Some(count)
+            }
+        }
+    }
+
+    /// There is no thread for a closure whose permits are granted. It must not sit on them: those that could free a thread
+    /// may be waiting for them. It goes to the end of the line again once a thread has nothing to do.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the unused permits, in the form `deliver` returns them"
+    )]
+    fn put_aside(&self, job: JobRef, count: usize) -> Option<usize> {
+        self.aside_len.add(1);
+        lock(&self.aside).push(job);
+        Some(count)
+    }
+
+    /// Whether closures wait for a thread rather than for permits.
+    pub(super) fn has_aside(&self) -> bool {
+        self.aside_len.get() > 0
+    }
+
+    /// A thread has time: closures that were put aside get in line again.
+    pub(super) fn line_up_aside(self: &Arc<Self>) {
+        if self.has_aside() {
+            let jobs = std::mem::take(&mut *lock(&self.aside));
+            self.aside_len.sub(jobs.len());
+            for job in jobs {
+                self.enqueue_heavy(job);
             }
         }
     }
@@ -292,7 +328,10 @@ impl Shared {
     /// Closures that wait in queues, as far as that can be counted from outside: the injector counts as one.
     pub(super) fn queued(&self) -> usize {
         let mut queued = usize::from(!self.injector.is_empty());
-        queued += self.granted_len.get() + self.heavy_waiting.get() + self.blocking.queued();
+        queued += self.granted_len.get()
+            + self.aside_len.get()
+            + self.heavy_waiting.get()
+            + self.blocking.queued();
         self.awake.any(|index| {
             let slot = self.slot(index);
             queued += slot.spawned.len() + slot.children.len();
@@ -331,6 +370,9 @@ impl Shared {
             job.abandon();
             self.give_and_notify(count);
         }
+        let aside = std::mem::take(&mut *lock(&self.aside));
+        self.aside_len.sub(aside.len());
+        aside.into_iter().for_each(JobRef::abandon);
         self.prune_line_if(|_| true);
     }
 }

@@ -70,7 +70,7 @@ impl Task {
             handle.with_line(Some(shared))
         } else {
             let hot = enqueue(&shared, job);
-            handle.with_hot(hot)
+            handle.on_queue(hot)
         }
     }
 }
@@ -87,7 +87,7 @@ where
         job.abandon();
         return handle;
     }
-    handle.with_hot(enqueue(shared, job))
+    handle.on_queue(enqueue(shared, job))
 }
 
 /// Spawns a closure that may borrow, and waits for its end on this thread. The closure is taken out of its place when it

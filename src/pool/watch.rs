@@ -8,16 +8,20 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::schedstat::{self, Probe, Sample, Verdict};
 use super::shared::Shared;
 use super::slot::{Duty, Mode};
 use super::sync::lock;
 
-/// The tick while closures queue behind permits. The watch runs at idle priority: on busy cores, where there is nothing
-/// to find, it hardly runs; a core that falls idle runs it at once.
-const QUICK: Duration = Duration::from_micros(250);
+/// The tick while closures queue behind permits and waits have just been found: what it costs (some 10 µs) is little
+/// against the core that would stay idle.
+const QUICK: Duration = Duration::from_micros(200);
+/// The tick while closures queue behind permits and nothing is found.
+const STEADY: Duration = Duration::from_millis(1);
+/// So long after a find the tick stays quick.
+const AFTER_FIND: Duration = Duration::from_millis(20);
 /// The longest tick while something is lent or charged but nothing changes.
 const SLOW: Duration = Duration::from_millis(20);
 /// A window this old is closed and judged by its sums.
@@ -93,16 +97,25 @@ struct Round {
 
 impl Watch {
     fn live(mut self, pool: &Weak<Shared>) {
-        super::priority::yield_to_all();
         let mut pause = QUICK;
         let mut calm = 0;
+        let mut found = Instant::now();
         while let Some(shared) = pool.upgrade() {
             if shared.closing.is_closed() {
                 return;
             }
             let round = self.round(&shared);
             let wanted = shared.book.balance().free <= 0 && shared.has_work();
-            pause = if wanted || round.changed { QUICK } else { (pause * 2).min(SLOW) };
+            if round.changed {
+                found = Instant::now();
+            }
+            pause = if wanted && found.elapsed() < AFTER_FIND {
+                QUICK
+            } else if wanted || round.changed {
+                STEADY
+            } else {
+                (pause * 2).min(SLOW)
+            };
             calm = if wanted || round.watched > 0 { 0 } else { calm + 1 };
             if calm < CALM_TICKS {
                 drop(shared);

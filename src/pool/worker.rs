@@ -25,6 +25,8 @@ use super::sync::lock;
 /// How long a worker may go on from closure to closure while somebody waits for its permit: long against the cost of a
 /// hand-over (some 10 µs), short against what a waiter notices.
 const QUANTUM: Duration = Duration::from_millis(2);
+/// How long a search goes on before it offers its core to others between two looks.
+const ALONE: Duration = Duration::from_micros(2);
 /// How long a thread beyond one a core sleeps before it goes away.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Every so many closures the injector is looked at before the own deque, so that a closure which feeds its own worker
@@ -161,7 +163,7 @@ impl Worker {
     }
 
     fn look_on(&self, window: Duration) -> Option<Found> {
-        let until = Instant::now() + window;
+        let begin = Instant::now();
         loop {
             for _ in 0..16 {
                 if !self.shared.injector.is_empty() {
@@ -173,14 +175,20 @@ impl Worker {
                 return Some(found);
             }
             self.put_down();
-            if Instant::now() >= until {
+            let looked = begin.elapsed();
+            if looked >= window {
                 return None;
+            }
+            if looked >= ALONE {
+                // If there are more threads than cores, the one that would bring work may be waiting for this core.
+                std::thread::yield_now();
             }
         }
     }
 
     /// One look at everything.
     fn sweep(&self) -> Option<Found> {
+        self.shared.line_up_aside();
         if let Some((job, permits)) = self.shared.take_granted() {
             return Some(Found::Heavy(job, permits));
         }
@@ -265,7 +273,7 @@ impl Worker {
 
     /// The next closure without searching: own deque, then the injector.
     fn next_local(&self) -> Option<JobRef> {
-        if self.slot.duty().charge != 1 || self.must_yield() {
+        if self.slot.duty().charge != 1 || self.shared.has_aside() || self.must_yield() {
             return None;
         }
         let tick = self.tick.get().wrapping_add(1);

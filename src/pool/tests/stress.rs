@@ -105,15 +105,24 @@ fn storm(seed: u64) {
     let before = tally.abandoned.load(Ordering::SeqCst);
     assert_eq!(before, 0, "seed {seed}: abandoned before the end");
     pool.shutdown(how);
-    assert!(handles.iter().all(JoinHandle::is_finished), "seed {seed}: {spawned} spawned, some without an end");
+    assert!(
+        handles.iter().all(JoinHandle::is_finished),
+        "seed {seed}: {spawned} spawned, some without an end"
+    );
     for handle in handles {
         account(run(handle), &tally);
     }
     if how == Shutdown::Drain {
-        assert_eq!(tally.abandoned.load(Ordering::SeqCst), 0, "seed {seed}: a drain abandons nothing");
+        assert_eq!(
+            tally.abandoned.load(Ordering::SeqCst),
+            0,
+            "seed {seed}: a drain abandons nothing"
+        );
     }
     let ledger = pool.permits();
-    until("all permits are back", || ledger.in_use() == 0 && ledger.lent() == 0 && ledger.waiting() == 0);
+    until("all permits are back", || {
+        ledger.in_use() == 0 && ledger.lent() == 0 && ledger.waiting() == 0
+    });
 }
 
 #[test]
