@@ -1,9 +1,9 @@
-<<<<<<< HEAD
 //! The integration tests, one binary.
 
 mod fixture;
 
 mod change;
+mod cli_help;
 mod hostile;
 mod instance;
 mod lanes;
@@ -16,8 +16,3 @@ mod tidy;
 mod units;
 mod varlink_python;
 mod wait;
-=======
-//! One binary for all integration tests.
-
-mod cli_help;
->>>>>>> cli
