@@ -105,7 +105,7 @@ impl Bench {
     fn finish(&mut self) {
         let Some(Start { job, token, .. }) = self.running.pop_front() else { return };
         let (outcome, usage) = (Outcome::Succeeded, Usage::default());
-        self.step(Input::Ended { job, token, outcome, usage, retry_after: None });
+        self.step(Input::Ended { job, token, outcome, usage, retry_after: None, retryable: true });
         self.perform();
     }
 }

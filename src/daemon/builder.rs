@@ -17,8 +17,11 @@ use super::instance::{self, InstanceError, StateLock};
 use super::launch::Launcher;
 use super::places::{NoPlace, Places};
 use super::readers::Readers;
+use super::requests::Requests;
 use super::session::{self, Connections, Hub};
 use super::settings::{About, Live};
+use super::waiters::Waiters;
+use super::works::Works;
 use super::writer::Writer;
 use super::{clock, recovery, retention, signals};
 use crate::config::{self, ConfigError, Loaded, Mode, Sources};
@@ -206,12 +209,20 @@ impl Builder {
         let (events, inbox) = mpsc::channel(EVENTS);
         let (reports, reported) = mpsc::channel(REPORTS);
         let happenings = broadcast::Sender::new(BACKLOG);
-        let configured = settings.queues();
-        let queues = recovery::queues(recovery.queues, configured);
+        let queues = recovery::queues(recovery.queues, settings.queues());
         let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
-        let store: Box<dyn Store> = Box::new(store);
-        let writer = Writer::start(store, events.clone()).map_err(system("the writer thread"))?;
-        let uid = settings.about.uid;
+        let writer = Writer::start(Box::new(store), events.clone()).map_err(system("a thread"))?;
+        let hub = Arc::new(Hub {
+            events: events.clone(),
+            readers: readers.clone(),
+            registry,
+            happenings: happenings.clone(),
+            bounds: bounds_seen.clone(),
+            daemon_uid: settings.about.uid,
+            output_dir: output_dir.clone(),
+            connections,
+            ending: CancellationToken::new(),
+        });
         let mut control = Control {
             events: inbox,
             reports: reported,
@@ -223,15 +234,15 @@ impl Builder {
             launcher,
             writer,
             readers: readers.clone(),
-            works: super::works::Works::default(),
-            waiters: super::waiters::Waiters::default(),
-            requests: super::requests::Requests::default(),
-            happenings: happenings.clone(),
+            works: Works::default(),
+            waiters: Waiters::default(),
+            requests: Requests::default(),
+            happenings,
             bounds,
             queues,
             settings,
             next_id: recovery.next_id,
-            output_dir: output_dir.clone(),
+            output_dir,
             state: LoopState::default(),
         };
         if !recovery.clean {
@@ -240,20 +251,10 @@ impl Builder {
         if self.owns_process {
             signals::listen(events.clone()).map_err(system("listening for signals"))?;
         }
-        let ending = CancellationToken::new();
-        let keeping = retention::run(readers.clone(), events.clone(), bounds_seen.clone());
+        wake_when_lent(&pool, &events);
+        let ending = hub.ending.clone();
+        let keeping = retention::run(readers, events.clone(), bounds_seen);
         tokio::spawn(ending.clone().run_until_cancelled_owned(keeping));
-        let hub = Arc::new(Hub {
-            events: events.clone(),
-            readers,
-            registry,
-            happenings,
-            bounds: bounds_seen,
-            daemon_uid: uid,
-            output_dir,
-            connections,
-            ending: ending.clone(),
-        });
         Ok(Running {
             socket: places.socket,
             events,
@@ -323,6 +324,16 @@ async fn sweep(store: StoreId) {
         }
         Err(error) => tracing::error!("looking for left-overs of the last life panicked: {error}"),
     }
+}
+
+/// Wakes the control loop when core permits are lent or taken back; a full channel is awake already.
+fn wake_when_lent(pool: &Pool, events: &mpsc::Sender<Event>) {
+    let events = events.downgrade();
+    pool.on_lent(move || {
+        if let Some(events) = events.upgrade() {
+            let _ = events.try_send(Event::Lent);
+        }
+    });
 }
 
 /// A scheduler that knows every unfinished job.

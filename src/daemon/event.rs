@@ -108,8 +108,8 @@ pub(super) enum JobChange {
 pub(super) struct QueueChange {
     /// Its name.
     pub(super) name: String,
-    /// A new limit; `Some(None)` takes it away.
-    pub(super) max: Option<Option<u32>>,
+    /// A new limit; 0 takes it away.
+    pub(super) max: Option<u32>,
     /// A new weight.
     pub(super) weight: Option<u32>,
     /// Pause or resume it; with the reason.
@@ -128,7 +128,7 @@ pub(super) struct Submission {
     /// They are the elements of one array.
     pub(super) array: bool,
     /// The submission that they continue.
-    pub(super) submission: Option<JobId>,
+    pub(super) continues: Option<JobId>,
 }
 
 /// A job without an id.

@@ -81,11 +81,7 @@ impl Launcher {
     /// What a job of this kind and class takes while it runs. A kind that is not known any more gets
     /// the safe side: it fails when its turn comes.
     pub(super) fn demand(&self, kind: &str, class: Class, cpus: u32) -> Demand {
-        let class = match (class, self.registry.get(kind)) {
-            (Class::Auto, Some(kind)) => kind.info.class,
-            (Class::Auto, None) => Class::Cpu,
-            (class, _) => class,
-        };
+        let class = self.registry.get(kind).map_or(Class::Cpu, |kind| kind.runs_as(class));
         Demand { class, permits: if class == Class::Cpu { cpus } else { 0 } }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn recover(
         judged.pending += 1;
         if pending.state == State::Running {
             changes.extend(judge(&pending, interrupt, at, &mut judged));
-            if judged.goes_on(&pending, interrupt) {
+            if goes_on(&pending, interrupt) {
                 entries.push(entry(Pending { state: State::Queued, ..pending }, launcher));
             }
         } else {
@@ -57,10 +57,8 @@ pub(super) struct Judged {
     pub(super) cancelled: u64,
 }
 
-impl Judged {
-    fn goes_on(&self, pending: &Pending, interrupt: bool) -> bool {
-        !pending.cancel_asked && !pending.at_most_once && !interrupt
-    }
+const fn goes_on(pending: &Pending, interrupt: bool) -> bool {
+    !pending.cancel_asked && !pending.at_most_once && !interrupt
 }
 
 fn judge(pending: &Pending, interrupt: bool, at: WallTime, judged: &mut Judged) -> Option<Change> {

@@ -1,6 +1,6 @@
 //! Who waits for which jobs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use tokio::sync::mpsc;
 
@@ -13,7 +13,7 @@ use crate::protocol::Finished;
 pub(super) struct Waiters {
     next: u64,
     waits: HashMap<WaiterId, Wait>,
-    by_job: BTreeMap<(JobId, WaiterId), ()>,
+    by_job: BTreeSet<(JobId, WaiterId)>,
 }
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Waiters {
     pub(super) fn add(&mut self, jobs: Vec<JobId>, sink: mpsc::Sender<Finished>) -> WaiterId {
         let id = WaiterId(self.next);
         self.next += 1;
-        self.by_job.extend(jobs.iter().map(|job| ((*job, id), ())));
+        self.by_job.extend(jobs.iter().map(|job| (*job, id)));
         if !jobs.is_empty() {
             self.waits.insert(id, Wait { jobs, sink });
         }
@@ -46,7 +46,7 @@ impl Waiters {
     /// Tells everyone who waits for the job.
     pub(super) fn finished(&mut self, finished: &Finished) {
         let all = (finished.id, WaiterId(0))..=(finished.id, WaiterId(u64::MAX));
-        let waiting: Vec<WaiterId> = self.by_job.range(all).map(|((_, id), ())| *id).collect();
+        let waiting: Vec<WaiterId> = self.by_job.range(all).map(|(_, id)| *id).collect();
         for id in waiting {
             self.by_job.remove(&(finished.id, id));
             if let Some(wait) = self.waits.get(&id) {

@@ -84,6 +84,11 @@ impl Kind {
         }
     }
 
+    /// The class that a job runs as which asked for this one; never `auto`.
+    pub fn runs_as(&self, asked: Class) -> Class {
+        if asked == Class::Auto { self.start_class() } else { asked }
+    }
+
     /// The class that a job runs as, and the lane that follows from it.
     pub(super) fn resolve(&self, asked: Class) -> Result<(Class, Lane), ParamError> {
         let class = match asked {

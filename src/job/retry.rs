@@ -102,10 +102,8 @@ impl Backoff {
             }
         };
         let quarter = u64::try_from((full / 4).as_nanos()).unwrap_or(u64::MAX);
-        full.checked_sub(Duration::from_nanos(
-            mix(seed.wrapping_add(u64::from(nth))) % (quarter + 1),
-        ))
-        .unwrap()
+        let taken_off = mix(seed.wrapping_add(u64::from(nth))) % quarter.saturating_add(1);
+        full.saturating_sub(Duration::from_nanos(taken_off))
     }
 }
 

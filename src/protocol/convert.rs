@@ -1,5 +1,7 @@
 //! From the vocabulary to the wire and back: the one place where both are known.
 
+use serde_json::Value;
+
 use crate::job::{self, Failure, Outcome, State, WallTime, exit_code};
 
 use super::job::{Attempt, Details, Finished, Job};
@@ -119,13 +121,12 @@ const MAX_SUMMARY: usize = 200;
 
 /// The work in a line: the command, or the kind with its main parameters.
 pub fn summary(spec: &job::Spec) -> String {
-    let text = match spec.params.get("argv").and_then(serde_json::Value::as_array) {
-        Some(argv) => words(argv.iter()),
-        None => {
-            let pairs =
-                spec.params.iter().map(|(name, value)| format!("{name}={}", quoted(&plain(value))));
-            std::iter::once(spec.kind.clone()).chain(pairs).collect::<Vec<_>>().join(" ")
-        }
+    let text = if let Some(argv) = spec.params.get("argv").and_then(Value::as_array) {
+        words(argv.iter())
+    } else {
+        let pair = |(name, value): (&String, &Value)| format!("{name}={}", quoted(&plain(value)));
+        let pairs = spec.params.iter().map(pair);
+        std::iter::once(spec.kind.clone()).chain(pairs).collect::<Vec<_>>().join(" ")
     };
     if text.chars().count() <= MAX_SUMMARY {
         return text;
@@ -133,11 +134,11 @@ pub fn summary(spec: &job::Spec) -> String {
     text.chars().take(MAX_SUMMARY - 1).chain(['…']).collect()
 }
 
-fn words<'a>(values: impl Iterator<Item = &'a serde_json::Value>) -> String {
+fn words<'a>(values: impl Iterator<Item = &'a Value>) -> String {
     values.map(plain).map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
 }
 
-fn plain(value: &serde_json::Value) -> String {
+fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

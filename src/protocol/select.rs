@@ -88,17 +88,16 @@ impl Selector {
         match part {
             "last" => self.last = true,
             "all" => self.all = true,
-            _ => match part.split_once('_') {
-                Some((array, indexes)) => {
+            _ => {
+                if let Some((array, indexes)) = part.split_once('_') {
                     let array = array.parse().ok()?;
                     let (first, last) = range::<u64>(indexes)?;
                     self.elements.push(ElementRange { array, first, last });
-                }
-                None => {
+                } else {
                     let (first, last) = range::<JobId>(part)?;
                     self.ids.push(IdRange { first, last });
                 }
-            },
+            }
         }
         Some(())
     }

@@ -104,6 +104,8 @@ pub(super) struct LoopState {
     deferred: VecDeque<(RequestId, JobChange, JobId)>,
     /// Jobs that run at most once, of those that run.
     once: HashMap<JobId, bool>,
+    /// Core permits lent out, as the scheduler knows it.
+    lent: u32,
     pub(super) counters: observe::Counters,
     phase: Phase,
     /// Why nothing can be written, while that is so.
@@ -140,6 +142,7 @@ impl Control {
     /// One turn: everything that happened, what follows from it, one batch for the writer.
     fn turn(&mut self, events: Vec<Event>) -> Result<(), StoreError> {
         let begun = Instant::now();
+        self.look_at_lent();
         self.state.counters.events += events.len() as u64;
         for event in events {
             self.on_event(event)?;
@@ -165,7 +168,8 @@ impl Control {
                 self.step(Input::Tick);
                 self.check_deadline();
             }
-            Event::Lent => self.on_lent(),
+            // Only wakes the loop: every turn looks at what is lent.
+            Event::Lent => {}
             Event::RetryWrite => self.hand_in(),
         }
         Ok(())
@@ -231,12 +235,11 @@ impl Control {
     }
 
     fn start(&mut self, start: Start) {
-        match self.works.take(start.job) {
-            Some(work) => self.launch(start, work),
-            None => {
-                self.state.loading.insert(start.job, start);
-                self.state.wanted.push(start.job);
-            }
+        if let Some(work) = self.works.take(start.job) {
+            self.launch(start, &work);
+        } else {
+            self.state.loading.insert(start.job, start);
+            self.state.wanted.push(start.job);
         }
     }
 
@@ -270,7 +273,7 @@ impl Control {
         });
         for work in found {
             if let Some(start) = self.state.loading.remove(&work.id) {
-                self.launch(start, work);
+                self.launch(start, &work);
             }
         }
         for job in wanted {
@@ -281,10 +284,10 @@ impl Control {
     }
 
     /// Writes the start down and launches the attempt, or has it wait for its start record.
-    fn launch(&mut self, start: Start, work: crate::store::Work) {
+    fn launch(&mut self, start: Start, work: &crate::store::Work) {
         let once = work.spec.at_most_once || self.settings.interrupts_after_crash();
         let careful = self.state.careful_until.is_some_and(|until| Instant::now() < until);
-        let attempt = match self.launcher.attempt(&start, &work) {
+        let attempt = match self.launcher.attempt(&start, work) {
             Ok(attempt) => attempt,
             Err(problem) => return self.fail_to_launch(start, problem),
         };
@@ -323,9 +326,13 @@ impl Control {
         });
     }
 
-    fn on_lent(&mut self) {
+    /// Lets the scheduler know when running jobs have lent core permits or taken them back.
+    fn look_at_lent(&mut self) {
         let lent = u32::try_from(self.pool.permits().lent()).unwrap_or(u32::MAX);
-        self.step(Input::Lent(lent));
+        if lent != self.state.lent {
+            self.state.lent = lent;
+            self.step(Input::Lent(lent));
+        }
     }
 
     /// Tells watchers, if there are any.

@@ -19,7 +19,9 @@ impl Control {
             let _ = answer.send(Err(self.unknown_queue(&change.name)));
             return;
         };
-        record.max = change.max.unwrap_or(record.max);
+        if let Some(max) = change.max {
+            record.max = (max > 0).then_some(max);
+        }
         record.weight = change.weight.unwrap_or(record.weight);
         if let Some((paused, reason)) = change.paused {
             (record.paused, record.reason) = (paused, reason);

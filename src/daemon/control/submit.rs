@@ -80,12 +80,12 @@ impl Control {
 }
 
 fn new_jobs(submission: Submission, first: JobId, at: crate::job::WallTime) -> Vec<NewJob> {
-    let Submission { owner, drafts, array, submission } = submission;
+    let Submission { owner, drafts, array, continues } = submission;
     let numbered = drafts.into_iter().zip(0..);
     let job = |(draft, offset): (Draft, u64)| NewJob {
         id: first.after(offset),
         owner,
-        submission: submission.unwrap_or(first),
+        submission: continues.unwrap_or(first),
         place: if array { draft.place(first) } else { None },
         submitted_at: at,
         state: if draft.hold { State::Held } else { State::Queued },

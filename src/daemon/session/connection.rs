@@ -66,14 +66,13 @@ impl Connection {
                 self.flush().await?;
                 return Err(Gone);
             }
-            match self.frames.next().now_or_never() {
-                Some(frame) => self.take_in(frame),
-                None => {
-                    self.flush().await?;
-                    let frame = self.frames.next().await;
-                    self.take_in(frame);
-                }
-            }
+            let frame = if let Some(frame) = self.frames.next().now_or_never() {
+                frame
+            } else {
+                self.flush().await?;
+                self.frames.next().await
+            };
+            self.take_in(frame);
         }
     }
 

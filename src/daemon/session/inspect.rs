@@ -94,11 +94,7 @@ impl Session {
 
     fn explained(&self, job: &Job, explanation: Option<&Explanation>) -> ExplainReply {
         let kind = self.hub.registry.get(&job.spec.kind);
-        let class = match (job.spec.class, kind) {
-            (Class::Auto, Some(kind)) => kind.info.class,
-            (Class::Auto, None) => Class::Cpu,
-            (class, _) => class,
-        };
+        let class = kind.map_or(Class::Cpu, |kind| kind.runs_as(job.spec.class));
         let why = match job.spec.class {
             Class::Auto => {
                 format!("kind {} runs as {class} unless the job says otherwise", job.spec.kind)

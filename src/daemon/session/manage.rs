@@ -114,8 +114,7 @@ fn set_queue(set: SetQueue) -> Result<QueueChange, Error> {
             "a weight is at least 1; pause the queue to stop it".to_owned(),
         ));
     }
-    let max = set.max.map(|max| (max > 0).then_some(max));
-    Ok(QueueChange { max, weight: set.weight, create: true, ..named(set.queue)? })
+    Ok(QueueChange { max: set.max, weight: set.weight, create: true, ..named(set.queue)? })
 }
 
 fn invalid(field: &str, message: String) -> Error {

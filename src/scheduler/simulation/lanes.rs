@@ -71,7 +71,7 @@ impl World {
         let Some(attempt) = self.attempts.remove(&counter) else { return };
         let retry_after = self.dice.chance(10).then(|| Duration::from_secs(self.dice.roll(5)));
         let (job, token, usage) = (attempt.job, self.token(counter), Usage::default());
-        self.input(Input::Ended { job, token, outcome, usage, retry_after });
+        self.input(Input::Ended { job, token, outcome, usage, retry_after, retryable: true });
     }
 
     /// An outcome of an attempt that is no longer, or never was.
@@ -85,7 +85,7 @@ impl World {
             self.attempts.get(&counter).map_or(JobId::new(job).unwrap(), |attempt| attempt.job);
         let (outcome, usage) = (Outcome::Succeeded, Usage::default());
         let written = self.pending.len();
-        self.input(Input::Ended { job, token, outcome, usage, retry_after: None });
+        self.input(Input::Ended { job, token, outcome, usage, retry_after: None, retryable: true });
         assert_eq!(self.pending.len(), written, "a stale outcome of {job} was believed");
     }
 }

@@ -49,7 +49,14 @@ fn in_an_endless_stream_every_job_starts_after_a_bounded_number_of_others() {
             let ended = running.swap_remove(dice.roll(running.len() as u64) as usize);
             let (job, token) = ended;
             let (outcome, usage) = (Outcome::Succeeded, crate::job::Usage::default());
-            desk.step(Input::Ended { job, token, outcome, usage, retry_after: None });
+            desk.step(Input::Ended {
+                job,
+                token,
+                outcome,
+                usage,
+                retry_after: None,
+                retryable: true,
+            });
             take_starts(&mut desk, &mut waiting, &mut running, &mut starts);
             for (job, &(came, ahead)) in &waiting {
                 assert!(starts - came <= bound(ahead), "seed {seed}: job {job} is starved");
