@@ -61,9 +61,8 @@ impl Output {
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let style =
             Style { json, quiet, width: terminal_width(terminal), colour: terminal && !plain };
-        // The standard library's own handle writes line by line; output of jobs is to go out in pieces.
-        let out: Box<dyn Write> = match rustix::io::dup(io::stdout()) {
-            Ok(descriptor) => Box::new(BufWriter::new(File::from(descriptor))),
+        let out: Box<dyn Write> = match own_stdout() {
+            Ok(file) => Box::new(BufWriter::new(file)),
             Err(_) => Box::new(io::stdout()),
         };
         Self { out: sink(out), err: sink(Box::new(io::stderr())), style, real: true }
@@ -159,6 +158,14 @@ impl Streams {
     }
 }
 
+/// Standard output without the standard library's handle, which writes line by line: output of jobs is
+/// to go out in pieces.
+///
+/// A daemon that is started meanwhile must not keep it open: `id=$(twolane submit …)` would not end.
+fn own_stdout() -> io::Result<File> {
+    Ok(File::from(rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)?))
+}
+
 fn sink(writer: Box<dyn Write>) -> Sink {
     Rc::new(RefCell::new(writer))
 }
@@ -204,4 +211,40 @@ fn terminal_width(terminal: bool) -> Option<usize> {
     }
     let asked = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into());
     columns.or(asked).filter(|&width| width > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use rustix::io::{FdFlags, fcntl_getfd};
+
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_is_started_does_not_keep_standard_output_open() {
+        let file = own_stdout().unwrap();
+        assert!(fcntl_getfd(&file).unwrap().contains(FdFlags::CLOEXEC));
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_holds_up_its_writer_alone() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sink = sink(Box::new(writer.try_clone().unwrap()));
+        let bytes = vec![7; 1 << 20];
+        let writing = write_patiently(&sink, &bytes, Some(writer.as_fd()));
+        let mut writing = std::pin::pin!(writing);
+        // The pipe is full long before the end, and the writer waits without holding up this thread.
+        assert!(
+            std::future::poll_fn(|context| std::task::Poll::Ready(writing.as_mut().poll(context)))
+                .await
+                .is_pending()
+        );
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut read = vec![0; 1 << 20];
+            reader.read_exact(&mut read).map(|()| read)
+        });
+        writing.await.unwrap();
+        assert_eq!(reading.await.unwrap().unwrap(), vec![7; 1 << 20]);
+    }
 }
