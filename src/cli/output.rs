@@ -9,8 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use serde::Serialize;
 
@@ -33,6 +31,8 @@ pub(super) struct Style {
 const PIECE: usize = 4096;
 /// No time at all.
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// The longest that a slow reader can hold up the end of the process.
+const A_WHILE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 type Sink = Rc<RefCell<Box<dyn Write>>>;
 
@@ -177,7 +177,8 @@ async fn write_patiently(
     descriptor: Option<BorrowedFd<'_>>,
 ) -> Result<(), Error> {
     for piece in bytes.chunks(PIECE) {
-        if let Some(descriptor) = descriptor.filter(|&descriptor| !takes_more(descriptor)) {
+        if let Some(descriptor) = descriptor.filter(|&descriptor| !takes_more(descriptor, &AT_ONCE))
+        {
             until_writable(descriptor).await?;
         }
         let mut sink = sink.borrow_mut();
@@ -187,20 +188,20 @@ async fn write_patiently(
     Ok(())
 }
 
-/// Whether a write goes through at once; an error is for the write itself to find.
-fn takes_more(descriptor: BorrowedFd<'_>) -> bool {
-    poll(&mut [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)], Some(&AT_ONCE)) != Ok(0)
+/// Whether a write goes through at once, or will within `patience`; an error is for the write to find.
+fn takes_more(descriptor: BorrowedFd<'_>, patience: &Timespec) -> bool {
+    poll(&mut [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)], Some(patience)) != Ok(0)
 }
 
+/// Waits on a thread of its own: this one has signals to hear.
 async fn until_writable(descriptor: BorrowedFd<'_>) -> io::Result<()> {
-    // What can't be waited for, as a file can't, is always writable.
-    let Ok(waited) = AsyncFd::try_with_interest(descriptor, Interest::WRITABLE) else {
-        return Ok(());
-    };
-    while !takes_more(descriptor) {
-        waited.writable().await?.clear_ready();
+    loop {
+        let own = descriptor.try_clone_to_owned()?;
+        let waited = tokio::task::spawn_blocking(move || takes_more(own.as_fd(), &A_WHILE));
+        if waited.await.map_err(io::Error::other)? {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// The width of the terminal, or what `COLUMNS` says about it.
