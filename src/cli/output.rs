@@ -9,8 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use serde::Serialize;
 
@@ -33,6 +31,8 @@ pub(super) struct Style {
 const PIECE: usize = 4096;
 /// No time at all.
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// The longest that a slow reader can hold up the end of the process.
+const A_WHILE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 type Sink = Rc<RefCell<Box<dyn Write>>>;
 
@@ -61,9 +61,8 @@ impl Output {
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let style =
             Style { json, quiet, width: terminal_width(terminal), colour: terminal && !plain };
-        // The standard library's own handle writes line by line; output of jobs is to go out in pieces.
-        let out: Box<dyn Write> = match rustix::io::dup(io::stdout()) {
-            Ok(descriptor) => Box::new(BufWriter::new(File::from(descriptor))),
+        let out: Box<dyn Write> = match own_stdout() {
+            Ok(file) => Box::new(BufWriter::new(file)),
             Err(_) => Box::new(io::stdout()),
         };
         Self { out: sink(out), err: sink(Box::new(io::stderr())), style, real: true }
@@ -159,6 +158,14 @@ impl Streams {
     }
 }
 
+/// Standard output without the standard library's handle, which writes line by line: output of jobs is
+/// to go out in pieces.
+///
+/// A daemon that is started meanwhile must not keep it open: `id=$(twolane submit …)` would not end.
+fn own_stdout() -> io::Result<File> {
+    Ok(File::from(rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)?))
+}
+
 fn sink(writer: Box<dyn Write>) -> Sink {
     Rc::new(RefCell::new(writer))
 }
@@ -170,7 +177,8 @@ async fn write_patiently(
     descriptor: Option<BorrowedFd<'_>>,
 ) -> Result<(), Error> {
     for piece in bytes.chunks(PIECE) {
-        if let Some(descriptor) = descriptor.filter(|&descriptor| !takes_more(descriptor)) {
+        if let Some(descriptor) = descriptor.filter(|&descriptor| !takes_more(descriptor, &AT_ONCE))
+        {
             until_writable(descriptor).await?;
         }
         let mut sink = sink.borrow_mut();
@@ -180,20 +188,20 @@ async fn write_patiently(
     Ok(())
 }
 
-/// Whether a write goes through at once; an error is for the write itself to find.
-fn takes_more(descriptor: BorrowedFd<'_>) -> bool {
-    poll(&mut [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)], Some(&AT_ONCE)) != Ok(0)
+/// Whether a write goes through at once, or will within `patience`; an error is for the write to find.
+fn takes_more(descriptor: BorrowedFd<'_>, patience: &Timespec) -> bool {
+    poll(&mut [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)], Some(patience)) != Ok(0)
 }
 
+/// Waits on a thread of its own: this one has signals to hear.
 async fn until_writable(descriptor: BorrowedFd<'_>) -> io::Result<()> {
-    // What can't be waited for, as a file can't, is always writable.
-    let Ok(waited) = AsyncFd::try_with_interest(descriptor, Interest::WRITABLE) else {
-        return Ok(());
-    };
-    while !takes_more(descriptor) {
-        waited.writable().await?.clear_ready();
+    loop {
+        let own = descriptor.try_clone_to_owned()?;
+        let waited = tokio::task::spawn_blocking(move || takes_more(own.as_fd(), &A_WHILE));
+        if waited.await.map_err(io::Error::other)? {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// The width of the terminal, or what `COLUMNS` says about it.
@@ -204,4 +212,40 @@ fn terminal_width(terminal: bool) -> Option<usize> {
     }
     let asked = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into());
     columns.or(asked).filter(|&width| width > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use rustix::io::{FdFlags, fcntl_getfd};
+
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_is_started_does_not_keep_standard_output_open() {
+        let file = own_stdout().unwrap();
+        assert!(fcntl_getfd(&file).unwrap().contains(FdFlags::CLOEXEC));
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_holds_up_its_writer_alone() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sink = sink(Box::new(writer.try_clone().unwrap()));
+        let bytes = vec![7; 1 << 20];
+        let writing = write_patiently(&sink, &bytes, Some(writer.as_fd()));
+        let mut writing = std::pin::pin!(writing);
+        // The pipe is full long before the end, and the writer waits without holding up this thread.
+        assert!(
+            std::future::poll_fn(|context| std::task::Poll::Ready(writing.as_mut().poll(context)))
+                .await
+                .is_pending()
+        );
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut read = vec![0; 1 << 20];
+            reader.read_exact(&mut read).map(|()| read)
+        });
+        writing.await.unwrap();
+        assert_eq!(reading.await.unwrap().unwrap(), vec![7; 1 << 20]);
+    }
 }

@@ -61,7 +61,7 @@ pub(super) fn standard_input(desk: &mut Desk) -> Result<Option<Spool>, Error> {
 }
 
 fn brings_data(input: &impl AsFd) -> bool {
-    let Ok(descriptor) = rustix::io::dup(input) else { return false };
+    let Ok(descriptor) = rustix::io::fcntl_dupfd_cloexec(input, 3) else { return false };
     File::from(descriptor).metadata().is_ok_and(|about| {
         let kind = about.file_type();
         kind.is_fifo() || kind.is_socket() || kind.is_file()
