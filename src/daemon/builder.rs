@@ -32,7 +32,7 @@ use crate::pool::{self, BuildError, Pool};
 use crate::process::{self, Owner, Processes};
 use crate::scheduler::{AgingError, Input, Scheduler};
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::{Recovery, Store, StoreError};
+use crate::store::{Recovery, StoreError};
 
 /// Events that wait for the control loop; sessions wait when it is full.
 const EVENTS: usize = 4_096;
@@ -183,25 +183,11 @@ impl Builder {
     ) -> Result<Running, StartError> {
         let Started { places, sources, loaded, descriptors, lock, listener } = started;
         let connections = Arc::<Connections>::default();
-        let about = About {
-            uid: rustix::process::geteuid().as_raw(),
-            mode: places.mode,
-            started_at: clock::now().wall,
-            socket: places.socket.clone(),
-            state_dir: places.state_dir.clone(),
-            descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile)
-                .current
-                .unwrap_or(u64::MAX),
-        };
-        let settings = Live::new(about, Arc::clone(&connections), sources, loaded);
+        let settings = settings(&places, sources, loaded, &connections);
         let processes = self.processes(&settings, descriptors)?;
         let registry = Arc::new(self.registry(&settings, processes)?);
         let output_dir = places.state_dir.join("output");
-        let launcher = Launcher {
-            registry: Arc::clone(&registry),
-            output_dir: output_dir.clone(),
-            grace: settings.settings().command.grace,
-        };
+        let launcher = launcher(&registry, &output_dir, &settings);
         let pool = Pool::new(settings.pool_options())?;
         sweep(recovery.store).await;
         let scheduler = enter(&mut store, &recovery, &launcher, &settings)?;
@@ -301,6 +287,33 @@ struct Started {
     listener: UnixListener,
 }
 
+/// The settings in force at the start.
+fn settings(
+    places: &Places,
+    sources: Sources,
+    loaded: Loaded,
+    connections: &Arc<Connections>,
+) -> Live {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let about = About {
+        uid: rustix::process::geteuid().as_raw(),
+        mode: places.mode,
+        started_at: clock::now().wall,
+        socket: places.socket.clone(),
+        state_dir: places.state_dir.clone(),
+        descriptors: descriptors.current.unwrap_or(u64::MAX),
+    };
+    Live::new(about, Arc::clone(connections), sources, loaded)
+}
+
+fn launcher(registry: &Arc<Registry>, output_dir: &Path, settings: &Live) -> Launcher {
+    Launcher {
+        registry: Arc::clone(registry),
+        output_dir: output_dir.to_owned(),
+        grace: settings.settings().command.grace,
+    }
+}
+
 fn system(what: &'static str) -> impl Fn(std::io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
@@ -320,7 +333,7 @@ async fn sweep(store: StoreId) {
         }
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::warn!("left-overs of the last life could not be looked for: {error}")
+            tracing::warn!("left-overs of the last life could not be looked for: {error}");
         }
         Err(error) => tracing::error!("looking for left-overs of the last life panicked: {error}"),
     }
@@ -329,11 +342,12 @@ async fn sweep(store: StoreId) {
 /// Wakes the control loop when core permits are lent or taken back; a full channel is awake already.
 fn wake_when_lent(pool: &Pool, events: &mpsc::Sender<Event>) {
     let events = events.downgrade();
-    pool.on_lent(move || {
+    let first = pool.on_lent(move || {
         if let Some(events) = events.upgrade() {
             let _ = events.try_send(Event::Lent);
         }
     });
+    debug_assert!(first, "nobody else has this pool");
 }
 
 /// A scheduler that knows every unfinished job.

@@ -165,6 +165,12 @@ impl Pool {
         Ledger::new(Arc::clone(self.shared()))
     }
 
+    /// Calls `listener` each time [`Ledger::lent`] has changed, on the thread that changed it: it must be quick and
+    /// must not block. The first listener stays; `false` if there was one.
+    pub fn on_lent(&self, listener: impl Fn() + Send + Sync + 'static) -> bool {
+        self.shared().lent.listen(Box::new(listener))
+    }
+
     /// Changes the sizes while everything runs. Growing takes effect at once, shrinking as closures end; nothing is lost.
     pub fn resize(&self, cores: usize, blocking: usize) -> Result<(), BuildError> {
         check_cores(cores)?;

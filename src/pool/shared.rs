@@ -7,6 +7,7 @@
 #![allow(unsafe_code)] // Pushing on the injector vouches for the life of the job.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -43,6 +44,41 @@ impl Count {
     }
 }
 
+/// Permits lent by their holders, and who wants to hear when that number changes.
+#[derive(Default)]
+pub(super) struct Lent {
+    count: Count,
+    /// Asserted: a listener has nothing of the pool's that a panic could leave half-done.
+    listener: OnceLock<AssertUnwindSafe<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl Lent {
+    pub(super) fn get(&self) -> usize {
+        self.count.get()
+    }
+
+    pub(super) fn add(&self, n: usize) {
+        self.count.add(n);
+        self.tell();
+    }
+
+    pub(super) fn sub(&self, n: usize) {
+        self.count.sub(n);
+        self.tell();
+    }
+
+    /// Takes the listener; false if there is one already.
+    pub(super) fn listen(&self, listener: Box<dyn Fn() + Send + Sync>) -> bool {
+        self.listener.set(AssertUnwindSafe(listener)).is_ok()
+    }
+
+    fn tell(&self) {
+        if let Some(listener) = self.listener.get() {
+            (listener.0)();
+        }
+    }
+}
+
 /// See the module.
 pub(super) struct Shared {
     pub(super) book: Book<Waiter>,
@@ -60,7 +96,7 @@ pub(super) struct Shared {
     /// Whether the queue has its entry in the permit line.
     queue_in_line: AtomicBool,
     /// Permits lent by their holders.
-    pub(super) lent: Count,
+    pub(super) lent: Lent,
     slots: Box<[OnceLock<Arc<Slot>>]>,
     pub(super) awake: AwakeMap,
     pub(super) threads: Threads,
@@ -83,7 +119,7 @@ impl Shared {
             aside_len: Count::default(),
             heavy_waiting: Count::default(),
             queue_in_line: AtomicBool::new(false),
-            lent: Count::default(),
+            lent: Lent::default(),
             slots: (0..MAX_THREADS).map(|_| OnceLock::new()).collect(),
             awake: AwakeMap::new(),
             threads: Threads::new(options.cores, options.blocking),

@@ -50,7 +50,7 @@ impl Control {
         }
         match (then, change) {
             (Then::Submitted(back), Change::Submitted { jobs }) => {
-                self.submitted(jobs, back, answer)
+                self.submitted(jobs, back, answer);
             }
             (Then::Started(attempt), change) => self.started(attempt, &change, answer),
             (Then::Scheduled, change) => self.scheduled(change, answer),

@@ -45,7 +45,7 @@ impl Session {
             return Ok(SubmitReply { first: None, last: None, warnings: Vec::new() });
         }
         let submission =
-            Submission { owner: self.uid, drafts, array, submission: submit.submission };
+            Submission { owner: self.uid, drafts, array, continues: submit.submission };
         let (first, last) = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
         Ok(SubmitReply { first: Some(first), last: Some(last), warnings: Vec::new() })
     }
