@@ -14,7 +14,7 @@ macro_rules! forks {
         mod $module {
             use super::{fib, partition, spin_work};
 
-            pub fn tree(n: u32) -> u64 {
+            pub(super) fn tree(n: u32) -> u64 {
                 if n <= 15 {
                     return fib(n);
                 }
@@ -22,7 +22,7 @@ macro_rules! forks {
                 a + b
             }
 
-            pub fn sort(v: &mut [u64]) {
+            pub(super) fn sort(v: &mut [u64]) {
                 if v.len() <= 5_000 {
                     v.sort_unstable();
                     return;
@@ -32,7 +32,7 @@ macro_rules! forks {
                 $join(|| sort(low), || sort(&mut high[1..]));
             }
 
-            pub fn lean(depth: u64) -> u64 {
+            pub(super) fn lean(depth: u64) -> u64 {
                 if depth == 0 {
                     return 1;
                 }

@@ -48,7 +48,7 @@ async fn once(
     match contender {
         0 => {
             let closures: Vec<_> = (0..CLOSURES).map(|_| work).collect();
-            black_box(pool.spawn_batch(closures).await.map(|r| r.len()).unwrap_or(0));
+            black_box(pool.spawn_batch(closures).await.map_or(0, |r| r.len()));
         }
         1 => drop(black_box(join_all((0..CLOSURES).map(|_| pool.spawn(work))).await)),
         2 => drop(black_box(
@@ -57,7 +57,9 @@ async fn once(
         3 => {
             let waits = (0..CLOSURES).map(|_| {
                 let (sender, receiver) = oneshot::channel();
-                rayon.spawn(move || drop(sender.send(work())));
+                rayon.spawn(move || {
+                    let _ = sender.send(work());
+                });
                 receiver
             });
             drop(black_box(join_all(waits).await));

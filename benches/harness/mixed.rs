@@ -23,7 +23,7 @@ fn burn_cpu(time: Duration) {
 }
 
 fn closure(number: usize) {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         thread::sleep(Duration::from_millis(50));
     } else {
         burn_cpu(BURN);

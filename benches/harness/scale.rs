@@ -31,15 +31,18 @@ pub(crate) fn run() {
                     } else {
                         let waits = (0..CLOSURES).map(|n| {
                             let (sender, receiver) = oneshot::channel();
-                            theirs.spawn(move || drop(sender.send(n)));
+                            theirs.spawn(move || {
+                                let _ = sender.send(n);
+                            });
                             receiver
                         });
                         drop(black_box(join_all(waits).await));
                     }
                 });
                 wall[contender][place].push(begin.elapsed().as_nanos() as f64 / CLOSURES as f64);
-                cpu[contender][place]
-                    .push((cpu_time() - cpu_begin).as_nanos() as f64 / CLOSURES as f64);
+                cpu[contender][place].push(
+                    (cpu_time().saturating_sub(cpu_begin)).as_nanos() as f64 / CLOSURES as f64,
+                );
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One tiny closure from a task to a thread and back.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,10 @@ use tokio::sync::oneshot;
 use super::{WORKERS, allocations, burn, cpu_time, per_mille, pool, rayon, runtime, title};
 
 const ROUNDS: usize = 12;
+/// What keeps a busy pool busy.
+const LOAD: Duration = Duration::from_micros(100);
+
+type Pools = Arc<(twolane::pool::Pool, ::rayon::ThreadPool)>;
 
 #[derive(Default)]
 struct Figures {
@@ -18,7 +23,11 @@ struct Figures {
 }
 
 impl Figures {
-    async fn add<F: Future<Output = u64>>(&mut self, trips: usize, trip: impl Fn() -> F) {
+    async fn add<F: Future<Output = u64> + Send>(
+        &mut self,
+        trips: usize,
+        trip: impl Fn() -> F + Send,
+    ) {
         for _ in 0..trips / 10 {
             black_box(trip().await);
         }
@@ -29,7 +38,7 @@ impl Figures {
             black_box(trip().await);
             self.nanos.push(begin.elapsed().as_nanos() as u64);
         }
-        self.cpu += cpu_time() - cpu;
+        self.cpu += cpu_time().saturating_sub(cpu);
         self.allocations += allocations() - allocated;
     }
 }
@@ -50,14 +59,21 @@ fn measure(trips: usize, load: bool) {
     let names =
         ["twolane", "tokio spawn_blocking", "rayon spawn + oneshot", "blocking", "thread per job"];
     let mut figures: Vec<Figures> = names.iter().map(|_| Figures::default()).collect();
+    // One of each for all rounds, as in a daemon that lives long; those whose turn it is not sleep.
+    let runtime = runtime(WORKERS);
+    let pools = Arc::new((pool(WORKERS), rayon(WORKERS)));
     for _ in 0..ROUNDS {
         for (contender, figures) in figures.iter_mut().enumerate() {
-            let runtime = runtime(WORKERS);
-            runtime.block_on(async move {
-                let task = async { round(contender, trips, load, figures).await };
-                task.await;
+            let pools = Arc::clone(&pools);
+            let mut mine = std::mem::take(figures);
+            *figures = runtime.block_on(async {
+                let round = async move {
+                    round(contender, trips, load, &mut mine, &pools).await;
+                    mine
+                };
+                tokio::spawn(round).await.expect("figures")
             });
-            // Spinning left-overs of the one before would be charged to the next.
+            // What the one before left spinning would be charged to the next.
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -74,87 +90,74 @@ fn measure(trips: usize, load: bool) {
     }
 }
 
-async fn round(contender: usize, trips: usize, load: bool, figures: &mut Figures) {
-    const LOAD: Duration = Duration::from_micros(100);
+async fn round(contender: usize, trips: usize, load: bool, figures: &mut Figures, pools: &Pools) {
     let loads = if load { WORKERS + 1 } else { 0 };
-    let mut feeders = Vec::new();
+    let own = Arc::clone(pools);
     match contender {
         0 => {
-            let pool = pool(WORKERS);
-            for _ in 0..loads {
-                let pool = pool.clone();
-                feeders.push(tokio::spawn(async move {
-                    loop {
-                        let _ = pool.spawn(|| burn(LOAD)).await;
-                    }
-                }));
-            }
-            figures.add(trips, || async { pool.spawn(|| black_box(1)).await.unwrap_or(0) }).await;
+            let feeders = feed(loads, move || own.0.spawn(|| burn(LOAD)));
+            figures
+                .add(trips, || async { pools.0.spawn(|| black_box(1)).await.unwrap_or(0) })
+                .await;
             stop(feeders).await;
         }
         1 => {
-            for _ in 0..loads {
-                feeders.push(tokio::spawn(async move {
-                    loop {
-                        let _ = tokio::task::spawn_blocking(|| burn(LOAD)).await;
-                    }
-                }));
-            }
+            let feeders = feed(loads, || tokio::task::spawn_blocking(|| burn(LOAD)));
             let trip = || async { tokio::task::spawn_blocking(|| black_box(1)).await.unwrap_or(0) };
             figures.add(trips, trip).await;
             stop(feeders).await;
         }
         2 => {
-            let pool = std::sync::Arc::new(rayon(WORKERS));
-            for _ in 0..loads {
-                let pool = pool.clone();
-                feeders.push(tokio::spawn(async move {
-                    loop {
-                        let (sender, receiver) = oneshot::channel();
-                        pool.spawn(move || {
-                            burn(LOAD);
-                            let _ = sender.send(());
-                        });
-                        let _ = receiver.await;
-                    }
-                }));
-            }
-            let trip = || async {
-                let (sender, receiver) = oneshot::channel();
-                pool.spawn(move || drop(sender.send(black_box(1))));
-                receiver.await.unwrap_or(0)
-            };
+            let feeders = feed(loads, move || on_rayon(&own.1, || burn(LOAD)));
+            let trip = || async { on_rayon(&pools.1, || black_box(1)).await.unwrap_or(0) };
             figures.add(trips, trip).await;
             stop(feeders).await;
         }
         3 => {
-            for _ in 0..loads {
-                feeders.push(tokio::spawn(async move {
-                    loop {
-                        blocking::unblock(|| burn(LOAD)).await;
-                    }
-                }));
-            }
+            let feeders = feed(loads, || blocking::unblock(|| burn(LOAD)));
             figures.add(trips, || blocking::unblock(|| black_box(1))).await;
             stop(feeders).await;
         }
         _ => {
-            for _ in 0..loads {
-                feeders.push(tokio::spawn(async move {
-                    loop {
-                        on_a_thread(|| burn(LOAD)).await;
-                    }
-                }));
-            }
+            let feeders = feed(loads, || on_a_thread(|| burn(LOAD)));
             figures.add(trips / 5 + 1, || on_a_thread(|| black_box(1))).await;
             stop(feeders).await;
         }
     }
 }
 
+/// Tasks that each keep one closure of load on the way all the time.
+fn feed<F: Future + Send + 'static>(
+    loads: usize,
+    load: impl Fn() -> F + Clone + Send + Sync + 'static,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let feeder = || {
+        let load = load.clone();
+        tokio::spawn(async move {
+            loop {
+                load().await;
+            }
+        })
+    };
+    (0..loads).map(|_| feeder()).collect()
+}
+
+fn on_rayon<T: Send + 'static>(
+    pool: &::rayon::ThreadPool,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> oneshot::Receiver<T> {
+    let (sender, receiver) = oneshot::channel();
+    pool.spawn(move || {
+        let _ = sender.send(f());
+    });
+    receiver
+}
+
 async fn on_a_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = oneshot::channel();
-    thread::spawn(move || drop(sender.send(f())));
+    thread::spawn(move || {
+        let _ = sender.send(f());
+    });
     receiver.await.expect("a result")
 }
 

@@ -128,11 +128,15 @@ impl BlockingLine {
 
     fn call(&self, shared: &Arc<Shared>) {
         shared.watch.ring();
-        if !shared.rouse(BLOCKING) {
-            // No thread to be had: whoever finishes something next looks here before it sleeps.
+        while !shared.rouse(BLOCKING) {
+            // No thread to be had: whoever finishes something next looks here before it sleeps. One that lay down while
+            // the place was taken has seen none free, so sleepers are looked for once more.
             let mut line = lock(&self.line);
             line.running -= 1;
             line.calling = false;
+            if shared.sleep.sleeping() == 0 || !line.calls() {
+                return;
+            }
         }
     }
 }

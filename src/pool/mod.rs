@@ -29,6 +29,7 @@ mod stats;
 mod sync;
 mod task;
 mod threads;
+mod waiting;
 mod watch;
 mod worker;
 

@@ -123,10 +123,10 @@ impl<'scope> Scope<'scope> {
     fn child_ended(&self) {
         // The owner's slot is kept alive from here: the scope may be gone once the count is zero and the latch set.
         let owner = self.owner.clone();
-        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            if let Some(owner) = owner {
-                self.done.set(&owner);
-            }
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(owner) = owner
+        {
+            self.done.set(&owner);
         }
     }
 

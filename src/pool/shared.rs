@@ -216,11 +216,16 @@ impl Shared {
                 if self.rouse(PERMIT) {
                     return;
                 }
-                // No thread to be had: those that exist are awake or wait, and look here before they sleep.
+                // No thread to be had: those that exist are awake or wait, and look here before they sleep. One that lay
+                // down while this permit was out of the book has seen none, so it must be looked for once more.
                 let grants = self.book.give(1);
                 self.sleep.end_search();
                 self.settle(grants);
-                return;
+                fence(Ordering::SeqCst);
+                if self.sleep.sleeping() == 0 || !self.has_work() {
+                    return;
+                }
+                continue;
             }
             self.sleep.end_search();
             fence(Ordering::SeqCst);
@@ -238,6 +243,16 @@ impl Shared {
             return true;
         }
         self.start_thread(token)
+    }
+
+    /// A thread has gone: starts (or wakes) another one if there is something to do for it.
+    pub(super) fn replace_if_wanted(self: &Arc<Self>) {
+        if self.has_something_for_a_sleeper() {
+            self.sleep.begin_search();
+            if !self.rouse(LOOK) {
+                self.sleep.end_search();
+            }
+        }
     }
 
     /// Gives permits back and lets the queue have them if nobody stands in the line.
@@ -290,7 +305,7 @@ impl Shared {
                     return None;
                 }
                 self.sleep.end_search();
-                self.take_granted().and_then(|(job, count)| self.put_aside(job, count))
+                self.put_one_aside()
             }
             Waiter::Queue => {
                 self.queue_in_line.store(false, Ordering::SeqCst);
@@ -310,12 +325,13 @@ impl Shared {
 
     /// There is no thread for a closure whose permits are granted. It must not sit on them: those that could free a thread
     /// may be waiting for them. It goes to the end of the line again once a thread has nothing to do.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "the unused permits, in the form `deliver` returns them"
-    )]
-    fn put_aside(&self, job: JobRef, count: usize) -> Option<usize> {
+    fn put_one_aside(&self) -> Option<usize> {
+        // Counted first: whoever lies down in between must see it in one place or the other.
         self.aside_len.add(1);
+        let Some((job, count)) = self.take_granted() else {
+            self.aside_len.sub(1);
+            return None;
+        };
         lock(&self.aside).push(job);
         Some(count)
     }
@@ -325,15 +341,22 @@ impl Shared {
         self.aside_len.get() > 0
     }
 
-    /// A thread has time: closures that were put aside get in line again.
-    pub(super) fn line_up_aside(self: &Arc<Self>) {
-        if self.has_aside() {
-            let jobs = std::mem::take(&mut *lock(&self.aside));
-            self.aside_len.sub(jobs.len());
-            for job in jobs {
-                self.enqueue_heavy(job);
+    /// A worker has time: the closures that were put aside get in line again, until one of them gets its permits, which
+    /// is then for this worker to run.
+    pub(super) fn take_aside(&self) -> Option<(JobRef, usize)> {
+        while self.has_aside() {
+            let job = lock(&self.aside).pop()?;
+            self.heavy_waiting.add(1);
+            self.aside_len.sub(1);
+            let want = job.weight();
+            if let Answer::Granted(Waiter::Job(job), count) =
+                self.book.ask(Turn::New, want, Waiter::Job(job))
+            {
+                self.heavy_waiting.sub(1);
+                return Some((job, count));
             }
         }
+        None
     }
 
     /// While somebody stands in the permit line the queue must stand there too, if there is anything in it.
@@ -341,10 +364,14 @@ impl Shared {
         if !self.has_work() || self.queue_in_line.swap(true, Ordering::SeqCst) {
             return;
         }
-        if let Answer::Granted(waiter, count) = self.book.ask(Turn::New, 1, Waiter::Queue) {
-            if let Some(unused) = self.deliver(waiter, count) {
-                let grants = self.book.give(unused);
-                self.settle(grants);
+        if let Answer::Granted(waiter, count) = self.book.ask(Turn::New, 1, Waiter::Queue)
+            && let Some(unused) = self.deliver(waiter, count)
+        {
+            let grants = self.book.give(unused);
+            self.settle(grants);
+            // As in `wake_one`: somebody may have lain down while the permit was out of the book.
+            if self.sleep.sleeping() > 0 {
+                self.permits_are_free();
             }
         }
     }

@@ -13,10 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_deque::Steal;
 
-use super::book::Turn;
-use super::handle::block_on;
 use super::job::JobRef;
-use super::ledger::Wait;
 use super::parker::{BLOCKING, EXIT, LATCH, LOOK, PERMIT};
 use super::shared::Shared;
 use super::slot::{Deques, Duty, Mode, Slot};
@@ -26,7 +23,7 @@ use super::sync::lock;
 /// hand-over (some 10 µs), short against what a waiter notices.
 const QUANTUM: Duration = Duration::from_millis(2);
 /// How long a search goes on before it offers its core to others between two looks.
-const ALONE: Duration = Duration::from_micros(2);
+const ALONE: Duration = Duration::from_micros(5);
 /// How long a thread beyond one a core sleeps before it goes away.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Every so many closures the injector is looked at before the own deque, so that a closure which feeds its own worker
@@ -44,7 +41,7 @@ pub(super) struct Worker {
     pub(super) slot: Arc<Slot>,
     pub(super) deques: Deques,
     /// Permits that the closure at hand was given.
-    held: Cell<usize>,
+    pub(super) held: Cell<usize>,
     /// Since when permits are in hand.
     since: Cell<Instant>,
     tick: Cell<u32>,
@@ -131,6 +128,8 @@ impl Worker {
         slot.tid.store(0, Ordering::SeqCst);
         *lock(&slot.deques) = Some(deques);
         shared.threads.release(index);
+        // Whoever wanted a thread meanwhile may have been refused because this one still counted.
+        shared.replace_if_wanted();
         shared.tell_if_ended();
         shared.close_if_done();
     }
@@ -188,8 +187,8 @@ impl Worker {
 
     /// One look at everything.
     fn sweep(&self) -> Option<Found> {
-        self.shared.line_up_aside();
-        if let Some((job, permits)) = self.shared.take_granted() {
+        let ready = self.shared.take_granted().or_else(|| self.shared.take_aside());
+        if let Some((job, permits)) = ready {
             return Some(Found::Heavy(job, permits));
         }
         if self.shared.blocking.take_place() {
@@ -223,7 +222,7 @@ impl Worker {
     }
 
     /// Begins a stretch with permits in hand.
-    fn take_up(&self, permits: usize) {
+    pub(super) fn take_up(&self, permits: usize) {
         self.held.set(permits);
         self.slot.given.store(permits, Ordering::Relaxed);
         self.since.set(Instant::now());
@@ -231,7 +230,7 @@ impl Worker {
     }
 
     /// Ends a stretch; returns the duty as it was, whose charge now belongs to the caller.
-    fn end_stretch(&self, mode: Mode) -> Duty {
+    pub(super) fn end_stretch(&self, mode: Mode) -> Duty {
         let was = self.slot.set(mode, 0);
         if was.mode == Mode::Cpu {
             let busy = self.since.get().elapsed().as_nanos() as u64;
@@ -271,28 +270,30 @@ impl Worker {
         true
     }
 
-    /// The next closure without searching: own deque, then the injector.
+    /// The next closure without becoming a searcher.
     fn next_local(&self) -> Option<JobRef> {
         if self.slot.duty().charge != 1 || self.shared.has_aside() || self.must_yield() {
             return None;
         }
         let tick = self.tick.get().wrapping_add(1);
         self.tick.set(tick);
-        if tick % INJECTOR_FIRST == 0 {
-            if let Some(job) = self.take_injected() {
-                return Some(job);
-            }
+        if tick.is_multiple_of(INJECTOR_FIRST)
+            && let Some(job) = self.take_injected()
+        {
+            return Some(job);
         }
-        self.deques.spawned.pop().or_else(|| self.take_injected())
+        self.next_spawned()
+    }
+
+    /// Own deque, then those of others, then the injector: what another worker has taken in is older than what is still
+    /// outside, and may lie behind a long closure there.
+    fn next_spawned(&self) -> Option<JobRef> {
+        let own = self.deques.spawned.pop();
+        own.or_else(|| self.steal_spawned()).or_else(|| self.take_injected())
     }
 
     fn next_anywhere(&self) -> Option<JobRef> {
-        self.deques
-            .spawned
-            .pop()
-            .or_else(|| self.take_injected())
-            .or_else(|| self.steal_spawned())
-            .or_else(|| self.steal_child())
+        self.next_spawned().or_else(|| self.steal_child())
     }
 
     /// Empties the injector: the oldest closure to run, the others into the own deque, where all can reach them.
@@ -413,20 +414,6 @@ impl Worker {
         }
     }
 
-    /// Runs `f` with the closure's permits in the hands of others, and gets as many back before it returns.
-    pub(super) fn wait_outside<R>(&self, f: impl FnOnce() -> R) -> R {
-        if self.slot.duty().mode != Mode::Cpu {
-            return f();
-        }
-        let was = self.end_stretch(Mode::Waiting);
-        let _back = ComeBack { worker: self, begin: Instant::now() };
-        self.shared.lent.add(self.held.get());
-        if was.charge > 0 {
-            self.shared.give_and_notify(was.charge);
-        }
-        f()
-    }
-
     /// Sleeps until somebody has a token for this worker. Counted as searching when called; as the token says when it
     /// returns.
     fn rest(&self) -> u32 {
@@ -475,26 +462,5 @@ impl Worker {
                 return tokens & !LATCH;
             }
         }
-    }
-}
-
-/// Gets the permits back at the end of a declared wait, also when it ends in a panic.
-struct ComeBack<'a> {
-    worker: &'a Worker,
-    begin: Instant,
-}
-
-impl Drop for ComeBack<'_> {
-    fn drop(&mut self) {
-        let worker = self.worker;
-        worker.slot.counters.blocked_ns.add(self.begin.elapsed().as_nanos() as u64);
-        let lent = worker.held.get();
-        let granted = if worker.shared.book.try_take(lent) {
-            lent
-        } else {
-            block_on(Wait::new(Arc::clone(&worker.shared), Turn::Returning, lent))
-        };
-        worker.shared.lent.sub(lent);
-        worker.take_up(granted);
     }
 }

@@ -3,6 +3,7 @@
 //! Each test is a small cast of threads; loom runs it under all interleavings (bounded by preemptions where marked) and
 //! with all values that weak memory allows. What is modelled is named in README.md.
 
+#![allow(clippy::duplicate_mod)] // That is the point: the same sources, other primitives.
 #![allow(unsafe_code)] // The models use the protocols as the pool does: with raw pointers and shared cells.
 
 mod sync {

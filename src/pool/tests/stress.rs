@@ -65,7 +65,7 @@ fn spawn_one(pool: &Pool, dice: &mut Dice, tally: &Arc<Tally>) -> JoinHandle<()>
     task.spawn(move || work(kind, &inner, &tally))
 }
 
-fn account(result: Result<(), JoinError>, tally: &Tally) {
+fn account(result: &Result<(), JoinError>, tally: &Tally) {
     let counter = match result {
         Ok(()) => return,
         Err(JoinError::Panicked(_)) => &tally.panicked,
@@ -89,12 +89,12 @@ fn storm(seed: u64) {
                 if let Some(handle) = handles.pop() {
                     let handle: JoinHandle<()> = handle;
                     handle.cancel();
-                    account(run(handle), &tally);
+                    account(&run(handle), &tally);
                 }
             }
             5 => {
                 if let Some(handle) = handles.pop() {
-                    account(handle.join(), &tally);
+                    account(&handle.join(), &tally);
                 }
             }
             _ => handles.push(spawn_one(&pool, &mut dice, &tally)),
@@ -110,7 +110,7 @@ fn storm(seed: u64) {
         "seed {seed}: {spawned} spawned, some without an end"
     );
     for handle in handles {
-        account(run(handle), &tally);
+        account(&run(handle), &tally);
     }
     if how == Shutdown::Drain {
         assert_eq!(

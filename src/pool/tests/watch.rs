@@ -33,7 +33,7 @@ fn a_blocking_closure_that_burns_is_charged() {
             until("the burn was noticed", || {
                 burn(Duration::from_millis(1));
                 pool.stats().burns_noticed >= 1
-            })
+            });
         }
     });
     run(burner).expect("a result");
