@@ -231,9 +231,7 @@ impl Builder {
             output_dir,
             state: LoopState::default(),
         };
-        if !recovery.clean {
-            control.careful_for(CAREFUL);
-        }
+        control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
         if self.owns_process {
             signals::listen(events.clone()).map_err(system("listening for signals"))?;
         }

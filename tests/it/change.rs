@@ -113,8 +113,8 @@ async fn last_selects_the_whole_last_submission() {
     let first = daemon.submit(vec![shell("exit 2"); 3]).await;
     daemon.wait_all(first, 3).await;
     let last = Selector { last: true, ..Selector::default() };
-    let list = List { jobs: last, ..List::default() };
-    let jobs = daemon.client().await.call::<call::List>(&list).await.unwrap().jobs;
+    let asked = List { jobs: last, ..List::default() };
+    let jobs = daemon.client().await.call::<call::List>(&asked).await.unwrap().jobs;
     assert_eq!(jobs.len(), 3);
     assert!(jobs.iter().all(|job| job.submission == first));
 }

@@ -1,5 +1,7 @@
 //! The integration tests, one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on is to panic")]
+
 mod fixture;
 
 mod change;
