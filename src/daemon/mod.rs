@@ -34,6 +34,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::process::close_inherited;
+
 pub use args::Args;
 pub use builder::{Builder, Running, StartError};
 pub use instance::InstanceError;
@@ -56,6 +58,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
+    if let Err(error) = close_inherited(args.ready_fd.as_slice()) {
+        eprintln!("{}: inherited descriptors stay open: {error}", crate::DAEMON_NAME);
+    }
     let env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();

@@ -128,16 +128,17 @@ impl Lanes {
         });
     }
 
-    /// Ends a running attempt; it is reported as any other. Without such an attempt nothing happens:
-    /// its report is already on its way.
-    pub fn end(&self, token: AttemptToken, cause: Cause) {
-        if let Some(running) = self.running.get(&token) {
+    /// Ends a running attempt; it is reported as any other. `false` without such an attempt.
+    pub fn end(&self, token: AttemptToken, cause: Cause) -> bool {
+        let found = self.running.get(&token);
+        if let Some(running) = found {
             running.verdict.pass(match cause {
                 Cause::Cancelled => Verdict::CANCELLED,
                 Cause::Interrupted => Verdict::INTERRUPTED,
             });
             running.cancel.cancel();
         }
+        found.is_some()
     }
 
     /// Ends every running attempt.

@@ -1,6 +1,7 @@
 //! What the daemon sets for its whole process, once, before it starts threads.
 
 use std::io;
+use std::os::fd::RawFd;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -18,6 +19,22 @@ pub fn raise_nofile() -> io::Result<u64> {
         setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum })?;
     }
     Ok(original)
+}
+
+/// Closes every descriptor that whoever started this program left open, but for standard input, output and
+/// error and those in `keep`. A lock or the writing end of a pipe that is held by a daemon is never let go.
+///
+/// To be called first thing in a program, before it has opened anything.
+pub fn close_inherited(keep: &[RawFd]) -> io::Result<()> {
+    let names = std::fs::read_dir("/proc/self/fd")?;
+    let open: Vec<RawFd> =
+        names.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|fd| *fd > libc::STDERR_FILENO && !keep.contains(fd)) {
+        // SAFETY: the program has opened nothing yet, so nothing in it owns this descriptor; that of the
+        // directory that was just read is closed already, and closing it again only fails.
+        unsafe { libc::close(fd) };
+    }
+    Ok(())
 }
 
 /// Makes this process inherit the orphans among its descendants, in place of init. They must be

@@ -55,7 +55,7 @@ pub use child::Child;
 pub use exit::{Exit, ResourceUse, Status};
 pub use launch::{ATTEMPT_VARIABLE, Launch, Place, SpawnError, Stdin};
 pub use leftovers::{Leftover, Owner, Swept, end_leftovers, leftovers};
-pub use limits::{become_subreaper, raise_nofile};
+pub use limits::{become_subreaper, close_inherited, raise_nofile};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
 pub use spawner::{Options, Processes, StartError};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use twolane::handlers::{BlockingHandler, Kind, KindInfo, Report, Run};
+use twolane::daemon::Builder;
+use twolane::handlers::{BlockingHandler, Kind, KindInfo, Param, ParamKind, Report, Run};
 use twolane::job::{Class, Lane, State};
 use twolane::protocol::{Empty, SetLanes, call};
 
@@ -95,4 +96,35 @@ async fn a_shrunk_pool_lets_the_surplus_finish_and_starts_no_more() {
     std::fs::write(daemon.folder().join("go"), "").unwrap();
     let finished = daemon.wait_all(first, 4).await;
     assert!(finished.iter().all(|finished| finished.exit_code == 0));
+}
+
+/// Lends its core permit until it is cancelled, or until the test lets it go.
+struct Lender;
+
+impl BlockingHandler for Lender {
+    fn run(&self, run: Run) -> Report {
+        let Some(gate) = run.params.get("gate").and_then(|gate| gate.as_str()) else {
+            return Report::error("no gate was given");
+        };
+        // Opening a FIFO waits for the other side.
+        let opened = twolane::pool::blocking(|| std::fs::read(run.context.cwd.join(gate)));
+        opened.map_or_else(Report::error, |_| Report::succeeded())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_permit_that_is_lent_lets_another_job_start() {
+    let gate = Param::required("gate", ParamKind::Text, "The FIFO to wait for.");
+    let info = KindInfo { params: vec![gate], ..KindInfo::new("lender", Class::Cpu, "Lends.") };
+    let folder = tempfile::TempDir::new().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let embed = |builder: Builder| builder.kind(Kind::blocking(info, Lender));
+    let daemon = Fixture::in_folder(folder, &[("lanes.cpu", "1")], embed).await;
+    let lender = daemon.submit_one(kind("lender", &[("gate", "fifo")])).await;
+    let other = daemon.submit_one(command(&["true"])).await;
+    assert_eq!(daemon.wait(other).await.exit_code, 0);
+    assert_eq!(daemon.show(lender).await.state, State::Running);
+    tokio::task::spawn_blocking(move || std::fs::write(fifo, "go")).await.unwrap().unwrap();
+    assert_eq!(daemon.wait(lender).await.exit_code, 0);
 }

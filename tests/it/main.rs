@@ -5,6 +5,7 @@
 mod fixture;
 
 mod change;
+mod cli;
 mod cli_help;
 mod hostile;
 mod instance;

@@ -16,11 +16,13 @@ async fn client(state: &Path) -> Client {
 }
 
 async fn submit(client: &mut Client, jobs: Vec<JobSpec>) -> Option<JobId> {
-    let mut submit = Submit { jobs, ..Submit::default() };
-    let mut context = twolane::protocol::Context::default();
-    context.cwd = "/".to_owned();
-    context.env.insert("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
-    submit.context = Some(context);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let context = twolane::protocol::Context {
+        cwd: "/".to_owned(),
+        env: [("PATH".to_owned(), path)].into(),
+        ..Default::default()
+    };
+    let submit = Submit { jobs, context: Some(context), ..Submit::default() };
     client.call::<call::Submit>(&submit).await.ok()?.first
 }
 

@@ -40,7 +40,7 @@ async fn refused(daemon: &Fixture, method: &str, parameters: Value, error: &str,
     assert!(answer["parameters"].to_string().contains(names), "{method} {parameters}: {answer}");
 }
 
-fn job(fields: Value) -> Value {
+fn job(fields: &Value) -> Value {
     json!({ "jobs": [fields] })
 }
 
@@ -50,13 +50,13 @@ async fn what_does_not_exist_is_named() {
     refused(&daemon, "Fly", json!({}), "service.MethodNotFound", "Fly").await;
     refused(&daemon, "Show", json!({"id": 1, "colour": 2}), "service.InvalidParameter", "colour")
         .await;
-    let sleep = |kind: &str| job(json!({"kind": kind, "params": {"for": "1s"}}));
+    let sleep = |kind: &str| job(&json!({"kind": kind, "params": {"for": "1s"}}));
     refused(&daemon, "Submit", sleep("slep"), ".UnknownKind", "did you mean").await;
-    let queue = job(json!({"argv": ["true"], "queue": "defualt"}));
+    let queue = job(&json!({"argv": ["true"], "queue": "defualt"}));
     refused(&daemon, "Submit", queue, ".UnknownQueue", "default").await;
-    let class = job(json!({"argv": ["true"], "class": "gpu"}));
+    let class = job(&json!({"argv": ["true"], "class": "gpu"}));
     refused(&daemon, "Submit", class, ".InvalidJob", "io, cpu, blocking, auto").await;
-    let param = job(json!({"kind": "sleep", "params": {"for": "1s", "fro": "1s"}}));
+    let param = job(&json!({"kind": "sleep", "params": {"for": "1s", "fro": "1s"}}));
     refused(&daemon, "Submit", param, ".InvalidJob", "fro").await;
     refused(&daemon, "Show", json!({"id": 999}), ".NoSuchJob", "999").await;
     refused(&daemon, "Pause", json!({"queue": "gpu"}), ".UnknownQueue", "queue set").await;
@@ -83,7 +83,7 @@ async fn values_that_do_not_fit_are_named() {
         (json!({"kind": "sleep"}), "for"),
         (json!({"kind": "sleep", "params": {"for": {"s": 1}}}), "for"),
     ] {
-        refused(&daemon, "Submit", job(fields), ".InvalidJob", names).await;
+        refused(&daemon, "Submit", job(&fields), ".InvalidJob", names).await;
     }
     refused(&daemon, "SetLanes", json!({"cpu": 0}), ".InvalidValue", "cpu").await;
     refused(&daemon, "SetQueue", json!({"queue": "q", "weight": 0}), ".InvalidValue", "weight")
@@ -94,7 +94,7 @@ async fn values_that_do_not_fit_are_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_needs_more() {
     let daemon = Fixture::start().await;
-    let submitted = call(&daemon, "Submit", job(json!({"argv": ["true"]}))).await;
+    let submitted = call(&daemon, "Submit", job(&json!({"argv": ["true"]}))).await;
     let id = &submitted["parameters"]["first"];
     refused(&daemon, "Logs", json!({ "id": id }), "service.ExpectedMore", "").await;
     refused(&daemon, "Watch", json!({}), "service.ExpectedMore", "").await;

@@ -13,7 +13,7 @@ impl Control {
         self.state.counters.calls += 1;
         match ask {
             Ask::Submit(submission, answer) => self.on_submit(submission, answer),
-            Ask::Change(change, jobs, answer) => self.on_change(&change, jobs, answer),
+            Ask::Change(change, jobs, answer) => self.on_change(change, jobs, answer),
             Ask::Retry(jobs, answer) => self.on_retry(jobs, answer),
             Ask::Remove(jobs, answer) => self.on_remove(&jobs, answer),
             Ask::Wait(jobs, sink, answer) => self.on_wait(jobs, sink, answer),

@@ -4,23 +4,46 @@ use super::super::event::{Answer, JobChange};
 use super::super::requests::RequestId;
 use super::{Control, Then};
 use crate::job::{Change, JobId};
-use crate::protocol::{ChangeReply, Declined};
+use crate::protocol::{ChangeReply, Declined, Error};
 use crate::scheduler::{Action, Decline, Input};
 
 /// The most jobs forgotten by one change, so that a big prune shares the writer with others.
 const REMOVED_AT_ONCE: usize = 1_000;
 
+/// The most jobs changed in one turn of the loop: a few milliseconds.
+const CHANGED_AT_ONCE: usize = 1_000;
+
+/// A request about many jobs, and those of them that are still to be done.
+#[derive(Debug)]
+pub(super) struct Bulk {
+    request: RequestId,
+    change: JobChange,
+    jobs: std::vec::IntoIter<JobId>,
+}
+
 impl Control {
-    /// Asks the scheduler for the same change of each job.
+    /// Asks the scheduler for the same change of each job, some in each turn.
     pub(super) fn on_change(
         &mut self,
-        change: &JobChange,
+        change: JobChange,
         jobs: Vec<JobId>,
         answer: Answer<ChangeReply>,
     ) {
         let request = self.requests.open(jobs.len(), answer);
-        for job in jobs {
-            self.change_one(request, change, job);
+        if !jobs.is_empty() {
+            self.state.bulk.push_back(Bulk { request, change, jobs: jobs.into_iter() });
+        }
+    }
+
+    /// Does the next part of the oldest request about many jobs.
+    pub(super) fn go_on_with_bulk(&mut self) {
+        let Some(mut bulk) = self.state.bulk.pop_front() else { return };
+        for job in bulk.jobs.by_ref().take(CHANGED_AT_ONCE) {
+            self.change_one(bulk.request, &bulk.change, job);
+        }
+        if bulk.jobs.len() > 0 {
+            // Behind the others, so that a small request need not wait for a big one.
+            self.state.bulk.push_back(bulk);
         }
     }
 
@@ -28,6 +51,13 @@ impl Control {
     pub(super) fn ask_deferred(&mut self) {
         for (request, change, job) in std::mem::take(&mut self.state.deferred) {
             self.change_one(request, &change, job);
+        }
+    }
+
+    /// Gives up on what met a change that can't be written for now.
+    pub(super) fn fail_deferred(&mut self, error: &Error) {
+        for (request, ..) in std::mem::take(&mut self.state.deferred) {
+            self.requests.fail(request, error);
         }
     }
 
@@ -44,7 +74,7 @@ impl Control {
         let decline = declined.map(|at| self.state.actions.remove(seen + at));
         match decline {
             Some(Action::Declined { why: Decline::Busy, .. }) => {
-                self.state.deferred.push_back((request, change.clone(), job));
+                self.state.deferred.push((request, change.clone(), job));
             }
             Some(Action::Declined { why, .. }) => {
                 self.requests.decline(request, self.declined(job, change, why));

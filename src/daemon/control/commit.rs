@@ -104,7 +104,7 @@ impl Control {
         answer: Result<(), Refusal>,
     ) {
         match (attempt, answer) {
-            (Some(attempt), Ok(())) => self.lanes.start(*attempt),
+            (Some(attempt), Ok(())) => self.run_attempt(*attempt),
             (None, Ok(())) => {}
             (_, Err(refusal)) => {
                 tracing::error!("a start could not be written down: {refusal}");
@@ -196,6 +196,7 @@ impl Control {
         };
         if let Some(finished) = &finished {
             self.waiters.finished(finished);
+            self.works.take(finished.id);
         }
         if self.happenings.receiver_count() > 0 {
             let owner = change.job().and_then(|job| self.scheduler.job(job)).map(|live| live.owner);
@@ -211,6 +212,7 @@ impl Control {
         }
         let refusal = Error::StorageFull { message: error.to_string() };
         self.state.full = Some(error);
+        self.fail_deferred(&refusal);
         let mut kept = (Vec::new(), Vec::new());
         let newer = std::mem::take(&mut self.state.batch).into_iter();
         let newer = newer.zip(std::mem::take(&mut self.state.then));

@@ -128,6 +128,11 @@ impl Control {
             && !self.writer.is_busy()
     }
 
+    /// Whether running attempts have been told to end.
+    pub(super) const fn is_ending_now(&self) -> bool {
+        matches!(self.state.phase, Phase::Stopping { until: None })
+    }
+
     /// Lets new work start, if nothing else forbids it.
     pub(super) fn allow_starts(&mut self) {
         if self.state.phase == Phase::Running && self.state.full.is_none() {

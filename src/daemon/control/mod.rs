@@ -13,7 +13,7 @@ mod observe;
 mod queue;
 mod submit;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ use super::settings::Live;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
-use crate::job::{Change, JobId, Outcome, QueueRecord, State};
+use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, State};
 use crate::lanes::{Attempt, Cause, Ended, Lanes};
 use crate::pool::Pool;
 
@@ -100,8 +100,12 @@ pub(super) struct LoopState {
     loading: HashMap<JobId, Start>,
     /// Starts whose work must be read.
     wanted: Vec<JobId>,
+    /// Requests about many jobs, of which some are done in each turn.
+    bulk: VecDeque<change::Bulk>,
     /// Requests that met a change on its way to the disk, to be asked again after it.
-    deferred: VecDeque<(RequestId, JobChange, JobId)>,
+    deferred: Vec<(RequestId, JobChange, JobId)>,
+    /// Attempts that were to be ended before their lane had them.
+    abort_early: HashSet<AttemptToken>,
     /// Jobs that run at most once, of those that run.
     once: HashMap<JobId, bool>,
     /// Core permits lent out, as the scheduler knows it.
@@ -123,6 +127,8 @@ impl Control {
         self.turn(Vec::new())?;
         while !self.is_over() {
             tokio::select! {
+                // Bulk work goes on turn by turn, and what happens meanwhile is not kept waiting.
+                () = std::future::ready(()), if !self.state.bulk.is_empty() => {}
                 _ = self.events.recv_many(&mut events, TURN) => {}
                 _ = self.reports.recv_many(&mut reports, TURN) => {}
                 rung = self.alarm.rings() => {
@@ -147,6 +153,7 @@ impl Control {
         for event in events {
             self.on_event(event)?;
         }
+        self.go_on_with_bulk();
         self.perform();
         self.load_wanted();
         self.hand_in();
@@ -182,6 +189,7 @@ impl Control {
 
     fn on_ended(&mut self, ended: Ended) {
         self.lanes.forget(ended.token);
+        self.state.abort_early.remove(&ended.token);
         let once = self.state.once.remove(&ended.job).unwrap_or(false);
         self.state.counters.ended(&ended.outcome);
         if ended.outcome == Outcome::Interrupted {
@@ -206,7 +214,11 @@ impl Control {
                 match action {
                     Action::Start(start) => self.start(start),
                     Action::Write(change) => self.write(change, Then::Scheduled),
-                    Action::Abort { token, .. } => self.lanes.end(token, Cause::Cancelled),
+                    Action::Abort { token, .. } => {
+                        if !self.lanes.end(token, Cause::Cancelled) {
+                            self.state.abort_early.insert(token);
+                        }
+                    }
                     // Waiters and watchers are told from the committed change, which says more.
                     Action::Settled { .. } => {}
                     Action::Declined { job, why } => {
@@ -297,7 +309,18 @@ impl Control {
             self.write_start(start, Some(Box::new(attempt)));
         } else {
             self.write_start(start, None);
-            self.lanes.start(attempt);
+            self.run_attempt(attempt);
+        }
+    }
+
+    /// Hands the attempt to its lane, and ends it at once if that was wanted before it began.
+    fn run_attempt(&mut self, attempt: Attempt) {
+        let token = attempt.run.token;
+        self.lanes.start(attempt);
+        if self.state.abort_early.remove(&token) {
+            self.lanes.end(token, Cause::Cancelled);
+        } else if self.is_ending_now() {
+            self.lanes.end(token, Cause::Interrupted);
         }
     }
 

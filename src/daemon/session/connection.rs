@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
+use tokio_util::sync::CancellationToken;
 
 use crate::protocol::MAX_MESSAGE;
 
@@ -41,10 +42,12 @@ pub(super) struct Connection {
     ahead: VecDeque<Incoming>,
     /// The client has sent all it will ever send.
     finished: bool,
+    /// Fires when the daemon ends: nothing more is waited for.
+    ending: CancellationToken,
 }
 
 impl Connection {
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: UnixStream, ending: CancellationToken) -> Self {
         let (reader, writer) = stream.into_split();
         let codec = AnyDelimiterCodec::new_with_max_length(vec![0], vec![0], MAX_MESSAGE);
         Self {
@@ -53,6 +56,7 @@ impl Connection {
             out: Vec::new(),
             ahead: VecDeque::new(),
             finished: false,
+            ending,
         }
     }
 
@@ -70,7 +74,10 @@ impl Connection {
                 frame
             } else {
                 self.flush().await?;
-                self.frames.next().await
+                tokio::select! {
+                    frame = self.frames.next() => frame,
+                    () = self.ending.cancelled() => return Err(Gone),
+                }
             };
             self.take_in(frame);
         }
@@ -120,6 +127,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
+                () = self.ending.cancelled() => return Err(Gone),
                 frame = self.frames.next(), if may_read => {
                     self.take_in(frame);
                     if self.finished {

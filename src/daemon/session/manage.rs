@@ -4,8 +4,10 @@ use super::super::event::{Ask, QueueChange};
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
-use crate::job::Spec;
-use crate::protocol::{self, Empty, Error, KindsReply, QueuesReply, Request, SetQueue};
+use crate::job::{Spec, State};
+use crate::protocol::{
+    self, Empty, Error, KindsReply, QueuesReply, Request, SetQueue, StateCount, StatusReply,
+};
 
 impl Session {
     pub(super) async fn manage(&mut self, request: Request, manner: Manner) -> Result<(), Gone> {
@@ -34,7 +36,7 @@ impl Session {
                 self.finish(result, manner).await
             }
             Request::Status(_) => {
-                let result = self.hub.ask(Ask::Status).await;
+                let result = self.status().await;
                 self.finish(result, manner).await
             }
             Request::Config(_) => {
@@ -75,6 +77,19 @@ impl Session {
             Request::Stop(stop) => self.hub.ask(|answer| Ask::Stop(stop.now, answer)).await,
             _ => Ok(()),
         }
+    }
+
+    /// How the daemon is, with the numbers of jobs, which the store knows.
+    async fn status(&self) -> Result<StatusReply, Error> {
+        let mut status = self.hub.ask(Ask::Status).await?;
+        let counts = self.hub.readers.query(|reader| reader.counts()).await?;
+        for state in State::ALL {
+            let count = counts.iter().filter(|(_, of, _)| *of == state).map(|(.., n)| n).sum();
+            if count > 0 {
+                status.jobs.push(StateCount { state, count });
+            }
+        }
+        Ok(status)
     }
 
     async fn change_queue(&self, change: QueueChange) -> Result<(), Error> {

@@ -106,6 +106,8 @@ impl Drop for Counted {
     }
 }
 
+/// How long clients have to read their last answers when the daemon ends.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How long to wait after the system refused to accept a connection, for want of descriptors mostly.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
@@ -131,7 +133,10 @@ pub(super) async fn serve(listener: UnixListener, hub: Arc<Hub>) {
     }
     drop(listener);
     sessions.close();
-    sessions.wait().await;
+    // Answers on their way are still written, but a client that does not read holds up no end.
+    if tokio::time::timeout(FAREWELL, sessions.wait()).await.is_err() {
+        tracing::warn!("{} clients did not read their last answers", sessions.len());
+    }
 }
 
 /// A session for the connection, unless there are too many or nobody knows who it is.
@@ -151,14 +156,14 @@ fn welcome(stream: UnixStream, hub: &Arc<Hub>) -> Option<impl Future<Output = ()
         }
     };
     let counted = Counted::new(&hub.connections);
-    let session = Session { hub: Arc::clone(hub), uid, connection: Connection::new(stream) };
-    let ending = hub.ending.clone();
+    let session = Session {
+        hub: Arc::clone(hub),
+        uid,
+        connection: Connection::new(stream, hub.ending.clone()),
+    };
     Some(async move {
         let _counted = counted;
-        tokio::select! {
-            () = session.run() => {}
-            () = ending.cancelled() => {}
-        }
+        session.run().await;
     })
 }
 
