@@ -118,7 +118,7 @@ impl Worker {
     /// Takes this worker off the map of those that may have something to steal. A worker that had to give its permit
     /// away may lie down (and even go) with closures in its deque: those stay on the map for others.
     fn leave_map(&self) {
-        if self.deques.spawned.is_empty() {
+        if self.deques.spawned.is_empty() && self.deques.children.is_empty() {
             self.shared.awake.clear(self.index);
         }
     }
@@ -282,7 +282,12 @@ impl Worker {
         {
             return Some(job);
         }
-        self.next_spawned()
+        self.next_child().or_else(|| self.next_spawned())
+    }
+
+    /// A sub-job that a stolen sub-job left here: nobody on this thread waits for it, but somebody does.
+    fn next_child(&self) -> Option<JobRef> {
+        self.deques.children.pop()
     }
 
     /// Own deque, then those of others, then the injector: what another worker has taken in is older than what is still
@@ -293,7 +298,7 @@ impl Worker {
     }
 
     fn next_anywhere(&self) -> Option<JobRef> {
-        self.next_spawned().or_else(|| self.steal_child())
+        self.next_child().or_else(|| self.next_spawned()).or_else(|| self.steal_child())
     }
 
     /// Empties the injector: the oldest closure to run, the others into the own deque, where all can reach them.

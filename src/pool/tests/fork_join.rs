@@ -70,6 +70,28 @@ fn a_scope_waits_for_children_and_their_children() {
     assert_eq!(count.load(Ordering::SeqCst), 7);
 }
 
+/// A sub-job that was stolen leaves its own children on the thief's deque, where nobody waits for them: a thief that
+/// lay down without looking there left the scope waiting for ever.
+#[test]
+fn children_of_a_stolen_child_are_not_forgotten() {
+    let pool = pool(3, 2);
+    for _ in 0..2_000 {
+        let count = AtomicUsize::new(0);
+        pool.install(|| {
+            scope(|s| {
+                for _ in 0..4 {
+                    s.spawn(|s| {
+                        s.spawn(|_| {
+                            count.fetch_add(1, Ordering::SeqCst);
+                        });
+                    });
+                }
+            });
+        });
+        assert_eq!(count.load(Ordering::SeqCst), 4);
+    }
+}
+
 #[test]
 fn a_panicking_child_is_reported_when_all_have_ended() {
     let pool = pool(2, 2);

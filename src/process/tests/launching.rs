@@ -2,11 +2,12 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::task::Poll;
 
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::process::{Child, Exit, Place, ResolveError, SpawnError, Status};
+use crate::process::{Child, Exit, Place, ResolveError, Signal, SpawnError, Status};
 
 async fn run(processes: &Processes, launch: Launch) -> Exit {
     let child = within(processes.spawn(launch)).await.unwrap();
