@@ -9,7 +9,7 @@ use crate::job::{ArrayPlace, Context, Job, JobId, Spec};
 use crate::lanes::Ended;
 use crate::protocol::{self, Error, Finished};
 use crate::scheduler::Explanation;
-use crate::store::{StoreError, Work};
+use crate::store::Work;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) enum Event {
         /// Which jobs were asked for.
         wanted: Vec<JobId>,
         /// Those that were found.
-        found: Result<Vec<Work>, StoreError>,
+        found: Vec<Work>,
     },
     /// The operating system or the service manager wants something.
     Signal(Signal),

@@ -84,16 +84,16 @@ pub(super) fn make_dir(dir: &Path, mode: u32) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(mode).create(dir)
 }
 
-/// Opens the socket, for everybody on the host in system mode and for the owner otherwise; taking over the path
+/// Opens the socket, for the daemon's group in system mode and for the owner otherwise; taking over the path
 /// if nobody answers there any more.
 pub(super) fn listen(path: &Path, shared: bool) -> Result<UnixListener, InstanceError> {
     let at = |source: io::Error| InstanceError::Path { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
-        make_dir(folder, if shared { 0o755 } else { 0o700 }).map_err(at)?;
+        make_dir(folder, if shared { 0o750 } else { 0o700 }).map_err(at)?;
     }
     clear(path)?;
     let listener = UnixListener::bind(path).map_err(at)?;
-    let mode = if shared { 0o666 } else { 0o600 };
+    let mode = if shared { 0o660 } else { 0o600 };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(at)?;
     Ok(listener)
 }

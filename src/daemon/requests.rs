@@ -15,8 +15,8 @@ pub(super) struct RequestId(u64);
 pub(super) struct Requests {
     next: u64,
     open: HashMap<RequestId, Request>,
-    /// Whose change of a job is on its way to the disk.
-    by_job: HashMap<JobId, RequestId>,
+    /// Who waits for a change of a job that is on its way to the disk.
+    by_job: HashMap<JobId, Vec<RequestId>>,
 }
 
 #[derive(Debug)]
@@ -42,20 +42,20 @@ impl Requests {
 
     /// The request waits for the job's change.
     pub(super) fn await_job(&mut self, request: RequestId, job: JobId) {
-        self.by_job.insert(job, request);
+        self.by_job.entry(job).or_default().push(request);
     }
 
     /// The job's change, if a request waits for it, was written.
     pub(super) fn job_changed(&mut self, job: JobId) {
-        if let Some(request) = self.by_job.remove(&job) {
+        for request in self.by_job.remove(&job).unwrap_or_default() {
             self.changed(request, job);
         }
     }
 
     /// The job's change, if a request waits for it, was refused.
-    pub(super) fn job_declined(&mut self, job: JobId, declined: Declined) {
-        if let Some(request) = self.by_job.remove(&job) {
-            self.decline(request, declined);
+    pub(super) fn job_declined(&mut self, job: JobId, declined: &Declined) {
+        for request in self.by_job.remove(&job).unwrap_or_default() {
+            self.decline(request, declined.clone());
         }
     }
 
@@ -122,6 +122,22 @@ mod tests {
         assert_eq!(reply.changed, [id(1), id(2)]);
         assert_eq!(reply.declined.len(), 1);
         assert!(requests.open.is_empty() && requests.by_job.is_empty());
+    }
+
+    #[test]
+    fn two_requests_for_one_job_are_both_answered() {
+        let mut requests = Requests::default();
+        let mut replies = Vec::new();
+        for _ in 0..2 {
+            let (answer, reply) = oneshot::channel();
+            let request = requests.open(1, answer);
+            requests.await_job(request, id(1));
+            replies.push(reply);
+        }
+        requests.job_changed(id(1));
+        for mut reply in replies {
+            assert_eq!(reply.try_recv().unwrap().unwrap().changed, [id(1)]);
+        }
     }
 
     #[test]

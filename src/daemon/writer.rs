@@ -27,7 +27,7 @@ pub(super) struct Written {
 /// The control loop's end of the writer.
 #[derive(Debug)]
 pub(super) struct Writer {
-    batches: SyncSender<Vec<Change>>,
+    batches: SyncSender<Order>,
     thread: Option<thread::JoinHandle<()>>,
     busy: bool,
 }
@@ -56,12 +56,15 @@ impl Writer {
         if self.busy {
             return Err(batch);
         }
-        match self.batches.try_send(batch) {
+        match self.batches.try_send(Order::Commit(batch)) {
             Ok(()) => {
                 self.busy = true;
                 Ok(())
             }
-            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Err(batch),
+            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => match order {
+                Order::Commit(batch) => Err(batch),
+                Order::Close => Err(Vec::new()),
+            },
         }
     }
 
@@ -72,7 +75,8 @@ impl Writer {
 
     /// Lets the thread note an orderly end in the store, and waits for it.
     pub(super) fn close(mut self) {
-        drop(self.batches);
+        // A thread that has gone says so when it is joined.
+        let _ = self.batches.send(Order::Close);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -83,16 +87,29 @@ impl Writer {
     }
 }
 
-fn write(mut store: Box<dyn Store>, inbox: &Receiver<Vec<Change>>, events: &mpsc::Sender<Event>) {
-    while let Ok(batch) = inbox.recv() {
+/// What the thread is told. When it is told nothing more, the loop has come to no good, and the next start
+/// must not take this life for one that ended in order.
+#[derive(Debug)]
+enum Order {
+    /// Write these down.
+    Commit(Vec<Change>),
+    /// Note an orderly end.
+    Close,
+}
+
+fn write(mut store: Box<dyn Store>, inbox: &Receiver<Order>, events: &mpsc::Sender<Event>) {
+    while let Ok(order) = inbox.recv() {
+        let Order::Commit(batch) = order else {
+            if let Err(error) = store.close() {
+                tracing::warn!("the store could not note an orderly end: {error}");
+            }
+            return;
+        };
         let begun = Instant::now();
         let answers = store.commit(&batch);
         let written = Written { batch, answers, took: begun.elapsed() };
         if events.blocking_send(Event::Written(written)).is_err() {
-            break;
+            return;
         }
-    }
-    if let Err(error) = store.close() {
-        tracing::warn!("the store could not note an orderly end: {error}");
     }
 }

@@ -37,14 +37,14 @@ pub(super) async fn run(attempt: Attempt, verdict: Arc<Verdict>, pool: Pool) -> 
     }
 }
 
-/// What the lane did to the attempt outweighs what the handler made of it, except that work which
-/// was complete before it noticed stays complete.
+/// What the lane did to the attempt outweighs what the handler made of it: a process that traps the
+/// signal and leaves with 0 was ended all the same. Only the daemon's own end takes nothing away from
+/// work that is done.
 fn judged(outcome: Outcome, verdict: &Verdict) -> Outcome {
     match (verdict.outcome(), outcome) {
-        (Some(verdict), outcome) if outcome != Outcome::Succeeded => verdict,
-        // A process that traps the signal and leaves with 0 was ended all the same.
-        (Some(verdict @ (Outcome::Cancelled | Outcome::TimedOut)), Outcome::Succeeded) => verdict,
-        (_, outcome) => outcome,
+        (Some(Outcome::Interrupted) | None, Outcome::Succeeded) => Outcome::Succeeded,
+        (Some(verdict), _) => verdict,
+        (None, outcome) => outcome,
     }
 }
 

@@ -168,3 +168,10 @@ impl Lanes {
         self.running.values().map(|running| (running.job, running.progress.read()))
     }
 }
+
+impl Drop for Lanes {
+    /// However the daemon comes to its end, what it runs ends with it.
+    fn drop(&mut self) {
+        self.end_all(Cause::Interrupted);
+    }
+}

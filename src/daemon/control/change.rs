@@ -73,6 +73,12 @@ impl Control {
         );
         let decline = declined.map(|at| self.state.actions.remove(seen + at));
         match decline {
+            // A reader sees a commit a moment before this loop does.
+            Some(Action::Declined { why: Decline::Unknown, .. })
+                if job.get() >= self.state.entered_below && job < self.next_id =>
+            {
+                self.state.deferred.push((request, change.clone(), job));
+            }
             Some(Action::Declined { why: Decline::Busy, .. }) => {
                 self.state.deferred.push((request, change.clone(), job));
             }

@@ -30,7 +30,7 @@ impl Control {
                 self.ask_deferred();
                 Ok(())
             }
-            Err(error @ StoreError::Full(_)) => {
+            Err(error @ (StoreError::Full(_) | StoreError::Locked(_))) => {
                 self.no_room(batch, then, error);
                 Ok(())
             }
@@ -52,7 +52,7 @@ impl Control {
             (Then::Submitted(back), Change::Submitted { jobs }) => {
                 self.submitted(jobs, back, answer);
             }
-            (Then::Started(attempt), change) => self.started(attempt, &change, answer),
+            (Then::Started, change) => self.started(&change, answer),
             (Then::Scheduled, change) => self.scheduled(change, answer),
             (Then::Revived(entry, request), _) => match answer {
                 Ok(()) => {
@@ -67,7 +67,7 @@ impl Control {
             (Then::Removed(request), Change::Removed { jobs }) => {
                 self.removed(jobs, request, &answer);
             }
-            (Then::Nothing | Then::Submitted(_) | Then::Removed(_), _) => {}
+            (Then::Nothing | Then::Probe | Then::Submitted(_) | Then::Removed(_), _) => {}
         }
     }
 
@@ -83,6 +83,7 @@ impl Control {
         }
         let entries = jobs.iter().map(|job| self.entry(job)).collect();
         if let (Some(first), Some(last)) = (jobs.first(), jobs.last()) {
+            self.state.entered_below = last.id.get() + 1;
             // The client may have gone; its jobs are accepted all the same.
             let _ = back.send(Ok((first.id, last.id)));
         }
@@ -97,30 +98,22 @@ impl Control {
         self.step(Input::Submitted(entries));
     }
 
-    fn started(
-        &mut self,
-        attempt: Option<Box<crate::lanes::Attempt>>,
-        change: &Change,
-        answer: Result<(), Refusal>,
-    ) {
-        match (attempt, answer) {
-            (Some(attempt), Ok(())) => self.run_attempt(*attempt),
-            (None, Ok(())) => {}
-            (_, Err(refusal)) => {
-                tracing::error!("a start could not be written down: {refusal}");
-                if let Change::Started { job, token, .. } = change {
-                    self.lanes.end(*token, crate::lanes::Cause::Cancelled);
-                    self.step(Input::Ended {
-                        job: *job,
-                        token: *token,
-                        outcome: Outcome::Failed(Failure::Error(refusal.to_string())),
-                        usage: Usage::default(),
-                        retryable: false,
-                        retry_after: None,
-                    });
-                }
-            }
-        }
+    fn started(&mut self, change: &Change, answer: Result<(), Refusal>) {
+        let Change::Started { job, token, .. } = change else { return };
+        let Err(refusal) = answer else {
+            return self.start_is_written(*job);
+        };
+        tracing::error!("a start could not be written down: {refusal}");
+        self.state.starting.remove(job);
+        self.lanes.end(*token, crate::lanes::Cause::Cancelled);
+        self.step(Input::Ended {
+            job: *job,
+            token: *token,
+            outcome: Outcome::Failed(Failure::Error(refusal.to_string())),
+            usage: Usage::default(),
+            retryable: false,
+            retry_after: None,
+        });
     }
 
     fn scheduled(&mut self, change: Change, answer: Result<(), Refusal>) {
@@ -135,7 +128,7 @@ impl Control {
             Err(refusal) => {
                 tracing::warn!("the store refused a change: {refusal}");
                 if let Some(job) = job {
-                    self.requests.job_declined(job, declined(job, &refusal));
+                    self.requests.job_declined(job, &declined(job, &refusal));
                 }
                 self.step(Input::Refused(change));
             }
@@ -143,6 +136,11 @@ impl Control {
     }
 
     fn queue_changed(&mut self, change: Change, back: Answer<()>, answer: Result<(), Refusal>) {
+        if let Change::QueueSet(record) = &change
+            && self.state.queues_coming.get(&record.name) == Some(record)
+        {
+            self.state.queues_coming.remove(&record.name);
+        }
         let result = match (answer, change) {
             (Ok(()), Change::QueueSet(record)) => {
                 self.queues.insert(record.name.clone(), record.clone());
@@ -212,6 +210,7 @@ impl Control {
         }
         let refusal = Error::StorageFull { message: error.to_string() };
         self.state.full = Some(error);
+        self.state.queues_coming.clear();
         self.fail_deferred(&refusal);
         let mut kept = (Vec::new(), Vec::new());
         let newer = std::mem::take(&mut self.state.batch).into_iter();
@@ -223,12 +222,31 @@ impl Control {
             }
         }
         (self.state.batch, self.state.then) = kept;
+        self.retry_later();
+    }
+
+    /// Has the loop woken when it is time to look for room again.
+    fn retry_later(&self) {
         let own = self.own.clone();
         tokio::spawn(async move {
             tokio::time::sleep(ROOM_AGAIN).await;
             // The loop is gone only when the daemon has ended.
             let _ = own.send(Event::RetryWrite).await;
         });
+    }
+
+    /// Tries again what found no room. When nothing had to be kept, a change that changes nothing is
+    /// written, or nobody would ever find out that there is room.
+    pub(super) fn retry_write(&mut self) {
+        if self.state.full.is_none() {
+            return;
+        }
+        if self.state.batch.is_empty()
+            && let Some(queue) = self.queues.get(crate::job::Spec::DEFAULT_QUEUE)
+        {
+            self.write(Change::QueueSet(queue.clone()), Then::Probe);
+        }
+        self.hand_over();
     }
 
     fn back_to_health(&mut self) {
@@ -247,10 +265,12 @@ impl Control {
             Then::Queue(answer) => {
                 let _ = answer.send(Err(error.clone()));
             }
+            // Another probe follows.
+            Then::Probe => {}
             Then::Revived(_, request) | Then::Removed(request) => {
                 self.requests.fail(request, error);
             }
-            keep @ (Then::Started(_) | Then::Scheduled | Then::Nothing) => return Some(keep),
+            keep @ (Then::Started | Then::Scheduled | Then::Nothing) => return Some(keep),
         }
         None
     }

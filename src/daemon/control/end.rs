@@ -82,8 +82,7 @@ impl Control {
         self.step(Input::Starts(false));
         if at_once {
             tracing::info!(running = self.lanes.len(), "ending now");
-            self.state.phase = Phase::Stopping { until: None };
-            self.lanes.end_all(Cause::Interrupted);
+            self.end_attempts();
         } else {
             let patience = self.settings.drain_timeout();
             tracing::info!(
@@ -102,9 +101,15 @@ impl Control {
             && until.is_due(clock::now())
         {
             tracing::warn!(running = self.lanes.len(), "the drain time is up: ending what runs");
-            self.state.phase = Phase::Stopping { until: None };
-            self.lanes.end_all(Cause::Interrupted);
+            self.end_attempts();
         }
+    }
+
+    /// Ends what runs, and what begins from now on. What a user wanted cancelled stays so.
+    fn end_attempts(&mut self) {
+        self.perform();
+        self.state.phase = Phase::Stopping { until: None };
+        self.lanes.end_all(Cause::Interrupted);
     }
 
     /// When the loop wants to be woken, by the boot clock.
@@ -120,8 +125,9 @@ impl Control {
     /// Whether everything is done that has to be done before the daemon ends. With a full disk what
     /// can't be written is left to the next start's recovery.
     pub(super) fn is_over(&self) -> bool {
-        let nothing_runs = self.lanes.is_empty();
-        let written = self.state.batch.is_empty() || self.state.full.is_some();
+        let full = self.state.full.is_some();
+        let nothing_runs = self.lanes.is_empty() && (full || self.state.starting.is_empty());
+        let written = full || self.state.batch.is_empty();
         matches!(self.state.phase, Phase::Stopping { .. })
             && nothing_runs
             && written

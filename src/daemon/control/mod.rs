@@ -15,7 +15,7 @@ mod submit;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -35,20 +35,23 @@ use crate::lanes::{Attempt, Cause, Ended, Lanes};
 use crate::pool::Pool;
 
 use crate::scheduler::{Action, Entry, Input, Scheduler, Start};
-use crate::store::StoreError;
+use crate::store::{StoreError, Work};
 
 pub(super) use self::end::Phase;
 
 /// The most events taken in one turn: enough to share one commit, few enough to stay responsive.
 const TURN: usize = 512;
+/// How often, and how long apart, the work of jobs is tried to be read before their attempts fail.
+const LOAD_TRIES: u32 = 10;
+const LOAD_AGAIN: Duration = Duration::from_millis(500);
 
 /// What follows when a change is written down.
 #[derive(Debug)]
 enum Then {
     /// Jobs enter the scheduler and their submitter gets the ids.
     Submitted(Answer<(JobId, JobId)>),
-    /// An attempt that had to wait for its start record is launched.
-    Started(Option<Box<Attempt>>),
+    /// An attempt may be launched if it waited for its start record.
+    Started,
     /// The scheduler asked for it and gets it back.
     Scheduled,
     /// A final job comes back to life.
@@ -59,6 +62,8 @@ enum Then {
     Removed(RequestId),
     /// Nobody waits: the daemon is ending.
     Nothing,
+    /// Nobody waits: it is only to be seen whether there is room again.
+    Probe,
 }
 
 /// The control loop's state; each field is touched by the loop alone.
@@ -86,6 +91,16 @@ pub(super) struct Control {
     pub(super) state: LoopState,
 }
 
+/// A start that is not with its lane yet.
+#[derive(Debug)]
+struct Starting {
+    start: Start,
+    /// Its start record is synced.
+    written: bool,
+    /// Made, but waiting for the start record.
+    attempt: Option<Box<Attempt>>,
+}
+
 /// What the loop remembers from turn to turn, empty at first.
 #[derive(Default)]
 pub(super) struct LoopState {
@@ -96,8 +111,12 @@ pub(super) struct LoopState {
     flying: Vec<Then>,
     /// Actions of the scheduler that are not performed yet.
     actions: Vec<Action>,
-    /// Starts whose work is being read from the store.
-    loading: HashMap<JobId, Start>,
+    /// Starts that are not with their lane yet.
+    starting: HashMap<JobId, Starting>,
+    /// Queues as they will be when what is on its way to the disk is there.
+    queues_coming: BTreeMap<String, QueueRecord>,
+    /// Every job below this id has been submitted and is known, or has ended.
+    entered_below: u64,
     /// Starts whose work must be read.
     wanted: Vec<JobId>,
     /// Requests about many jobs, of which some are done in each turn.
@@ -123,6 +142,7 @@ impl Control {
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
         let mut events = Vec::with_capacity(TURN);
         let mut reports = Vec::with_capacity(TURN);
+        self.state.entered_below = self.next_id.get();
         self.allow_starts();
         self.turn(Vec::new())?;
         while !self.is_over() {
@@ -141,7 +161,10 @@ impl Control {
             events.extend(reports.drain(..).map(Event::Ended));
             self.turn(std::mem::take(&mut events))?;
         }
-        self.writer.close();
+        // What could not be written is left for the next start to find, which must then look for it.
+        if self.state.batch.is_empty() {
+            self.writer.close();
+        }
         Ok(())
     }
 
@@ -169,7 +192,7 @@ impl Control {
             Event::Asked(ask) => self.on_ask(ask),
             Event::Ended(ended) => self.on_ended(ended),
             Event::Written(written) => self.on_written(written)?,
-            Event::Loaded { wanted, found } => self.on_loaded(wanted, found),
+            Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
             Event::Signal(signal) => self.on_signal(signal),
             Event::Due => {
                 self.step(Input::Tick);
@@ -177,7 +200,7 @@ impl Control {
             }
             // Only wakes the loop: every turn looks at what is lent.
             Event::Lent => {}
-            Event::RetryWrite => self.hand_in(),
+            Event::RetryWrite => self.retry_write(),
         }
         Ok(())
     }
@@ -235,8 +258,14 @@ impl Control {
         self.state.then.push(then);
     }
 
-    /// Hands the writer the next batch, if it is free and there is one.
+    /// Hands the writer the next batch, unless it is known that there is no room for it.
     fn hand_in(&mut self) {
+        if self.state.full.is_none() {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
         if self.writer.is_busy() || self.state.batch.is_empty() {
             return;
         }
@@ -246,11 +275,22 @@ impl Control {
         }
     }
 
+    /// Writes the start down, ahead of everything that may follow of the job, and gets its work.
     fn start(&mut self, start: Start) {
+        let change = Change::Started {
+            job: start.job,
+            attempt: start.attempt,
+            token: start.token,
+            lane: start.demand.lane(),
+            class: start.demand.class,
+            at: clock::now().wall,
+        };
+        self.write(change, Then::Started);
+        let starting = Starting { start, written: false, attempt: None };
+        self.state.starting.insert(start.job, starting);
         if let Some(work) = self.works.take(start.job) {
-            self.launch(start, &work);
+            self.launch(&work);
         } else {
-            self.state.loading.insert(start.job, start);
             self.state.wanted.push(start.job);
         }
     }
@@ -263,59 +303,69 @@ impl Control {
         let wanted = std::mem::take(&mut self.state.wanted);
         let (readers, own) = (self.readers.clone(), self.own.clone());
         tokio::spawn(async move {
-            let asked = wanted.clone();
-            let found = match readers.query(move |reader| reader.specs(&asked)).await {
-                Ok(found) => Ok(found),
-                Err(super::readers::ReadError::Store(error)) => Err(error),
-                Err(super::readers::ReadError::Ending) => return,
+            let mut tries = LOAD_TRIES;
+            let found = loop {
+                let asked = wanted.clone();
+                tries -= 1;
+                match readers.query(move |reader| reader.specs(&asked)).await {
+                    Err(error) if tries > 0 => {
+                        tracing::warn!("reading the work of {} jobs: {error}", wanted.len());
+                        tokio::time::sleep(LOAD_AGAIN).await;
+                    }
+                    found => break found.unwrap_or_default(),
+                }
             };
             // The loop is gone only when the daemon has ended.
             let _ = own.send(Event::Loaded { wanted, found }).await;
         });
     }
 
-    fn on_loaded(
-        &mut self,
-        wanted: Vec<JobId>,
-        found: Result<Vec<crate::store::Work>, StoreError>,
-    ) {
-        let found = found.unwrap_or_else(|error| {
-            tracing::error!("the work of {} jobs could not be read: {error}", wanted.len());
-            Vec::new()
-        });
+    fn on_loaded(&mut self, wanted: &[JobId], found: &[Work]) {
         for work in found {
-            if let Some(start) = self.state.loading.remove(&work.id) {
-                self.launch(start, &work);
-            }
+            self.launch(work);
         }
-        for job in wanted {
-            if let Some(start) = self.state.loading.remove(&job) {
-                self.fail_to_launch(start, "its work could not be read from the store".to_owned());
-            }
+        let lost = wanted.iter().filter(|job| found.iter().all(|work| work.id != **job));
+        for job in lost {
+            self.fail_to_launch(*job, "its work could not be read from the store".to_owned());
         }
     }
 
-    /// Writes the start down and launches the attempt, or has it wait for its start record.
-    fn launch(&mut self, start: Start, work: &crate::store::Work) {
-        let once = work.spec.at_most_once || self.settings.interrupts_after_crash();
-        let careful = self.state.careful_until.is_some_and(|until| Instant::now() < until);
+    /// Launches the attempt, or has it wait for its start record.
+    fn launch(&mut self, work: &Work) {
+        let Some(starting) = self.state.starting.get(&work.id) else { return };
+        let (start, written) = (starting.start, starting.written);
         let attempt = match self.launcher.attempt(&start, work) {
             Ok(attempt) => attempt,
-            Err(problem) => return self.fail_to_launch(start, problem),
+            Err(problem) => return self.fail_to_launch(work.id, problem),
         };
+        let once = work.spec.at_most_once || self.settings.interrupts_after_crash();
+        let careful = self.state.careful_until.is_some_and(|until| Instant::now() < until);
         self.state.once.insert(start.job, once);
-        self.state.counters.started += 1;
-        if once || careful {
-            self.write_start(start, Some(Box::new(attempt)));
+        if (once || careful) && !written {
+            if let Some(starting) = self.state.starting.get_mut(&work.id) {
+                starting.attempt = Some(Box::new(attempt));
+            }
         } else {
-            self.write_start(start, None);
+            self.state.starting.remove(&work.id);
             self.run_attempt(attempt);
+        }
+    }
+
+    /// The start record is synced: an attempt that waited for it goes to its lane.
+    fn start_is_written(&mut self, job: JobId) {
+        if let Some(starting) = self.state.starting.get_mut(&job) {
+            starting.written = true;
+            if let Some(attempt) = starting.attempt.take() {
+                self.state.starting.remove(&job);
+                self.run_attempt(*attempt);
+            }
         }
     }
 
     /// Hands the attempt to its lane, and ends it at once if that was wanted before it began.
     fn run_attempt(&mut self, attempt: Attempt) {
         let token = attempt.run.token;
+        self.state.counters.started += 1;
         self.lanes.start(attempt);
         if self.state.abort_early.remove(&token) {
             self.lanes.end(token, Cause::Cancelled);
@@ -324,21 +374,9 @@ impl Control {
         }
     }
 
-    fn write_start(&mut self, start: Start, attempt: Option<Box<Attempt>>) {
-        let change = Change::Started {
-            job: start.job,
-            attempt: start.attempt,
-            token: start.token,
-            lane: start.demand.lane(),
-            class: start.demand.class,
-            at: clock::now().wall,
-        };
-        self.write(change, Then::Started(attempt));
-    }
-
     /// The attempt counts as one that failed at once.
-    fn fail_to_launch(&mut self, start: Start, problem: String) {
-        self.write_start(start, None);
+    fn fail_to_launch(&mut self, job: JobId, problem: String) {
+        let Some(Starting { start, .. }) = self.state.starting.remove(&job) else { return };
         self.step(Input::Ended {
             job: start.job,
             token: start.token,

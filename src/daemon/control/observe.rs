@@ -1,5 +1,6 @@
 //! What the loop tells of itself.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::super::session::Connections;
@@ -87,8 +88,9 @@ impl Counters {
 impl Control {
     /// How far the running ones of these jobs are.
     pub(super) fn progress(&self, jobs: &[JobId]) -> Vec<(JobId, u64, Option<u64>)> {
+        let wanted: HashSet<JobId> = jobs.iter().copied().collect();
         let all = self.lanes.progress();
-        all.filter(|(job, _)| jobs.contains(job))
+        all.filter(|(job, _)| wanted.contains(job))
             .map(|(job, (done, total))| (job, done, total))
             .collect()
     }

@@ -11,7 +11,9 @@ use crate::scheduler::Input;
 impl Control {
     /// Makes or changes a queue.
     pub(super) fn on_set_queue(&mut self, change: QueueChange, answer: Answer<()>) {
-        let known = self.queues.get(&change.name).cloned();
+        // Built on what is on its way to the disk, or two changes at once would lose one of them.
+        let coming = self.state.queues_coming.get(&change.name);
+        let known = coming.or_else(|| self.queues.get(&change.name)).cloned();
         let Some(mut record) = known.or_else(|| {
             let may = change.create || change.name == Spec::DEFAULT_QUEUE;
             may.then(|| QueueRecord::named(&change.name))
@@ -26,6 +28,7 @@ impl Control {
         if let Some((paused, reason)) = change.paused {
             (record.paused, record.reason) = (paused, reason);
         }
+        self.state.queues_coming.insert(record.name.clone(), record.clone());
         self.write(Change::QueueSet(record), Then::Queue(answer));
     }
 

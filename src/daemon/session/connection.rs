@@ -18,7 +18,8 @@ use crate::protocol::MAX_MESSAGE;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Replies are gathered up to so many bytes before they are written.
 const GATHER: usize = 64 << 10;
-/// Calls that a client may send ahead while a long call is under way; further ones stay in its socket.
+/// Calls that a client may send ahead while a long call is under way; further ones stay in its socket. One of the
+/// longest kind is the most that is kept.
 const AHEAD: usize = 64;
 
 /// The client is not there any more, or does not read.
@@ -40,6 +41,8 @@ pub(super) struct Connection {
     writer: OwnedWriteHalf,
     out: Vec<u8>,
     ahead: VecDeque<Incoming>,
+    /// How many bytes of messages are kept there.
+    ahead_bytes: usize,
     /// The client has sent all it will ever send.
     finished: bool,
     /// Fires when the daemon ends: nothing more is waited for.
@@ -55,6 +58,7 @@ impl Connection {
             writer,
             out: Vec::new(),
             ahead: VecDeque::new(),
+            ahead_bytes: 0,
             finished: false,
             ending,
         }
@@ -64,6 +68,9 @@ impl Connection {
     pub(super) async fn next(&mut self) -> Result<Incoming, Gone> {
         loop {
             if let Some(incoming) = self.ahead.pop_front() {
+                if let Incoming::Message(message) = &incoming {
+                    self.ahead_bytes -= message.len();
+                }
                 return Ok(incoming);
             }
             if self.finished {
@@ -85,7 +92,10 @@ impl Connection {
 
     fn take_in(&mut self, frame: Option<Result<Bytes, AnyDelimiterCodecError>>) {
         match frame {
-            Some(Ok(message)) => self.ahead.push_back(Incoming::Message(message)),
+            Some(Ok(message)) => {
+                self.ahead_bytes += message.len();
+                self.ahead.push_back(Incoming::Message(message));
+            }
             Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded)) => {
                 self.ahead.push_back(Incoming::TooLong);
                 self.finished = true;
@@ -123,7 +133,8 @@ impl Connection {
     ) -> Result<T, Gone> {
         tokio::pin!(work);
         loop {
-            let may_read = self.ahead.len() < AHEAD && !self.finished;
+            let room = self.ahead.len() < AHEAD && self.ahead_bytes < MAX_MESSAGE;
+            let may_read = room && !self.finished;
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),

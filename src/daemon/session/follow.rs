@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -65,8 +67,13 @@ impl Growing {
     /// The next piece; empty when there is no more for now. A file that is not there is empty.
     pub(super) fn read(&mut self) -> io::Result<Vec<u8>> {
         if self.file.is_none() {
-            let mut file = match File::open(&self.path) {
-                Ok(file) => file,
+            // A pipe with nobody at its other end, or a terminal, must hold up nobody here.
+            let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC).bits();
+            let opened =
+                File::options().read(true).custom_flags(flags.cast_signed()).open(&self.path);
+            let mut file = match opened {
+                Ok(file) if file.metadata()?.is_file() => file,
+                Ok(_) => return Ok(Vec::new()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             };
@@ -86,6 +93,9 @@ impl Growing {
 /// Goes to where the last `lines` lines begin, looking at pieces from the end.
 fn seek_tail(file: &mut File, lines: u64) -> io::Result<()> {
     let mut end = file.seek(SeekFrom::End(0))?;
+    if lines == 0 {
+        return Ok(());
+    }
     let mut left = lines;
     let mut piece = vec![0; MAX_CHUNK];
     let length = end;
@@ -129,6 +139,16 @@ mod tests {
         assert_eq!(tail_of("a\nb\nc", 1), "c");
         assert_eq!(tail_of("a\n", 5), "a\n");
         assert_eq!(tail_of("", 5), "");
+        assert_eq!(tail_of("a\nb\n", 0), "");
+    }
+
+    #[test]
+    fn a_pipe_is_no_output_to_wait_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert!(Growing::new(Stream::Out, path, None).read().unwrap().is_empty());
     }
 
     #[test]

@@ -177,16 +177,31 @@ impl Reading {
         path.map_or(captured, |path| self.job.context.cwd.join(path))
     }
 
-    /// Turns to the next attempt if it has begun to write; the one before has then ended.
+    /// Turns to the next attempt that has begun to write; those before it have then ended. An attempt that wrote
+    /// nothing may have no file.
     fn turn_to_next(&mut self) -> bool {
-        let next = self.attempt + 1;
-        let begun = |ending: &str| self.folder.join(format!("{next}.{ending}")).exists();
-        if self.logs.attempt.is_some() || !(begun("out") || begun("err")) {
+        let Some(next) = self.later_attempt().filter(|_| self.logs.attempt.is_none()) else {
             return false;
-        }
+        };
+        let before = self.out_path();
+        let out = self.files.drain(..).find(|file| file.stream == Stream::Out);
         self.attempt = next;
         self.open(None);
+        // A user's file goes on where it is: all attempts write to it.
+        if let (Some(out), true) = (out, self.out_path() == before)
+            && let Some(first) = self.files.first_mut()
+        {
+            *first = out;
+        }
         true
+    }
+
+    /// The first attempt behind this one that has a file of its own.
+    fn later_attempt(&self) -> Option<u32> {
+        let files = std::fs::read_dir(&self.folder).ok()?;
+        let number = |name: std::ffi::OsString| name.to_str()?.split('.').next()?.parse().ok();
+        let numbers = files.filter_map(|file| number(file.ok()?.file_name()));
+        numbers.filter(|number| *number > self.attempt).min()
     }
 
     /// Watches the folder of the output, which is made if no attempt has made it yet.

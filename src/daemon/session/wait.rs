@@ -55,21 +55,36 @@ impl Session {
         // As many places as messages will ever come, so that the loop never waits for this client.
         let (sink, coming) = mpsc::channel(jobs.len().max(1));
         let all = jobs.len();
-        let Waiting { id, gone } = self.hub.ask(|answer| Ask::Wait(jobs, sink, answer)).await?;
+        let asked = |answer| Ask::Wait(jobs.clone(), sink.clone(), answer);
+        let mut waiting = self.hub.ask(asked).await?;
+        // A reader sees a commit a moment before the loop does: jobs that it does not know yet are asked for again.
+        while !self.all_have_ended(&waiting.gone).await? {
+            self.hub.tell(Ask::Unwait(waiting.id)).await?;
+            waiting = self.hub.ask(asked).await?;
+        }
+        drop(sink);
+        let Waiting { id, gone } = waiting;
         let left = (all - gone.len()) as u64;
-        // What the loop does not know any more became final meanwhile, and that is in the store.
+        let ended = self.ends_of(gone).await?;
+        Ok(Watching { id, ended, coming, left })
+    }
+
+    async fn all_have_ended(&self, gone: &[JobId]) -> Result<bool, Error> {
+        let ended = self.ends_of(gone.to_vec()).await?;
+        Ok(ended.iter().all(|job| job.state.is_final()))
+    }
+
+    /// What the loop does not know any more became final meanwhile, and that is in the store.
+    async fn ends_of(&self, gone: Vec<JobId>) -> Result<Vec<Finished>, Error> {
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
         let filter =
             Filter { ids: gone.iter().map(|job| (*job, *job)).collect(), ..Filter::default() };
-        let ended = if gone.is_empty() {
-            Vec::new()
-        } else {
-            self.hub.readers.query(move |reader| reader.select(&filter)).await?
-        };
-        let ended = ended
-            .iter()
-            .map(|job| finished_to_wire(job.id, job.state, job.outcome.as_ref()))
-            .collect();
-        Ok(Watching { id, ended, coming, left })
+        let ended = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
+        let told =
+            ended.iter().map(|job| finished_to_wire(job.id, job.state, job.outcome.as_ref()));
+        Ok(told.collect())
     }
 
     async fn tell_as_they_end(&mut self, watching: Watching, manner: Manner) -> Result<(), Gone> {
