@@ -2,8 +2,9 @@
 
 use super::desk::{DONE, Desk};
 use super::error::Error;
+use super::select;
 use super::table::visible;
-use crate::job::{JobId, State};
+use crate::job::State;
 use crate::protocol::{Explain, ExplainReply, Gate, call};
 
 /// Say why a job is where it is, and what it waits for.
@@ -11,11 +12,12 @@ use crate::protocol::{Explain, ExplainReply, Gate, call};
 pub(super) struct Args {
     /// The job
     #[arg(value_name = "ID")]
-    id: JobId,
+    id: String,
 }
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
-    let reply = desk.call::<call::Explain>(&Explain { id: args.id }).await?;
+    let id = select::named_one(&args.id, desk).await?;
+    let reply = desk.call::<call::Explain>(&Explain { id }).await?;
     if desk.json() {
         desk.out.json(&reply)?;
         return DONE;

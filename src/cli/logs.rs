@@ -3,8 +3,8 @@
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::follow;
+use super::select;
 use crate::client::CallError;
-use crate::job::JobId;
 use crate::protocol::{Logs, Stream, call};
 
 /// Show a job's output, byte by byte as it was written.
@@ -12,7 +12,7 @@ use crate::protocol::{Logs, Stream, call};
 pub(super) struct Args {
     /// The job
     #[arg(value_name = "ID")]
-    id: JobId,
+    id: String,
     /// Go on until the job is final, through retries
     #[arg(short, long)]
     follow: bool,
@@ -48,7 +48,7 @@ impl Args {
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let logs = Logs {
-        id: args.id,
+        id: select::named_one(&args.id, desk).await?,
         attempt: args.attempt,
         stream: args.stream(),
         follow: args.follow,

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use super::desk::Desk;
 use super::error::Error;
-use crate::job::State;
+use crate::job::{JobId, State};
 use crate::protocol::{List, MAX_PAGE, Selector, call};
 
 /// Outcomes that select jobs as states do.
@@ -99,6 +99,33 @@ pub(super) fn names(selector: &Selector, id: crate::job::JobId) -> bool {
         || selector.elements.iter().any(|range| range.first == range.last)
 }
 
+/// The jobs that these words name: ids as they are, and whatever else selects, such as `12_7` or `last`.
+pub(super) async fn named(words: &[String], desk: &mut Desk) -> Result<Vec<JobId>, Error> {
+    let plain: Result<Vec<JobId>, _> = words.iter().map(|word| word.parse()).collect();
+    if let Ok(ids) = plain {
+        return Ok(ids);
+    }
+    let mut jobs = Selector::default();
+    for word in words {
+        jobs.add(word).map_err(|error| Error::Usage(error.to_string()))?;
+    }
+    let page = List { jobs, limit: Some(MAX_PAGE), ..List::default() };
+    let reply = desk.call::<call::List>(&page).await?;
+    if reply.jobs.is_empty() {
+        return Err(Error::Usage(format!("{} selects no job that is there", words.join(" "))));
+    }
+    Ok(reply.jobs.iter().map(|job| job.id).collect())
+}
+
+/// The one job that this word names.
+pub(super) async fn named_one(word: &str, desk: &mut Desk) -> Result<JobId, Error> {
+    let ids = named(&[word.to_owned()], desk).await?;
+    match ids.as_slice() {
+        [id] => Ok(*id),
+        _ => Err(Error::Usage(format!("{word} selects {} jobs: name one of them", ids.len()))),
+    }
+}
+
 /// Asks before many jobs are changed, if there is someone to ask.
 pub(super) async fn confirm(
     verb: &str,
@@ -110,7 +137,12 @@ pub(super) async fn confirm(
     if !asked || !is_bulk(selector) {
         return Ok(());
     }
-    let page = List { jobs: selector.clone(), limit: Some(MAX_PAGE), ..List::default() };
+    let mut jobs = selector.clone();
+    if jobs.states.is_empty() {
+        let states = State::ALL.into_iter().filter(|state| wanted(*state));
+        jobs.states = states.map(|state| state.name().to_owned()).collect();
+    }
+    let page = List { jobs, limit: Some(MAX_PAGE), ..List::default() };
     let reply = desk.call::<call::List>(&page).await?;
     let count = reply.jobs.iter().filter(|job| wanted(job.state)).count();
     let question = match (count, reply.more) {

@@ -6,25 +6,27 @@ use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::list::{colour, state_text};
 use super::moment;
+use super::select;
 use super::table::{Cell, Table, painted, visible};
-use crate::job::{JobId, format_size};
+use crate::job::format_size;
 use crate::protocol::{Attempt, Details, Job, Show, call};
 
 /// The width of the names on the left.
-const LEFT: usize = 12;
+const LEFT: usize = 14;
 
 /// Show everything about a job.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The job
     #[arg(value_name = "ID", required = true)]
-    ids: Vec<JobId>,
+    ids: Vec<String>,
 }
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
+    let ids = select::named(&args.ids, desk).await?;
     let mut client = desk.connect().await?;
-    for (place, id) in args.ids.iter().enumerate() {
-        let job = client.call::<call::Show>(&Show { id: *id }).await?.job;
+    for (place, id) in ids.into_iter().enumerate() {
+        let job = client.call::<call::Show>(&Show { id }).await?.job;
         if desk.json() {
             desk.out.json(&job)?;
             continue;

@@ -2,7 +2,7 @@
 
 use super::desk::{DONE, Desk};
 use super::error::Error;
-use crate::protocol::{Selector, Stop, call};
+use crate::protocol::{Empty, Selector, Stop, call};
 
 /// End the daemon, after what runs has had its time.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -10,17 +10,34 @@ pub(super) struct Args {
     /// Do not wait for running jobs
     #[arg(long)]
     now: bool,
+    /// Return while the daemon is still ending
+    #[arg(long)]
+    no_wait: bool,
     #[arg(hide = true)]
     words: Vec<String>,
 }
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     without_jobs("stop", "cancel", &args.words)?;
-    let reply = desk.call_only::<call::Stop>(&Stop { now: args.now }).await?;
+    let mut client = desk.connect_only().await?;
+    let status = client.call::<call::Status>(&Empty {}).await?;
+    let reply = client.call::<call::Stop>(&Stop { now: args.now }).await?;
+    let running = status.io_running + status.blocking_running + status.cpu_used;
+    if running > 0 && !args.now {
+        desk.out.notice(
+            "waiting for what runs, for as long as daemon.drain_timeout allows; what has not ended then \
+             runs again when the daemon is back; `stop --now` does not wait",
+        );
+    }
+    if !args.no_wait {
+        client.closed().await;
+    }
     if desk.json() {
         desk.out.json(&reply)?;
-    } else {
+    } else if args.no_wait {
         desk.out.notice("the daemon is stopping; queued jobs are kept");
+    } else {
+        desk.out.notice("the daemon has stopped; queued jobs are kept");
     }
     DONE
 }

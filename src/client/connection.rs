@@ -72,6 +72,11 @@ impl Client {
         Ok(Replies { client: self, ended: false, method: PhantomData })
     }
 
+    /// Waits until the daemon closes the connection, which it does at its end.
+    pub async fn closed(mut self) {
+        while let Some(Ok(_)) = self.frames.next().await {}
+    }
+
     async fn send<M: Method>(
         &mut self,
         parameters: &M::Parameters,

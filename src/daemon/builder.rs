@@ -18,7 +18,7 @@ use super::launch::Launcher;
 use super::places::{NoPlace, Places};
 use super::readers::Readers;
 use super::requests::Requests;
-use super::session::{self, Connections, Hub};
+use super::session::{self, Connections, Hub, SocketPlace};
 use super::settings::{About, Live};
 use super::waiters::Waiters;
 use super::works::Works;
@@ -100,7 +100,7 @@ pub struct Running {
     sessions: JoinHandle<()>,
     ending: CancellationToken,
     pool: Pool,
-    _lock: StateLock,
+    lock: StateLock,
 }
 
 impl Builder {
@@ -237,16 +237,17 @@ impl Builder {
         }
         wake_when_lent(&pool, &events);
         let ending = hub.ending.clone();
+        let place = SocketPlace { path: places.socket.clone(), mode: places.mode };
         let keeping = retention::run(readers, events.clone(), bounds_seen);
         tokio::spawn(ending.clone().run_until_cancelled_owned(keeping));
         Ok(Running {
             socket: places.socket,
             events,
             control: tokio::spawn(control.run()),
-            sessions: tokio::spawn(session::serve(listener, hub)),
+            sessions: tokio::spawn(session::serve(listener, place, hub)),
             ending,
             pool,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -398,15 +399,17 @@ impl Running {
                 Err(StoreError::Broken { path: "control loop".into(), reason: error.to_string() })
             }
         };
-        self.ending.cancel();
-        // A session can't panic the daemon; what it did is in the log.
-        let _ = self.sessions.await;
-        self.pool.shutdown_async(pool::Shutdown::Abandon).await;
         if let Err(error) = std::fs::remove_file(&self.socket)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!("{}: {error}", self.socket.display());
         }
+        self.pool.shutdown_async(pool::Shutdown::Abandon).await;
+        drop(self.lock);
+        // Clients that wait for the end see their connection close: last, so that whoever starts the next daemon then
+        // finds the place free. A session can't panic the daemon; what it did is in the log.
+        self.ending.cancel();
+        let _ = self.sessions.await;
         result
     }
 }

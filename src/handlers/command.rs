@@ -9,6 +9,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -197,7 +198,14 @@ async fn open_files(
 
 fn open_input(input: Option<PathBuf>) -> Result<Stdin, StartError> {
     let Some(path) = input else { return Ok(Stdin::Null) };
-    match File::open(&path) {
+    // Opening a pipe without a writer would wait for one, and no cancellation could reach it.
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
+    let whole = opened.and_then(|file| {
+        let regular = file.metadata()?.is_file();
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+        regular.then_some(file).ok_or_else(wrong)
+    });
+    match whole {
         Ok(file) => Ok(Stdin::Fd(file.into())),
         Err(source) => Err(StartError::Input { path, source }),
     }

@@ -1,9 +1,11 @@
 //! Cancelling, retrying, removing.
 
 use twolane::job::State;
-use twolane::protocol::{Cancel, Explain, List, Prune, Remove, Retry, Selector, SetQueue, call};
+use twolane::protocol::{
+    Array, Cancel, Explain, JobSpec, List, Prune, Remove, Retry, Selector, SetQueue, Submit, call,
+};
 
-use crate::fixture::{Fixture, command, kind, range, shell};
+use crate::fixture::{Fixture, command, kind, range, shell, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_is_cancelled_and_stays_so() {
@@ -117,4 +119,44 @@ async fn last_selects_the_whole_last_submission() {
     let jobs = daemon.client().await.call::<call::List>(&asked).await.unwrap().jobs;
     assert_eq!(jobs.len(), 3);
     assert!(jobs.iter().all(|job| job.submission == first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_array_goes_by_the_id_that_was_printed_for_it() {
+    let daemon = Fixture::start().await;
+    let submit = Submit {
+        jobs: vec![command(&["sleep", "600"])],
+        context: Some(daemon.context()),
+        array: Some(Array { first: 1, last: 3, step: 1 }),
+        ..Submit::default()
+    };
+    let reply = daemon.client().await.call::<call::Submit>(&submit).await.unwrap();
+    let id = reply.first.unwrap();
+    let cancel = Cancel { jobs: range(id, 1), reason: None };
+    let mut changed = daemon.client().await.call::<call::Cancel>(&cancel).await.unwrap().changed;
+    changed.sort_unstable();
+    assert_eq!(changed, [id, id.after(1), id.after(2)]);
+    assert_eq!(daemon.wait_all(id, 3).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_cancels_a_job_is_answered() {
+    let daemon = Fixture::start().await;
+    let job = JobSpec {
+        grace: Some("300ms".to_owned()),
+        ..shell("trap '' TERM; echo up; while :; do sleep 1; done")
+    };
+    let id = daemon.submit_one(job).await;
+    daemon.running(id).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let mut client = daemon.client().await;
+        let cancel = Cancel { jobs: range(id, 1), reason: None };
+        asking.spawn(async move { client.call::<call::Cancel>(&cancel).await });
+    }
+    for answer in within(asking.join_all()).await {
+        let reply = answer.unwrap();
+        assert_eq!(reply.changed.len() + reply.declined.len(), 1, "{reply:?}");
+    }
+    assert_eq!(daemon.wait(id).await.state, State::Cancelled);
 }

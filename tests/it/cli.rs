@@ -159,7 +159,7 @@ fn jobs_are_held_released_cancelled_retried_and_removed() {
     assert_eq!(user.code(&["wait", failing]), Some(1));
     user.out(&["rm", id]);
     assert_eq!(user.code(&["show", id]), Some(121));
-    user.out(&["prune", "--yes"]);
+    user.out(&["prune", "all"]);
     assert_eq!(user.json(&["list", "--all", "--json"]), serde_json::json!([]));
 }
 

@@ -107,3 +107,76 @@ fn a_bad_config_is_refused_before_anything_is_touched() {
     }
     assert!(!state.exists());
 }
+
+#[test]
+fn a_socket_whose_path_has_gone_is_opened_again() {
+    let folder = TempDir::new().unwrap();
+    let _daemon = Daemon::start(folder.path());
+    let socket = folder.path().join("twolane.sock");
+    std::fs::remove_file(&socket).unwrap();
+    let deadline = std::time::Instant::now() + crate::fixture::PATIENCE;
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        assert!(std::time::Instant::now() < deadline, "it was not opened again");
+        std::thread::yield_now();
+    }
+}
+
+/// A small file system of its own, which root can make.
+struct Disk(TempDir);
+
+impl Disk {
+    fn mount(size: &str) -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let options = format!("size={size}");
+        let mount = ["-t", "tmpfs", "-o", &options, "tmpfs"];
+        let mounted = Command::new("mount").args(mount).arg(folder.path()).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: the daemon may hold it for another moment.
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_new_jobs_and_heals_by_itself() {
+    use twolane::client::{CallError, Client};
+    use twolane::protocol::{Empty, Error, JobSpec, Submit, call};
+    let Some(disk) = Disk::mount("3m") else {
+        eprintln!("SKIPPED: no file system can be mounted here, so the full disk was not tried");
+        return;
+    };
+    let state = disk.0.path().join("state");
+    let _daemon = Daemon::start(&state);
+    let mut client = Client::connect(&state.join("twolane.sock")).await.unwrap();
+    let job =
+        JobSpec { name: Some("x".repeat(100)), ..crate::fixture::kind("sleep", &[("for", "0s")]) };
+    let submit = Submit { jobs: vec![job], ..Submit::default() };
+    client.call::<call::Submit>(&submit).await.unwrap();
+    let ballast = disk.0.path().join("ballast");
+    // As full as it gets.
+    let _ = std::fs::write(&ballast, vec![1; 4 << 20]);
+    let refused = loop {
+        if let Err(error) = crate::fixture::within(client.call::<call::Submit>(&submit)).await {
+            break error;
+        }
+    };
+    assert!(matches!(refused, CallError::Refused(Error::StorageFull { .. })), "{refused}");
+    let status = client.call::<call::Status>(&Empty {}).await.unwrap();
+    assert_eq!(status.health, "degraded");
+    std::fs::remove_file(&ballast).unwrap();
+    crate::fixture::within(async {
+        while client.call::<call::Submit>(&submit).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let all = twolane::protocol::Selector { all: true, ..Default::default() };
+    let wait = twolane::protocol::Wait { jobs: all };
+    crate::fixture::within(client.call::<call::Wait>(&wait)).await.unwrap();
+    let status = client.call::<call::Status>(&Empty {}).await.unwrap();
+    assert_eq!(status.health, "running");
+}

@@ -26,7 +26,9 @@ impl Changes {
     pub(super) fn of(folder: &Path) -> io::Result<Self> {
         let queue = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let path = CString::new(folder.as_os_str().as_bytes())?;
-        add_watch(&queue, path, WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
+        let comes = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
+        let goes = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
+        add_watch(&queue, path, comes | goes)?;
         #[expect(
             deprecated,
             reason = "an owned descriptor can't be closed or swapped behind its back"

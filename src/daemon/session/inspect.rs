@@ -40,6 +40,8 @@ impl Session {
         // One more than asked for tells whether there are more.
         let page = Page { newest_first: list.newest_first, after: list.after, limit: limit + 1 };
         let mut jobs = self.hub.readers.query(move |reader| reader.page(&filter, page)).await?;
+        let there = jobs.iter().map(|job| job.id).collect();
+        self.all_are_there(&list.jobs, &there).await?;
         let more = jobs.len() > limit as usize;
         jobs.truncate(limit as usize);
         let running: Vec<JobId> =

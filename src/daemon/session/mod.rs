@@ -29,11 +29,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
+use self::follow::Changes;
 use super::event::{Ask, Event};
 use super::happening::Happening;
+use super::instance;
 use super::readers::{ReadError, Readers};
 use super::refuse;
 use super::retention::Keep;
+use crate::config::Mode;
 use crate::handlers::Registry;
 use crate::protocol::Error;
 
@@ -111,12 +114,62 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long to wait after the system refused to accept a connection, for want of descriptors mostly.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
+/// Where the socket is, so that it can be opened again.
+#[derive(Debug)]
+pub(super) struct SocketPlace {
+    /// Its path.
+    pub(super) path: PathBuf,
+    /// Whose daemon it is.
+    pub(super) mode: Mode,
+}
+
+impl SocketPlace {
+    /// Waits until something in the socket's folder has changed; for ever if that can't be seen.
+    async fn changed(&self, changes: &mut Option<Changes>) {
+        if changes.is_none() {
+            *changes = self.path.parent().and_then(|folder| Changes::of(folder).ok());
+        }
+        let seen = match changes {
+            Some(changes) => changes.next().await.is_ok(),
+            None => false,
+        };
+        if !seen {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Opens the socket again if its path has gone: somebody tidied up, and nobody could come in any more.
+    fn open_again(&self) -> Option<UnixListener> {
+        if self.path.symlink_metadata().is_ok() {
+            return None;
+        }
+        match instance::listen(&self.path, self.mode == Mode::System) {
+            Ok(listener) => {
+                tracing::warn!("{} had gone and was opened again", self.path.display());
+                Some(listener)
+            }
+            Err(error) => {
+                tracing::error!("the socket has gone: {error}");
+                None
+            }
+        }
+    }
+}
+
 /// Takes connections until `hub.ending` fires, then waits for the sessions to end.
-pub(super) async fn serve(listener: UnixListener, hub: Arc<Hub>) {
+pub(super) async fn serve(mut listener: UnixListener, place: SocketPlace, hub: Arc<Hub>) {
     let sessions = TaskTracker::new();
+    let mut changes = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            () = place.changed(&mut changes) => {
+                // At the daemon's own end the path goes for good.
+                if !hub.events.is_closed() {
+                    listener = place.open_again().unwrap_or(listener);
+                }
+                continue;
+            }
             () = hub.ending.cancelled() => break,
         };
         match accepted {

@@ -1,5 +1,7 @@
 //! From a selector to the jobs it means.
 
+use std::collections::HashSet;
+
 use super::super::refuse;
 use super::Session;
 use crate::job::{JobId, State};
@@ -8,6 +10,9 @@ use crate::store::{Filter, Selected};
 
 /// Outcomes that can stand where a state is asked for.
 const OUTCOMES: [&str; 3] = ["timed_out", "interrupted", "output_limit"];
+
+/// The largest index that a store can hold.
+const LAST_INDEX: u64 = i64::MAX.cast_unsigned();
 
 /// The states that a verb is about when its selector names no single jobs.
 #[derive(Clone, Copy, Debug)]
@@ -51,13 +56,22 @@ impl Session {
         }
         let filter = self.filter(selector, usual)?;
         let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
-        let single = selector.ids.iter().filter(|range| range.first == range.last);
-        for id in single.map(|range| range.first) {
-            if found.binary_search_by_key(&id, |job| job.id).is_err() {
-                self.explain_absence(selector, id).await?;
-            }
-        }
+        let there: HashSet<JobId> = found.iter().map(|job| job.id).collect();
+        self.all_are_there(selector, &there).await?;
         Ok(found)
+    }
+
+    /// A single id that is not among those found is an error, unless it was narrowed out.
+    pub(super) async fn all_are_there(
+        &self,
+        selector: &Selector,
+        found: &HashSet<JobId>,
+    ) -> Result<(), Error> {
+        let single = selector.ids.iter().filter(|range| range.first == range.last);
+        for id in single.map(|range| range.first).filter(|id| !found.contains(id)) {
+            self.explain_absence(selector, id).await?;
+        }
+        Ok(())
     }
 
     /// A single id that was not found is an error, unless the job is there and was narrowed out.
@@ -87,6 +101,9 @@ impl Session {
             kinds: selector.kinds.clone(),
             ..Filter::default()
         };
+        // An array goes by the id of its first element: that id alone means all of it.
+        let single = selector.ids.iter().filter(|range| range.first == range.last);
+        filter.elements.extend(single.map(|range| (range.first, 0, LAST_INDEX)));
         for word in &selector.states {
             add_state(&mut filter, word)?;
         }
