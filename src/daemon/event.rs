@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::requests::RequestId;
 use super::writer::Written;
 use crate::job::{ArrayPlace, Context, Job, JobId, Spec};
 use crate::lanes::Ended;
@@ -26,6 +27,13 @@ pub(super) enum Event {
         wanted: Vec<JobId>,
         /// Those that were found.
         found: Vec<Work>,
+    },
+    /// Final jobs that came back to life were read again, as they are now.
+    Revived {
+        /// Which, and who asked for it.
+        wanted: Vec<(JobId, RequestId)>,
+        /// Those that were found.
+        found: Vec<Job>,
     },
     /// The operating system or the service manager wants something.
     Signal(Signal),

@@ -160,3 +160,25 @@ async fn everybody_who_cancels_a_job_is_answered() {
     }
     assert_eq!(daemon.wait(id).await.state, State::Cancelled);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_that_come_together_leave_one_job_that_ends() {
+    let daemon = Fixture::start().await;
+    let id = daemon.submit_one(shell("exit 1")).await;
+    daemon.wait(id).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let mut client = daemon.client().await;
+        let retry = Retry { jobs: range(id, 1) };
+        asking.spawn(async move { client.call::<call::Retry>(&retry).await });
+    }
+    let answers = within(asking.join_all()).await;
+    let changed =
+        answers.into_iter().filter(|reply| reply.as_ref().unwrap().changed == [id]).count();
+    assert!(changed >= 1, "nobody's retry was taken");
+    assert_eq!(daemon.wait(id).await.exit_code, 1);
+    let job = daemon.show(id).await;
+    let attempts = job.details.unwrap().attempts;
+    assert_eq!(attempts.len(), job.attempt_count as usize);
+    assert_eq!(job.attempt_count as usize, 1 + changed);
+}

@@ -74,9 +74,7 @@ impl Control {
         let decline = declined.map(|at| self.state.actions.remove(seen + at));
         match decline {
             // A reader sees a commit a moment before this loop does.
-            Some(Action::Declined { why: Decline::Unknown, .. })
-                if job.get() >= self.state.entered_below && job < self.next_id =>
-            {
+            Some(Action::Declined { why: Decline::Unknown, .. }) if self.is_entering(job) => {
                 self.state.deferred.push((request, change.clone(), job));
             }
             Some(Action::Declined { why: Decline::Busy, .. }) => {
@@ -87,6 +85,12 @@ impl Control {
             }
             _ => self.await_change(request, job, seen),
         }
+    }
+
+    /// Whether the job is in the store as unfinished and the scheduler is about to hear of it.
+    fn is_entering(&self, job: JobId) -> bool {
+        let submitted = job.get() >= self.state.entered_below && job < self.next_id;
+        submitted || self.state.reviving.contains(&job)
     }
 
     /// The answer waits for the job's change, or comes at once when there is nothing to write.

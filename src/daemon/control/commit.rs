@@ -54,14 +54,12 @@ impl Control {
             }
             (Then::Started, change) => self.started(&change, answer),
             (Then::Scheduled, change) => self.scheduled(change, answer),
-            (Then::Revived(entry, request), _) => match answer {
+            (Then::Revived(job, request), _) => match answer {
                 Ok(()) => {
-                    self.requests.changed(request, entry.id);
-                    self.step(Input::Submitted(vec![*entry]));
+                    self.state.reviving.insert(job);
+                    self.state.revived.push((job, request));
                 }
-                Err(refusal) => {
-                    self.requests.decline(request, declined(entry.id, &refusal));
-                }
+                Err(refusal) => self.requests.decline(request, declined(job, &refusal)),
             },
             (Then::Queue(back), change) => self.queue_changed(change, back, answer),
             (Then::Removed(request), Change::Removed { jobs }) => {

@@ -34,7 +34,7 @@ use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, State};
 use crate::lanes::{Attempt, Cause, Ended, Lanes};
 use crate::pool::Pool;
 
-use crate::scheduler::{Action, Entry, Input, Scheduler, Start};
+use crate::scheduler::{Action, Input, Scheduler, Start};
 use crate::store::{StoreError, Work};
 
 pub(super) use self::end::Phase;
@@ -55,7 +55,7 @@ enum Then {
     /// The scheduler asked for it and gets it back.
     Scheduled,
     /// A final job comes back to life.
-    Revived(Box<Entry>, RequestId),
+    Revived(JobId, RequestId),
     /// A queue changes.
     Queue(Answer<()>),
     /// Jobs are forgotten.
@@ -113,6 +113,9 @@ pub(super) struct LoopState {
     actions: Vec<Action>,
     /// Starts that are not with their lane yet.
     starting: HashMap<JobId, Starting>,
+    /// Final jobs that came back to life and must be read again, and those that are being read.
+    revived: Vec<(JobId, RequestId)>,
+    reviving: HashSet<JobId>,
     /// Queues as they will be when what is on its way to the disk is there.
     queues_coming: BTreeMap<String, QueueRecord>,
     /// Every job below this id has been submitted and is known, or has ended.
@@ -179,6 +182,7 @@ impl Control {
         self.go_on_with_bulk();
         self.perform();
         self.load_wanted();
+        self.read_revived();
         self.hand_in();
         if let Err(error) = self.alarm.set(self.next_moment()) {
             tracing::error!("the alarm of the control loop can't be set: {error}");
@@ -193,6 +197,7 @@ impl Control {
             Event::Ended(ended) => self.on_ended(ended),
             Event::Written(written) => self.on_written(written)?,
             Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
+            Event::Revived { wanted, found } => self.on_revived(&wanted, &found),
             Event::Signal(signal) => self.on_signal(signal),
             Event::Due => {
                 self.step(Input::Tick);

@@ -1,13 +1,16 @@
 //! Submitting jobs, and bringing final ones back.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::clock;
-use super::super::event::{Answer, Draft, Submission};
-use super::{Control, Then};
+use super::super::event::{Answer, Draft, Event, Submission};
+use super::super::requests::RequestId;
+use super::{Control, LOAD_AGAIN, LOAD_TRIES, Then};
 use crate::job::{Change, Class, Job, JobId, NewJob, State};
 use crate::protocol::{ChangeReply, Declined, Error};
-use crate::scheduler::{Demand, Entry};
+use crate::scheduler::{Demand, Entry, Input};
+use crate::store::Reader;
 
 impl Control {
     /// Gives the jobs their ids and has them written down.
@@ -64,8 +67,6 @@ impl Control {
                     .decline(request, Declined { id: job.id, state: Some(job.state), why });
                 continue;
             }
-            let demand = self.demand(&job.spec.kind, job.spec.class, job.spec.cpus);
-            let entry = revived(&job, demand);
             let change = Change::Moved {
                 job: job.id,
                 from: job.state,
@@ -74,8 +75,63 @@ impl Control {
                 reason: None,
                 at: clock::now().wall,
             };
-            self.write(change, Then::Revived(Box::new(entry), request));
+            self.write(change, Then::Revived(job.id, request));
         }
+    }
+}
+
+impl Control {
+    /// Reads again what came back to life: since its session read it, it may have been retried and have ended once
+    /// more, and its attempts must go on from there.
+    pub(super) fn read_revived(&mut self) {
+        if self.state.revived.is_empty() {
+            return;
+        }
+        let wanted = std::mem::take(&mut self.state.revived);
+        let (readers, own) = (self.readers.clone(), self.own.clone());
+        tokio::spawn(async move {
+            let mut tries = LOAD_TRIES;
+            let found = loop {
+                let ids: Vec<JobId> = wanted.iter().map(|(id, _)| *id).collect();
+                tries -= 1;
+                let read = move |reader: &mut dyn Reader| {
+                    let jobs: Result<Vec<_>, _> =
+                        ids.into_iter().map(|id| reader.job(id)).collect();
+                    Ok(jobs?.into_iter().flatten().map(|(job, _)| job).collect())
+                };
+                match readers.query(read).await {
+                    Err(error) if tries > 0 => {
+                        tracing::warn!("reading {} retried jobs: {error}", wanted.len());
+                        tokio::time::sleep(LOAD_AGAIN).await;
+                    }
+                    found => break found.unwrap_or_default(),
+                }
+            };
+            // The loop is gone only when the daemon has ended.
+            let _ = own.send(Event::Revived { wanted, found }).await;
+        });
+    }
+
+    /// Lets the scheduler know of jobs that came back to life.
+    pub(super) fn on_revived(&mut self, wanted: &[(JobId, RequestId)], found: &[Job]) {
+        let entry = |job: &Job| {
+            let demand = self.launcher.demand(&job.spec.kind, job.spec.class, job.spec.cpus);
+            revived(job, demand)
+        };
+        let entries = found.iter().map(entry).collect();
+        self.step(Input::Submitted(entries));
+        let read: HashSet<JobId> = found.iter().map(|job| job.id).collect();
+        for (job, request) in wanted {
+            self.state.reviving.remove(job);
+            if read.contains(job) {
+                self.requests.changed(*request, *job);
+            } else {
+                let why = "it can't be read: it runs when the daemon is started again".to_owned();
+                let state = Some(State::Queued);
+                self.requests.decline(*request, Declined { id: *job, state, why });
+            }
+        }
+        self.ask_deferred();
     }
 }
 

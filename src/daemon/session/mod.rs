@@ -128,6 +128,10 @@ impl SocketPlace {
     async fn changed(&self, changes: &mut Option<Changes>) {
         if changes.is_none() {
             *changes = self.path.parent().and_then(|folder| Changes::of(folder).ok());
+            if changes.is_some() {
+                // It may have gone before anybody watched.
+                return;
+            }
         }
         let seen = match changes {
             Some(changes) => changes.next().await.is_ok(),
