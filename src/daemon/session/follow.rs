@@ -22,13 +22,20 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Watches for changes of what is in `folder`.
+    /// Watches for what comes and grows in `folder`.
     pub(super) fn of(folder: &Path) -> io::Result<Self> {
+        Self::watch(folder, WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO)
+    }
+
+    /// Watches for what goes from `folder`, and not for the many changes of what stays.
+    pub(super) fn goings(folder: &Path) -> io::Result<Self> {
+        Self::watch(folder, WatchFlags::DELETE | WatchFlags::MOVED_FROM)
+    }
+
+    fn watch(folder: &Path, what: WatchFlags) -> io::Result<Self> {
         let queue = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let path = CString::new(folder.as_os_str().as_bytes())?;
-        let comes = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
-        let goes = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
-        add_watch(&queue, path, comes | goes)?;
+        add_watch(&queue, path, what)?;
         #[expect(
             deprecated,
             reason = "an owned descriptor can't be closed or swapped behind its back"

@@ -127,7 +127,7 @@ impl SocketPlace {
     /// Waits until something in the socket's folder has changed; for ever if that can't be seen.
     async fn changed(&self, changes: &mut Option<Changes>) {
         if changes.is_none() {
-            *changes = self.path.parent().and_then(|folder| Changes::of(folder).ok());
+            *changes = self.path.parent().and_then(|folder| Changes::goings(folder).ok());
             if changes.is_some() {
                 // It may have gone before anybody watched.
                 return;
