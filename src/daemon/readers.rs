@@ -3,15 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::job::{Job, JobId};
 use crate::store::{Reader, Store, StoreError};
 
 /// Reader threads of one daemon: one for long queries must not keep the short ones of others.
 const READERS: usize = 3;
 /// Queries that wait for one reader thread; further askers wait for a place.
 const QUEUE: usize = 64;
+
+/// How often, and how long apart, a query is made that must not fail for a passing reason.
+const TRIES: u32 = 10;
+const AGAIN: Duration = Duration::from_millis(500);
 
 type Query = Box<dyn FnOnce(&mut dyn Reader) + Send>;
 
@@ -57,6 +63,28 @@ impl Readers {
         Ok(result.await.map_err(|_| ReadError::Ending)??)
     }
 
+    /// The same for what the control loop needs of the store and must not give up at the first failure; in the end
+    /// nothing was found.
+    pub(super) async fn query_patiently<T, F>(&self, query: F) -> T
+    where
+        T: Default + Send + 'static,
+        F: Fn(&mut dyn Reader) -> Result<T, StoreError> + Send + Sync + 'static,
+    {
+        let query = Arc::new(query);
+        let mut tries = TRIES;
+        loop {
+            let again = Arc::clone(&query);
+            tries -= 1;
+            match self.query(move |reader| again(reader)).await {
+                Err(error) if tries > 0 => {
+                    tracing::warn!("reading unfinished jobs failed, trying again: {error}");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                found => return found.unwrap_or_default(),
+            }
+        }
+    }
+
     /// The thread with the most room, looked at in turn so that equals share the work.
     fn free_one(&self, turn: usize) -> &mpsc::Sender<Query> {
         (0..self.inboxes.len())
@@ -64,6 +92,12 @@ impl Readers {
             .max_by_key(|inbox| inbox.capacity())
             .unwrap_or(&self.inboxes[0])
     }
+}
+
+/// These jobs with their specs; ids that are not there are left out.
+pub(super) fn whole_jobs(reader: &mut dyn Reader, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
+    let jobs: Result<Vec<_>, _> = ids.iter().map(|id| reader.job(*id)).collect();
+    Ok(jobs?.into_iter().flatten().map(|(job, _)| job).collect())
 }
 
 fn start_one(mut reader: Box<dyn Reader>) -> Result<mpsc::Sender<Query>, StoreError> {

@@ -15,7 +15,7 @@ mod submit;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -41,9 +41,6 @@ pub(super) use self::end::Phase;
 
 /// The most events taken in one turn: enough to share one commit, few enough to stay responsive.
 const TURN: usize = 512;
-/// How often, and how long apart, the work of jobs is tried to be read before their attempts fail.
-const LOAD_TRIES: u32 = 10;
-const LOAD_AGAIN: Duration = Duration::from_millis(500);
 
 /// What follows when a change is written down.
 #[derive(Debug)]
@@ -308,18 +305,8 @@ impl Control {
         let wanted = std::mem::take(&mut self.state.wanted);
         let (readers, own) = (self.readers.clone(), self.own.clone());
         tokio::spawn(async move {
-            let mut tries = LOAD_TRIES;
-            let found = loop {
-                let asked = wanted.clone();
-                tries -= 1;
-                match readers.query(move |reader| reader.specs(&asked)).await {
-                    Err(error) if tries > 0 => {
-                        tracing::warn!("reading the work of {} jobs: {error}", wanted.len());
-                        tokio::time::sleep(LOAD_AGAIN).await;
-                    }
-                    found => break found.unwrap_or_default(),
-                }
-            };
+            let asked = wanted.clone();
+            let found = readers.query_patiently(move |reader| reader.specs(&asked)).await;
             // The loop is gone only when the daemon has ended.
             let _ = own.send(Event::Loaded { wanted, found }).await;
         });

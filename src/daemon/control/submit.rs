@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::super::clock;
 use super::super::event::{Answer, Draft, Event, Submission};
+use super::super::readers::whole_jobs;
 use super::super::requests::RequestId;
-use super::{Control, LOAD_AGAIN, LOAD_TRIES, Then};
+use super::{Control, Then};
 use crate::job::{Change, Class, Job, JobId, NewJob, State};
 use crate::protocol::{ChangeReply, Declined, Error};
 use crate::scheduler::{Demand, Entry, Input};
-use crate::store::Reader;
 
 impl Control {
     /// Gives the jobs their ids and has them written down.
@@ -90,23 +90,8 @@ impl Control {
         let wanted = std::mem::take(&mut self.state.revived);
         let (readers, own) = (self.readers.clone(), self.own.clone());
         tokio::spawn(async move {
-            let mut tries = LOAD_TRIES;
-            let found = loop {
-                let ids: Vec<JobId> = wanted.iter().map(|(id, _)| *id).collect();
-                tries -= 1;
-                let read = move |reader: &mut dyn Reader| {
-                    let jobs: Result<Vec<_>, _> =
-                        ids.into_iter().map(|id| reader.job(id)).collect();
-                    Ok(jobs?.into_iter().flatten().map(|(job, _)| job).collect())
-                };
-                match readers.query(read).await {
-                    Err(error) if tries > 0 => {
-                        tracing::warn!("reading {} retried jobs: {error}", wanted.len());
-                        tokio::time::sleep(LOAD_AGAIN).await;
-                    }
-                    found => break found.unwrap_or_default(),
-                }
-            };
+            let ids: Vec<JobId> = wanted.iter().map(|(id, _)| *id).collect();
+            let found = readers.query_patiently(move |reader| whole_jobs(reader, &ids)).await;
             // The loop is gone only when the daemon has ended.
             let _ = own.send(Event::Revived { wanted, found }).await;
         });

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::clock;
 use super::super::event::{Ask, JobChange};
+use super::super::readers::whole_jobs;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
@@ -61,11 +62,7 @@ impl Session {
 
     /// The jobs with their specs.
     async fn whole(&self, ids: Vec<JobId>) -> Result<Vec<Job>, Error> {
-        let read = move |reader: &mut dyn crate::store::Reader| {
-            let jobs: Result<Vec<_>, _> = ids.into_iter().map(|id| reader.job(id)).collect();
-            Ok(jobs?.into_iter().flatten().map(|(job, _)| job).collect())
-        };
-        Ok(self.hub.readers.query(read).await?)
+        Ok(self.hub.readers.query(move |reader| whole_jobs(reader, &ids)).await?)
     }
 
     async fn remove(&self, jobs: &Selector) -> Result<ChangeReply, Error> {
