@@ -1,6 +1,6 @@
 //! The bridge between async code and threads, side by side with its peers in one process.
 //!
-//! `cargo bench --bench bridge [-- section..]` with the sections `trip`, `busy`, `many`, `fork`, `timer`, `mixed`, `scale`. All
+//! `cargo bench --bench bridge [-- section..]` with the sections `trip`, `rested`, `busy`, `many`, `fork`, `timer`, `mixed`, `scale`. All
 //! contenders of a section run interleaved, round by round, so that a noisy machine is noisy for all of them; what counts
 //! is the ratio. How to read it: README.md in this folder.
 
@@ -12,8 +12,9 @@ use std::env;
 
 fn main() {
     let wanted: Vec<String> = env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let sections: [(&str, fn()); 7] = [
+    let sections: [(&str, fn()); 8] = [
         ("trip", harness::trip::idle),
+        ("rested", harness::trip::rested),
         ("busy", harness::trip::busy),
         ("many", harness::many::run),
         ("fork", harness::fork::run),

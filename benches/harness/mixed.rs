@@ -1,5 +1,6 @@
 //! 200 closures declared cpu: half of them wait 50 ms without saying so, half burn 10 ms.
 
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,47 +23,90 @@ fn burn_cpu(time: Duration) {
     while now() < end {}
 }
 
-fn closure(number: usize) {
+/// Runs one; says when it ended, if it was one that burns.
+fn closure(number: usize) -> Option<Instant> {
     if number.is_multiple_of(2) {
         thread::sleep(Duration::from_millis(50));
+        None
     } else {
         burn_cpu(BURN);
+        Some(Instant::now())
     }
 }
 
-fn ours(watch: bool) {
-    let pool = Pool::new(Options { cores: WORKERS, watch, nice: 0, ..Options::default() })
-        .expect("a pool");
+/// All results in, and the last of those that burn ended.
+struct Ends {
+    all: Instant,
+    burned: Instant,
+}
+
+fn ours(options: Options) -> Ends {
+    let pool = Pool::new(Options { cores: WORKERS, ..options }).expect("a pool");
     let handles: Vec<_> = (0..CLOSURES).map(|n| pool.spawn(move || closure(n))).collect();
-    for handle in handles {
-        handle.join().expect("a result");
-    }
+    let ends: Vec<_> = handles.into_iter().map(|h| h.join().expect("a result")).collect();
+    let burned = ends.into_iter().flatten().max().expect("half of them burn");
+    Ends { all: Instant::now(), burned }
+}
+
+fn rayons() -> Ends {
+    let burned = Mutex::new(Instant::now());
+    rayon(WORKERS).scope(|s| {
+        for n in 0..CLOSURES {
+            let burned = &burned;
+            s.spawn(move |_| {
+                if let Some(end) = closure(n) {
+                    *burned.lock().expect("no panic") = end;
+                }
+            });
+        }
+    });
+    Ends { all: Instant::now(), burned: burned.into_inner().expect("no panic") }
+}
+
+/// What the machine itself gives: one thread a core that burns its share and nothing else.
+fn burners() -> Ends {
+    thread::scope(|s| {
+        for _ in 0..WORKERS {
+            s.spawn(|| burn_cpu(BURN * (CLOSURES / 2 / WORKERS) as u32));
+        }
+    });
+    Ends { all: Instant::now(), burned: Instant::now() }
 }
 
 pub(crate) fn run() {
     title("200 closures, half wait 50 ms, half burn 10 ms (ms in all)");
-    let names = ["twolane", "twolane without the watch", "rayon"];
+    let names = [
+        "twolane",
+        "twolane, nice 0",
+        "twolane without the watch",
+        "rayon",
+        "the machine: threads that only burn",
+    ];
     let mut samples: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
-    for _ in 0..3 {
-        for (contender, samples) in samples.iter_mut().enumerate() {
+    let mut busy = samples.clone();
+    let needed = BURN * (CLOSURES / 2 / WORKERS) as u32;
+    for _ in 0..5 {
+        for contender in 0..names.len() {
             let begin = Instant::now();
-            match contender {
-                0 => ours(true),
-                1 => ours(false),
-                _ => rayon(WORKERS).scope(|s| {
-                    for n in 0..CLOSURES {
-                        s.spawn(move |_| closure(n));
-                    }
-                }),
-            }
-            samples.push(begin.elapsed().as_secs_f64() * 1e3);
+            let ends = match contender {
+                0 => ours(Options::default()),
+                1 => ours(Options { nice: 0, ..Options::default() }),
+                2 => ours(Options { watch: false, ..Options::default() }),
+                3 => rayons(),
+                _ => burners(),
+            };
+            samples[contender].push((ends.all - begin).as_secs_f64() * 1e3);
+            let until = (ends.burned - begin).as_secs_f64();
+            busy[contender].push(100.0 * needed.as_secs_f64() / until);
         }
     }
     table("ms", &names, &mut samples);
-    let burned = BURN.as_secs_f64() * 1e3 * (CLOSURES / 2) as f64;
-    let best = super::median(&mut samples[0]);
+    println!();
     println!(
-        "\ncores busy with the closures' own work: {:.0} %",
-        100.0 * burned / (best * WORKERS as f64)
+        "| contender | cores busy with the closures' own work until the last of it is done, % |"
     );
+    println!("|---|---|");
+    for (name, busy) in names.iter().zip(&mut busy) {
+        println!("| {name} | {:.1} |", super::median(busy));
+    }
 }

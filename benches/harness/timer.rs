@@ -1,62 +1,129 @@
-//! How late a 1 ms timer of the event loop is while every core burns.
+//! How far apart the ticks of a 1 ms interval of the event loop come while every core burns.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use twolane::pool::{Options, Pool};
+use twolane::pool::{Options, Pool, Shutdown};
 
 use super::{WORKERS, burn, per_mille, runtime, title};
 
-const TICKS: usize = 600;
+const TICKS: usize = 1_000;
 const ROUNDS: usize = 4;
+const PIECE: Duration = Duration::from_millis(5);
+
+/// How the pool's threads stand against the event loop's.
+struct Rank {
+    name: &'static str,
+    burns: bool,
+    nice: i32,
+    policy: Option<libc::c_int>,
+    /// The event loop's thread asks for short slices.
+    quick: bool,
+}
+
+const PLAIN: Rank = Rank { name: "nice 0", burns: true, nice: 0, policy: None, quick: false };
+const RANKS: [Rank; 9] = [
+    Rank { name: "none burns", burns: false, ..PLAIN },
+    PLAIN,
+    Rank { name: "nice 5", nice: 5, ..PLAIN },
+    Rank { name: "nice 10", nice: 10, ..PLAIN },
+    Rank { name: "nice 19", nice: 19, ..PLAIN },
+    Rank { name: "SCHED_BATCH", policy: Some(libc::SCHED_BATCH), ..PLAIN },
+    Rank { name: "SCHED_IDLE", policy: Some(libc::SCHED_IDLE), ..PLAIN },
+    Rank { name: "nice 0, quick loop", quick: true, ..PLAIN },
+    Rank { name: "nice 10, quick loop", nice: 10, quick: true, ..PLAIN },
+];
+
+#[derive(Clone, Default)]
+struct Row {
+    gaps: Vec<u64>,
+    pieces: u64,
+}
 
 pub(crate) fn run() {
-    title("A 1 ms timer while all cores burn (ms)");
-    println!("| pool threads | p50 | p99 | p99.9 | burned |\n|---|---|---|---|---|");
-    let mut rows: Vec<(i32, Vec<u64>, Duration)> =
-        [0, 5, 10, 19].into_iter().map(|nice| (nice, Vec::new(), Duration::ZERO)).collect();
-    let mut wall = Duration::ZERO;
+    title("Ticks of a 1 ms interval while all cores burn (ms apart)");
+    let mut rows = vec![Row::default(); RANKS.len()];
     for _ in 0..ROUNDS {
-        for (nice, samples, burned) in &mut rows {
-            let options = Options { cores: WORKERS, nice: *nice, ..Options::default() };
-            let pool = Pool::new(options).expect("a pool");
-            let begin = Instant::now();
-            round(&pool, samples);
-            wall += begin.elapsed();
-            pool.shutdown(twolane::pool::Shutdown::Abandon);
-            *burned += pool.stats().workers.iter().map(|w| w.busy).sum::<Duration>();
+        for (rank, row) in RANKS.iter().zip(&mut rows) {
+            let pool = Pool::new(Options { cores: WORKERS, nice: rank.nice, ..Options::default() })
+                .expect("a pool");
+            if let Some(policy) = rank.policy {
+                set_policy(&pool, policy);
+            }
+            row.gaps.extend(round(&pool, rank));
+            pool.shutdown(Shutdown::Drain);
+            row.pieces += pool.stats().workers.iter().map(|w| w.run).sum::<u64>();
         }
     }
-    for (nice, mut samples, burned) in rows {
-        let ms = |v: u64| v as f64 / 1e6;
-        println!(
-            "| nice {nice} | {:.2} | {:.2} | {:.2} | {:.0} % |",
-            ms(per_mille(&mut samples, 500)),
-            ms(per_mille(&mut samples, 990)),
-            ms(per_mille(&mut samples, 999)),
-            100.0 * burned.as_secs_f64() / (wall.as_secs_f64() / 4.0 * WORKERS as f64),
-        );
+    let most = rows.iter().map(|r| r.pieces).max().unwrap_or(1) as f64;
+    println!("| pool threads | p50 | p99 | p99.9 | most | work done, to the best |");
+    println!("|---|---|---|---|---|---|");
+    for (rank, mut row) in RANKS.iter().zip(rows) {
+        let mut ms = |mille| per_mille(&mut row.gaps, mille) as f64 / 1e6;
+        let (p50, p99, p999, worst) = (ms(500), ms(990), ms(999), ms(1000));
+        let done = row.pieces as f64 / most;
+        println!("| {} | {p50:.2} | {p99:.2} | {p999:.2} | {worst:.2} | {done:.2} |", rank.name);
     }
 }
 
-fn round(pool: &Pool, samples: &mut Vec<u64>) {
-    runtime(1).block_on(async {
-        tokio::spawn({
-            let pool = pool.clone();
-            async move {
-                for _ in 0..WORKERS * TICKS {
-                    drop(pool.spawn(|| burn(Duration::from_millis(5))));
-                }
+/// Gives each of the pool's threads another scheduling policy: closures that meet at a barrier run on all of them.
+fn set_policy(pool: &Pool, policy: libc::c_int) {
+    let barrier = Arc::new(Barrier::new(WORKERS));
+    let closure = |barrier: Arc<Barrier>| {
+        move || {
+            let parameter = libc::sched_param { sched_priority: 0 };
+            // SAFETY: the parameter outlives the call, and 0 means this very thread.
+            let code = unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) };
+            assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
+            barrier.wait();
+        }
+    };
+    let handles: Vec<_> = (0..WORKERS).map(|_| pool.spawn(closure(Arc::clone(&barrier)))).collect();
+    for handle in handles {
+        handle.join().expect("a result");
+    }
+}
+
+fn round(pool: &Pool, rank: &Rank) -> Vec<u64> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for _ in 0..if rank.burns { 2 * WORKERS } else { 0 } {
+        feed(pool.clone(), Arc::clone(&stop));
+    }
+    let quick = rank.quick;
+    let gaps = runtime(1).block_on(async {
+        let ticks = tokio::spawn(async move {
+            if quick {
+                twolane::pool::ask_for_short_slices();
             }
-        });
-        let timer = tokio::spawn(async move {
-            let mut samples = Vec::with_capacity(TICKS);
+            let mut interval = tokio::time::interval(Duration::from_millis(1));
+            interval.tick().await;
+            let mut gaps = Vec::with_capacity(TICKS);
+            let mut last = Instant::now();
             for _ in 0..TICKS {
-                let begin = Instant::now();
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                samples.push(begin.elapsed().as_nanos() as u64);
+                interval.tick().await;
+                let now = Instant::now();
+                gaps.push((now - last).as_nanos() as u64);
+                last = now;
             }
-            samples
+            gaps
         });
-        samples.extend(timer.await.expect("samples"));
+        ticks.await.expect("gaps")
     });
+    stop.store(true, Ordering::Relaxed);
+    // Let the pieces on the way end before the pool is closed.
+    thread::sleep(2 * PIECE);
+    gaps
+}
+
+/// A closure that burns and then queues its like, until told to stop.
+fn feed(pool: Pool, stop: Arc<AtomicBool>) {
+    let next = pool.clone();
+    drop(pool.spawn(move || {
+        burn(PIECE);
+        if !stop.load(Ordering::Relaxed) {
+            feed(next, stop);
+        }
+    }));
 }

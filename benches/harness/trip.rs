@@ -13,10 +13,21 @@ const ROUNDS: usize = 12;
 /// What keeps a busy pool busy.
 const LOAD: Duration = Duration::from_micros(100);
 
+/// Before each trip of the section `rested`.
+const REST: Duration = Duration::from_millis(2);
+
 type Pools = Arc<(twolane::pool::Pool, ::rayon::ThreadPool)>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    Idle,
+    Rested,
+    Busy,
+}
 
 #[derive(Default)]
 struct Figures {
+    rested: bool,
     nanos: Vec<u64>,
     cpu: Duration,
     allocations: u64,
@@ -34,6 +45,9 @@ impl Figures {
         self.nanos.reserve(trips);
         let (cpu, allocated) = (cpu_time(), allocations());
         for _ in 0..trips {
+            if self.rested {
+                tokio::time::sleep(REST).await;
+            }
             let begin = Instant::now();
             black_box(trip().await);
             self.nanos.push(begin.elapsed().as_nanos() as u64);
@@ -46,16 +60,22 @@ impl Figures {
 /// Nothing else runs.
 pub(crate) fn idle() {
     title("Round trip of a tiny closure, idle pool (µs)");
-    measure(1_000, false);
+    measure(1_000, Setting::Idle);
+}
+
+/// Each trip comes after a rest in which all threads lay down and the cores went idle.
+pub(crate) fn rested() {
+    title("Round trip of a tiny closure after 2 ms of rest (µs)");
+    measure(40, Setting::Rested);
 }
 
 /// Both workers have a closure of 100 µs in hand and one in the queue all the time.
 pub(crate) fn busy() {
     title("Round trip of a tiny closure, busy pool (µs)");
-    measure(150, true);
+    measure(150, Setting::Busy);
 }
 
-fn measure(trips: usize, load: bool) {
+fn measure(trips: usize, setting: Setting) {
     let names =
         ["twolane", "tokio spawn_blocking", "rayon spawn + oneshot", "blocking", "thread per job"];
     let mut figures: Vec<Figures> = names.iter().map(|_| Figures::default()).collect();
@@ -68,7 +88,7 @@ fn measure(trips: usize, load: bool) {
             let mut mine = std::mem::take(figures);
             *figures = runtime.block_on(async {
                 let round = async move {
-                    round(contender, trips, load, &mut mine, &pools).await;
+                    round(contender, trips, setting, &mut mine, &pools).await;
                     mine
                 };
                 tokio::spawn(round).await.expect("figures")
@@ -90,8 +110,15 @@ fn measure(trips: usize, load: bool) {
     }
 }
 
-async fn round(contender: usize, trips: usize, load: bool, figures: &mut Figures, pools: &Pools) {
-    let loads = if load { WORKERS + 1 } else { 0 };
+async fn round(
+    contender: usize,
+    trips: usize,
+    setting: Setting,
+    figures: &mut Figures,
+    pools: &Pools,
+) {
+    figures.rested = setting == Setting::Rested;
+    let loads = if setting == Setting::Busy { WORKERS + 1 } else { 0 };
     let own = Arc::clone(pools);
     match contender {
         0 => {

@@ -2,15 +2,22 @@
 //!
 //! Owns the parsing and the verdict. Never guesses: without the kernel's scheduler statistics there is no sample.
 
+#![allow(unsafe_code)] // The clock of another thread has no safe wrapper.
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 /// At least this share of a window must be waiting for the verdict "waiting"; the same for burning.
-const MOST: f64 = 0.75;
+pub(super) const MOST: f64 = 0.75;
 /// Windows in which the thread got a core in between are judged by their sums, which the kernel brings up to date at
 /// its ticks (up to 10 ms) only: shorter ones say nothing.
 const SUM_WINDOW: Duration = Duration::from_millis(20);
+/// Room for a thread's `stat`: some fifty numbers, of which the first forty count here.
+const STAT_LINE: usize = 1024;
+/// Places of fields in `stat`.
+const STATE_FIELD: usize = 3;
+const PROCESSOR_FIELD: usize = 39;
 
 /// A thread's figures at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +26,10 @@ pub(super) struct Sample {
     cpu_ns: u64,
     queue_ns: u64,
     slices: u64,
-    asleep: bool,
+    /// Whether the thread slept.
+    pub(super) asleep: bool,
+    /// The core it runs on or ran on last.
+    pub(super) core: usize,
 }
 
 /// What a thread did between two samples.
@@ -54,16 +64,31 @@ impl Probe {
         (sample.slices > 0).then_some(probe)
     }
 
-    /// Reads the figures; about two microseconds.
+    /// The CPU time of the thread, exact to the moment; zero for a thread that is gone.
+    pub(super) fn cpu_time(&self) -> Duration {
+        // The kernel's number for the scheduler's clock of one thread: see `pthread_getcpuclockid(3)`.
+        const THREAD_CLOCK: i32 = 0b110;
+        let clock = (!self.tid << 3) | THREAD_CLOCK;
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the timespec outlives the call; a number of no thread is refused.
+        let code = unsafe { libc::clock_gettime(clock, &raw mut time) };
+        if code == 0 {
+            Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Reads the figures; some ten microseconds, most of them the kernel's.
     pub(super) fn sample(&self) -> Option<Sample> {
         let at = Instant::now();
         let mut buffer = [0; 96];
         let length = self.schedstat.read_at(&mut buffer, 0).ok()?;
         let (cpu_ns, queue_ns, slices) = parse_schedstat(&buffer[..length])?;
-        let mut buffer = [0; 128];
+        let mut buffer = [0; STAT_LINE];
         let length = self.stat.read_at(&mut buffer, 0).ok()?;
-        let asleep = parse_asleep(&buffer[..length])?;
-        Some(Sample { at, cpu_ns, queue_ns, slices, asleep })
+        let (asleep, core) = parse_stat(&buffer[..length])?;
+        Some(Sample { at, cpu_ns, queue_ns, slices, asleep, core })
     }
 }
 
@@ -80,17 +105,26 @@ fn parse_schedstat(text: &[u8]) -> Option<(u64, u64, u64)> {
     Some((next()?, next()?, next()?))
 }
 
-/// The state letter comes after the last bracket, because the name in brackets may hold anything.
-fn parse_asleep(text: &[u8]) -> Option<bool> {
+/// Whether the thread sleeps, and its core. The fields are those of `proc_pid_stat(5)`, counted from behind the last
+/// bracket, because the name in brackets may hold anything.
+fn parse_stat(text: &[u8]) -> Option<(bool, usize)> {
     let bracket = text.iter().rposition(|&b| b == b')')?;
-    let letter = *text.get(bracket + 2)?;
-    Some(letter == b'S' || letter == b'D')
+    let mut fields = text[bracket + 1..].split(|&b| b == b' ').filter(|f| !f.is_empty());
+    let state = fields.next()?;
+    let core = fields.nth(PROCESSOR_FIELD - STATE_FIELD - 1)?;
+    let core = std::str::from_utf8(core).ok()?.trim_end().parse().ok()?;
+    Some((state == b"S" || state == b"D", core))
 }
 
 impl Sample {
     /// How much later than another sample this one was taken.
     pub(super) fn age(&self, before: &Self) -> Duration {
-        self.at.saturating_duration_since(before.at)
+        before.age_at(self.at)
+    }
+
+    /// How long ago it was taken at this moment.
+    pub(super) fn age_at(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.at)
     }
 
     /// What happened between an earlier sample and this one.
@@ -128,6 +162,7 @@ mod tests {
             queue_ns: millis.2 * 1_000_000,
             slices,
             asleep,
+            core: 0,
         }
     }
 
@@ -159,10 +194,23 @@ mod tests {
     }
 
     #[test]
-    fn the_state_letter_is_found_behind_any_name() {
-        assert_eq!(parse_asleep(b"12 (a) S b) R 1 2"), Some(false));
-        assert_eq!(parse_asleep(b"12 (pool-0) D 1 2"), Some(true));
-        assert_eq!(parse_asleep(b"12 (pool"), None);
+    fn state_and_core_are_found_behind_any_name() {
+        let numbers: String = (4..=52).map(|field| format!(" {field}")).collect();
+        let line = |front: &str| format!("12 ({front}{numbers}\n");
+        assert_eq!(parse_stat(line("a) S b) R").as_bytes()), Some((false, 39)));
+        assert_eq!(parse_stat(line("pool-0) D").as_bytes()), Some((true, 39)));
+        assert_eq!(parse_stat(b"12 (pool"), None);
+        assert_eq!(parse_stat(b"12 (pool-0) S 1 2"), None);
+    }
+
+    #[test]
+    fn the_clock_of_a_thread_is_its_cpu_time() {
+        let Some(probe) = Probe::open(super::super::priority::thread_id()) else { return };
+        let before = probe.cpu_time();
+        assert!(before > Duration::ZERO);
+        while probe.cpu_time() == before {}
+        let gone = Probe { tid: i32::MAX >> 4, ..probe };
+        assert_eq!(gone.cpu_time(), Duration::ZERO);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::job::{Header, JobRef};
 use super::ledger::Waiter;
 use super::options::{MAX_THREADS, Options};
 use super::parker::{LOOK, PERMIT};
+use super::placement;
 use super::shutdown::Closing;
 use super::sleep::Sleep;
 use super::slot::Slot;
@@ -103,6 +104,8 @@ pub(super) struct Shared {
     pub(super) closing: Closing,
     pub(super) spin: Spin,
     pub(super) watch: WatchBell,
+    /// Whether woken threads are sent to free cores; see [`placement`].
+    pub(super) places_threads: bool,
     pub(super) options: Options,
 }
 
@@ -126,6 +129,7 @@ impl Shared {
             closing: Closing::default(),
             spin: Spin::new(options.cores),
             watch: WatchBell::default(),
+            places_threads: placement::is_wanted(),
             options,
         })
     }
@@ -239,10 +243,18 @@ impl Shared {
     /// searching if the token says so.
     pub(super) fn rouse(self: &Arc<Self>, token: u32) -> bool {
         if let Some(index) = self.sleep.pop() {
+            self.place(index);
             self.slot(index).parker.unpark(token);
             return true;
         }
         self.start_thread(token)
+    }
+
+    /// Sends a thread that is about to run to a free core, where the kernel can't be relied on to do it.
+    pub(super) fn place(&self, index: usize) {
+        if self.places_threads {
+            placement::send_to_a_free_core(self, index);
+        }
     }
 
     /// A thread has gone: starts (or wakes) another one if there is something to do for it.

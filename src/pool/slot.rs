@@ -10,6 +10,7 @@ use crossbeam_deque::{Stealer, Worker as Deque};
 
 use super::job::JobRef;
 use super::parker::Parker;
+use super::placement::Place;
 
 const CHARGE: u64 = 0xffff;
 const MODE_SHIFT: u32 = 16;
@@ -119,6 +120,8 @@ pub(super) struct Slot {
     duty: AtomicU64,
     /// Where it sleeps.
     pub(super) parker: Parker,
+    /// On which core.
+    pub(super) place: Place,
     /// Kernel thread id, 0 while no thread is here.
     pub(super) tid: AtomicI32,
     /// Permits its closure was given at first, for the watch to charge again.
@@ -140,6 +143,7 @@ impl Slot {
         Self {
             duty: AtomicU64::new(0),
             parker: Parker::default(),
+            place: Place::default(),
             tid: AtomicI32::new(0),
             given: AtomicUsize::new(0),
             counters: Counters::default(),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::priority;
 use super::schedstat::{self, Probe, Sample, Verdict};
 use super::shared::Shared;
 use super::slot::{Duty, Mode};
@@ -18,6 +19,10 @@ use super::sync::lock;
 /// The tick while closures queue behind permits and waits have just been found: what it costs (some 10 µs) is little
 /// against the core that would stay idle.
 const QUICK: Duration = Duration::from_micros(200);
+/// The tick after a closure was seen asleep for the first time: a second look proves it.
+const SUSPECT: Duration = Duration::from_micros(50);
+/// How long a closure that does what it is charged for is left alone, in quick ticks.
+const TRUST: Duration = Duration::from_micros(600);
 /// The tick while closures queue behind permits and nothing is found.
 const STEADY: Duration = Duration::from_millis(1);
 /// So long after a find the tick stays quick.
@@ -26,6 +31,8 @@ const AFTER_FIND: Duration = Duration::from_millis(20);
 const SLOW: Duration = Duration::from_millis(20);
 /// A window this old is closed and judged by its sums.
 const WINDOW: Duration = Duration::from_millis(25);
+/// Of so many burning threads the present core is looked up before another one is woken: each costs some microseconds.
+const PLACES_SEEN: usize = 16;
 /// So many slow ticks without anything to watch, and the watch sleeps until it is rung for.
 const CALM_TICKS: u32 = 8;
 
@@ -74,7 +81,12 @@ pub(super) fn start(shared: &Arc<Shared>) {
     let weak = Arc::downgrade(shared);
     let name = format!("{}-watch", shared.options.name);
     // Without the thread the pool works, only without compensation, as on a kernel without statistics.
-    let _ = thread::Builder::new().name(name).spawn(move || Watch::default().live(&weak));
+    let _ = thread::Builder::new().name(name).spawn(move || {
+        // Its tick comes while every core burns.
+        priority::ask_for_short_slices();
+        priority::ask_for_exact_sleeps();
+        Watch::default().live(&weak);
+    });
 }
 
 #[derive(Default)]
@@ -86,12 +98,46 @@ struct Subject {
     probe: Probe,
     /// The closure under watch and the sample its window begins with.
     window: Option<(Duty, Sample)>,
+    /// When its CPU time was last looked at, and what it was.
+    looked: (Instant, Duration),
+    /// Whether that look was one of trust.
+    trusted: bool,
+}
+
+impl Subject {
+    fn of(tid: i32) -> Option<Self> {
+        let probe = Probe::open(tid)?;
+        let looked = (Instant::now(), probe.cpu_time());
+        Some(Self { probe, window: None, looked, trusted: false })
+    }
+
+    /// Whether the thread's CPU time shows the closure doing just what it is charged for since the last look: burning on
+    /// permits, or waiting without. That costs a twentieth of a sample, and is all there is to know in most ticks.
+    fn keeps_on(&mut self, duty: Duty) -> bool {
+        let window = self.window.as_ref().filter(|(seen, _)| *seen == duty);
+        if window.is_some() && self.trusted && self.looked.0.elapsed() < TRUST {
+            return true;
+        }
+        let now = (Instant::now(), self.probe.cpu_time());
+        let fresh = window.is_some_and(|(_, sample)| sample.age_at(now.0) <= WINDOW);
+        let before = std::mem::replace(&mut self.looked, now);
+        let wall = now.0.duration_since(before.0);
+        let burned = now.1.saturating_sub(before.1);
+        let as_charged = if duty.charge > 0 {
+            burned >= wall.mul_f64(schedstat::MOST)
+        } else {
+            burned <= wall.mul_f64(1.0 - schedstat::MOST)
+        };
+        self.trusted = fresh && as_charged;
+        self.trusted
+    }
 }
 
 /// What one round over the workers saw.
 #[derive(Default)]
 struct Round {
     watched: usize,
+    suspects: bool,
     changed: bool,
 }
 
@@ -109,7 +155,9 @@ impl Watch {
             if round.changed {
                 found = Instant::now();
             }
-            pause = if wanted && found.elapsed() < AFTER_FIND {
+            pause = if wanted && round.suspects {
+                SUSPECT
+            } else if wanted && found.elapsed() < AFTER_FIND {
                 QUICK
             } else if wanted || round.changed {
                 STEADY
@@ -151,8 +199,13 @@ impl Watch {
         }
         round.watched += 1;
         let Some(subject) = self.subject(index, slot.tid.load(Ordering::SeqCst)) else { return };
+        if subject.keeps_on(duty) {
+            return;
+        }
         let Some(now) = subject.probe.sample() else { return };
+        slot.place.seen_on(now.core);
         let Some((seen, before)) = subject.window.filter(|(seen, _)| *seen == duty) else {
+            round.suspects |= duty.charge > 0 && now.asleep;
             subject.window = Some((duty, now));
             return;
         };
@@ -160,7 +213,29 @@ impl Watch {
         if verdict != Verdict::Unclear || now.age(&before) > WINDOW {
             subject.window = Some((duty, now));
         }
+        if matches!(verdict, Verdict::Waiting(_)) && seen.charge > 0 {
+            self.see_places(shared);
+        }
         round.changed |= act(shared, index, seen, verdict);
+    }
+
+    /// A thread is about to be woken beside those that burn: the kernel may have moved them since they began.
+    fn see_places(&mut self, shared: &Arc<Shared>) {
+        if !shared.places_threads {
+            return;
+        }
+        let mut seen = 0;
+        shared.awake.any(|index| {
+            let slot = shared.slot(index);
+            if slot.duty().charge > 0 {
+                let subject = self.subject(index, slot.tid.load(Ordering::SeqCst));
+                if let Some(sample) = subject.and_then(|s| s.probe.sample()) {
+                    slot.place.seen_on(sample.core);
+                }
+                seen += 1;
+            }
+            seen == PLACES_SEEN
+        });
     }
 
     /// The open files of a worker's thread; opened anew when the slot has another thread.
@@ -170,7 +245,7 @@ impl Watch {
         }
         let place = &mut self.subjects[index];
         if place.as_ref().is_none_or(|s| s.probe.tid != tid) {
-            *place = Probe::open(tid).map(|probe| Subject { probe, window: None });
+            *place = Subject::of(tid);
         }
         place.as_mut()
     }

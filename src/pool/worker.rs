@@ -75,6 +75,7 @@ pub(super) fn main(shared: Arc<Shared>, index: usize) {
         random: Cell::new(index as u32 * 2 + 1),
     };
     CURRENT.set(&raw const worker);
+    worker.shared.place(index);
     worker.shared.awake.set(index);
     worker.live();
     CURRENT.set(ptr::null());
@@ -226,6 +227,7 @@ impl Worker {
         self.held.set(permits);
         self.slot.given.store(permits, Ordering::Relaxed);
         self.since.set(Instant::now());
+        self.slot.place.begin();
         self.slot.set(Mode::Cpu, permits);
     }
 
@@ -462,6 +464,7 @@ impl Worker {
         loop {
             let surplus = self.shared.threads.alive() > self.shared.threads.cores();
             let tokens = self.slot.parker.park(surplus.then_some(PATIENCE));
+            self.slot.place.set_free();
             // A latch may be set long after its waiter saw it; such a token means nothing here.
             if tokens != LATCH {
                 return tokens & !LATCH;
