@@ -9,7 +9,7 @@ use twolane::pool::{Options, Pool, Shutdown};
 
 use super::{WORKERS, burn, per_mille, runtime, title};
 
-const TICKS: usize = 1_000;
+const TICKS: usize = 1_500;
 const ROUNDS: usize = 4;
 const PIECE: Duration = Duration::from_millis(5);
 
@@ -89,7 +89,7 @@ fn set_policy(pool: &Pool, policy: libc::c_int) {
 fn round(pool: &Pool, rank: &Rank) -> Vec<u64> {
     let stop = Arc::new(AtomicBool::new(false));
     for _ in 0..if rank.burns { 2 * WORKERS } else { 0 } {
-        feed(pool.clone(), Arc::clone(&stop));
+        feed(pool, Arc::clone(&stop));
     }
     let quick = rank.quick;
     let gaps = runtime(1).block_on(async {
@@ -118,12 +118,12 @@ fn round(pool: &Pool, rank: &Rank) -> Vec<u64> {
 }
 
 /// A closure that burns and then queues its like, until told to stop.
-fn feed(pool: Pool, stop: Arc<AtomicBool>) {
+fn feed(pool: &Pool, stop: Arc<AtomicBool>) {
     let next = pool.clone();
     drop(pool.spawn(move || {
         burn(PIECE);
         if !stop.load(Ordering::Relaxed) {
-            feed(next, stop);
+            feed(&next, stop);
         }
     }));
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use twolane::pool::{Options, Pool};
+
 use super::{WORKERS, allocations, burn, cpu_time, per_mille, pool, rayon, runtime, title};
 
 const ROUNDS: usize = 12;
@@ -16,7 +18,13 @@ const LOAD: Duration = Duration::from_micros(100);
 /// Before each trip of the section `rested`.
 const REST: Duration = Duration::from_millis(2);
 
-type Pools = Arc<(twolane::pool::Pool, ::rayon::ThreadPool)>;
+struct Pools {
+    /// As it comes: its threads a little nicer than the event loop's.
+    ours: Pool,
+    /// At the priority of all others.
+    equal: Pool,
+    rayon: ::rayon::ThreadPool,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Setting {
@@ -76,12 +84,19 @@ pub(crate) fn busy() {
 }
 
 fn measure(trips: usize, setting: Setting) {
-    let names =
-        ["twolane", "tokio spawn_blocking", "rayon spawn + oneshot", "blocking", "thread per job"];
+    let names = [
+        "twolane",
+        "twolane, nice 0",
+        "tokio spawn_blocking",
+        "rayon spawn + oneshot",
+        "blocking",
+        "thread per job",
+    ];
     let mut figures: Vec<Figures> = names.iter().map(|_| Figures::default()).collect();
     // One of each for all rounds, as in a daemon that lives long; those whose turn it is not sleep.
     let runtime = runtime(WORKERS);
-    let pools = Arc::new((pool(WORKERS), rayon(WORKERS)));
+    let ours = Pool::new(Options { cores: WORKERS, ..Options::default() }).expect("a pool");
+    let pools = Arc::new(Pools { ours, equal: pool(WORKERS), rayon: rayon(WORKERS) });
     for _ in 0..ROUNDS {
         for (contender, figures) in figures.iter_mut().enumerate() {
             let pools = Arc::clone(&pools);
@@ -115,32 +130,33 @@ async fn round(
     trips: usize,
     setting: Setting,
     figures: &mut Figures,
-    pools: &Pools,
+    pools: &Arc<Pools>,
 ) {
     figures.rested = setting == Setting::Rested;
     let loads = if setting == Setting::Busy { WORKERS + 1 } else { 0 };
     let own = Arc::clone(pools);
     match contender {
-        0 => {
-            let feeders = feed(loads, move || own.0.spawn(|| burn(LOAD)));
-            figures
-                .add(trips, || async { pools.0.spawn(|| black_box(1)).await.unwrap_or(0) })
-                .await;
+        0 | 1 => {
+            let pick =
+                move |p: &Pools| if contender == 0 { p.ours.clone() } else { p.equal.clone() };
+            let (pool, loaded) = (pick(pools), pick(pools));
+            let feeders = feed(loads, move || loaded.spawn(|| burn(LOAD)));
+            figures.add(trips, || async { pool.spawn(|| black_box(1)).await.unwrap_or(0) }).await;
             stop(feeders).await;
         }
-        1 => {
+        2 => {
             let feeders = feed(loads, || tokio::task::spawn_blocking(|| burn(LOAD)));
             let trip = || async { tokio::task::spawn_blocking(|| black_box(1)).await.unwrap_or(0) };
             figures.add(trips, trip).await;
             stop(feeders).await;
         }
-        2 => {
-            let feeders = feed(loads, move || on_rayon(&own.1, || burn(LOAD)));
-            let trip = || async { on_rayon(&pools.1, || black_box(1)).await.unwrap_or(0) };
+        3 => {
+            let feeders = feed(loads, move || on_rayon(&own.rayon, || burn(LOAD)));
+            let trip = || async { on_rayon(&pools.rayon, || black_box(1)).await.unwrap_or(0) };
             figures.add(trips, trip).await;
             stop(feeders).await;
         }
-        3 => {
+        4 => {
             let feeders = feed(loads, || blocking::unblock(|| burn(LOAD)));
             figures.add(trips, || blocking::unblock(|| black_box(1))).await;
             stop(feeders).await;

@@ -85,6 +85,7 @@ fn run(builder: Builder, args: &Args) -> ExitCode {
         .worker_threads(cores.clamp(2, LOOP_THREADS))
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("loop")
+        .on_thread_start(crate::pool::ask_for_short_slices)
         .enable_all()
         .build();
     let runtime = match runtime {

@@ -19,6 +19,9 @@ const SET: u32 = 2;
 const LOOKS: u32 = 96;
 /// The first of these looks are made without offering the core to others.
 const LOOKS_ALONE: u32 = 48;
+/// At first only every so many looks try to steal. Whoever steals each sub-job the moment it is forked tosses a tree that
+/// leans to one side to and fro between two cores, a level at a time, and each toss costs more than most sub-jobs.
+const LOOKS_A_STEAL: u32 = 16;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -43,7 +46,9 @@ impl Latch {
     pub(super) fn wait(&self, worker: &Worker) {
         let mut looks = 0;
         while !self.is_set() {
-            if let Some(job) = worker.deques.children.pop().or_else(|| worker.steal_child()) {
+            let steals = looks >= LOOKS_ALONE || looks % LOOKS_A_STEAL == LOOKS_A_STEAL - 1;
+            let own = worker.deques.children.pop();
+            if let Some(job) = own.or_else(|| steals.then(|| worker.steal_child()).flatten()) {
                 worker.slot.counters.run.add(1);
                 job.run();
                 looks = 0;

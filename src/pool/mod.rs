@@ -10,6 +10,7 @@ mod book;
 mod cell;
 mod handle;
 mod injector;
+mod intake;
 mod job;
 mod join;
 mod latch;

@@ -36,6 +36,16 @@ pub(super) fn ask_for_exact_sleeps() {
 ///
 /// The field is described in `sched(7)` and the kernel's `sched-eevdf` document.
 pub fn ask_for_short_slices() {
+    ask_for_slices(SHORT_SLICE_NS);
+}
+
+/// Takes back what the calling thread may have inherited from a creator that asked for short slices.
+pub(super) fn ask_for_usual_slices() {
+    ask_for_slices(0);
+}
+
+/// Sets the wish; 0 is the kernel's own choice.
+fn ask_for_slices(nanos: u64) {
     /// `struct sched_attr` in its first version.
     #[repr(C)]
     #[derive(Default)]
@@ -56,7 +66,7 @@ pub fn ask_for_short_slices() {
     unsafe {
         let read = libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0);
         if read == 0 && attributes.policy == libc::SCHED_OTHER as u32 {
-            attributes.runtime_ns = SHORT_SLICE_NS;
+            attributes.runtime_ns = nanos;
             libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
         }
     }

@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn state_and_core_are_found_behind_any_name() {
-        let numbers: String = (4..=52).map(|field| format!(" {field}")).collect();
+        let numbers: String =
+            (4..=52).fold(String::new(), |line, field| line + &format!(" {field}"));
         let line = |front: &str| format!("12 ({front}{numbers}\n");
         assert_eq!(parse_stat(line("a) S b) R").as_bytes()), Some((false, 39)));
         assert_eq!(parse_stat(line("pool-0) D").as_bytes()), Some((true, 39)));

@@ -4,8 +4,6 @@
 //! Owns the queues, the slots and the book. Never runs a closure. Invariant (no lost wake-up): while there is work, a free
 //! permit and a sleeping worker, somebody is searching or about to wake a searcher.
 
-#![allow(unsafe_code)] // Pushing on the injector vouches for the life of the job.
-
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
@@ -13,8 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::blocking_line::BlockingLine;
 use super::book::{Answer, Book, Grants, Turn};
-use super::injector::Injector;
-use super::job::{Header, JobRef};
+use super::intake::Intake;
+use super::job::JobRef;
 use super::ledger::Waiter;
 use super::options::{MAX_THREADS, Options};
 use super::parker::{LOOK, PERMIT};
@@ -84,7 +82,7 @@ impl Lent {
 pub(super) struct Shared {
     pub(super) book: Book<Waiter>,
     pub(super) sleep: Sleep,
-    pub(super) injector: Injector<Header>,
+    pub(super) intake: Intake,
     pub(super) blocking: BlockingLine,
     /// Closures whose permits are granted and who only need a thread.
     granted: Mutex<VecDeque<(JobRef, usize)>>,
@@ -114,7 +112,7 @@ impl Shared {
         Arc::new(Self {
             book: Book::new(options.cores),
             sleep: Sleep::new(),
-            injector: Injector::new(),
+            intake: Intake::new(),
             blocking: BlockingLine::new(options.blocking),
             granted: Mutex::default(),
             granted_len: Count::default(),
@@ -142,10 +140,7 @@ impl Shared {
     /// Queues a closure from outside the pool's threads, or from a closure on none of them. True if a worker was looking
     /// for work at that moment and nothing else was queued, so that the closure will be run without a wake-up.
     pub(super) fn inject(self: &Arc<Self>, job: JobRef) -> bool {
-        let header = job.into_raw();
-        // SAFETY: the queue's share, which went in with the reference, keeps the job alive until a taker has made a
-        // reference of it again.
-        let first = unsafe { self.injector.push(header) };
+        let first = self.intake.push(job);
         let wake = self.sleep.push_needs_wake();
         if wake {
             self.wake_one();
@@ -174,7 +169,7 @@ impl Shared {
 
     /// Whether anything waits that a worker with a permit of its own may run.
     pub(super) fn has_work(&self) -> bool {
-        if !self.injector.is_empty() {
+        if !self.intake.is_empty() {
             return true;
         }
         let children_too = !self.book.balance().is_contended();
@@ -400,9 +395,9 @@ impl Shared {
         taken
     }
 
-    /// Closures that wait in queues, as far as that can be counted from outside: the injector counts as one.
+    /// Closures that wait in queues, as far as that can be counted from outside.
     pub(super) fn queued(&self) -> usize {
-        let mut queued = usize::from(!self.injector.is_empty());
+        let mut queued = self.intake.len();
         queued += self.granted_len.get()
             + self.aside_len.get()
             + self.heavy_waiting.get()
@@ -436,10 +431,7 @@ impl Shared {
 
     /// Gives up everything that no worker has taken in yet.
     pub(super) fn abandon_queues(self: &Arc<Self>) {
-        for header in self.injector.take() {
-            // SAFETY: the batch hands out the share that `inject` put in.
-            unsafe { JobRef::new(header) }.abandon();
-        }
+        self.intake.abandon();
         self.blocking.abandon_all();
         while let Some((job, count)) = self.take_granted() {
             job.abandon();

@@ -3,7 +3,7 @@
 //! Owns its deques. Never runs a cpu closure without a permit in its duty word (but for the compensation that the watch
 //! documents). Invariant at the top of each loop is written there. The protocol is in README.md.
 
-#![allow(unsafe_code)] // The thread-local pointer to the worker, and the references that come out of the injector.
+#![allow(unsafe_code)] // The thread-local pointer to the worker.
 
 use std::cell::Cell;
 use std::ptr;
@@ -26,7 +26,7 @@ const QUANTUM: Duration = Duration::from_millis(2);
 const ALONE: Duration = Duration::from_micros(5);
 /// How long a thread beyond one a core sleeps before it goes away.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Every so many closures the injector is looked at before the own deque, so that a closure which feeds its own worker
+/// Every so many closures the intake is looked at before the own deque, so that a closure which feeds its own worker
 /// can't keep the others' closures waiting.
 const INJECTOR_FIRST: u32 = 61;
 
@@ -62,6 +62,7 @@ enum Found {
 pub(super) fn main(shared: Arc<Shared>, index: usize) {
     let slot = Arc::clone(shared.slot(index));
     let Some(deques) = lock(&slot.deques).take() else { return };
+    super::priority::ask_for_usual_slices();
     super::priority::make_nicer(shared.options.nice);
     slot.tid.store(super::priority::thread_id(), Ordering::SeqCst);
     let worker = Worker {
@@ -166,7 +167,7 @@ impl Worker {
         let begin = Instant::now();
         loop {
             for _ in 0..16 {
-                if !self.shared.injector.is_empty() {
+                if !self.shared.intake.is_empty() {
                     break;
                 }
                 std::hint::spin_loop();
@@ -292,7 +293,7 @@ impl Worker {
         self.deques.children.pop()
     }
 
-    /// Own deque, then those of others, then the injector: what another worker has taken in is older than what is still
+    /// Own deque, then those of others, then the intake: what another worker has taken in is older than what is still
     /// outside, and may lie behind a long closure there.
     fn next_spawned(&self) -> Option<JobRef> {
         let own = self.deques.spawned.pop();
@@ -303,22 +304,16 @@ impl Worker {
         self.next_child().or_else(|| self.next_spawned()).or_else(|| self.steal_child())
     }
 
-    /// Empties the injector: the oldest closure to run, the others into the own deque, where all can reach them.
+    /// The oldest closure that came from outside.
     fn take_injected(&self) -> Option<JobRef> {
-        // SAFETY: the batch hands out the shares that `Shared::inject` put in, each once.
-        let mut batch = self.shared.injector.take().map(|header| unsafe { JobRef::new(header) });
-        let first = batch.next()?;
-        let mut count = 1;
-        for job in batch {
-            self.deques.spawned.push(job);
-            count += 1;
-        }
-        self.slot.counters.injected.add(count);
-        if count > 1 {
-            // Whoever was woken for them found the injector empty and may sleep again.
+        let workers = self.shared.threads.cores();
+        let taken = self.shared.intake.take(&self.deques.spawned, workers)?;
+        self.slot.counters.injected.add(taken.count as u64);
+        if taken.poured || taken.count > 1 {
+            // Whoever was woken for them while they were in hand found nothing and may sleep again.
             self.shared.notify();
         }
-        Some(first)
+        Some(taken.first)
     }
 
     fn steal_spawned(&self) -> Option<JobRef> {
