@@ -90,6 +90,7 @@ impl Bench {
                     submitted_at: WallTime(1_800_000_000_000_000),
                     state: State::Queued,
                     not_before: None,
+                    requirements: Arc::default(),
                     spec: Arc::clone(&spec),
                     context: Arc::clone(&self.context),
                 }

@@ -4,12 +4,13 @@
 
 use std::io;
 
+use super::change::ranges;
 use super::error::Error;
 use crate::client::{CallError, Client};
 use crate::job::JobId;
 use crate::protocol::{
-    Array, Context, Error as Refused, IdRange, JobSpec, MAX_BATCH, MAX_MESSAGE, Submit,
-    SubmitReply, call,
+    Array, Context, Error as Refused, IdRange, JobSpec, List, MAX_BATCH, MAX_MESSAGE, MAX_PAGE,
+    Selector, Submit, SubmitReply, call,
 };
 
 /// Room in a message for what is not a job.
@@ -28,6 +29,8 @@ pub(super) struct Sender {
     bytes: usize,
     /// The most that `bytes` may become.
     room: usize,
+    /// The ids of the submission before this one, once they were asked for.
+    last: Option<String>,
     calls: u64,
     accepted: Vec<IdRange>,
     warnings: Vec<String>,
@@ -61,6 +64,7 @@ impl Sender {
             lines: Vec::new(),
             bytes: 0,
             room,
+            last: None,
             calls: 0,
             accepted: Vec::new(),
             warnings: Vec::new(),
@@ -71,9 +75,11 @@ impl Sender {
     /// that are new.
     pub(super) async fn add(
         &mut self,
-        job: JobSpec,
+        mut job: JobSpec,
         line: u64,
     ) -> Result<Option<IdRange>, SendError> {
+        let told = |error| SendError { line: None, error };
+        self.name_last(&mut job.after).await.map_err(told)?;
         let bytes = length(&job) + 1;
         if bytes > self.room {
             return Err(SendError { line: Some(line), error: CallError::TooLong(bytes) });
@@ -84,6 +90,25 @@ impl Sender {
         self.lines.push(line);
         self.bytes += bytes;
         Ok(sent)
+    }
+
+    /// Writes ids for `last`: in the second call of a long input it would mean the first one.
+    async fn name_last(&mut self, after: &mut [String]) -> Result<(), CallError> {
+        let is_last = |part: &str| part == "last" || part.ends_with(":last");
+        for text in after.iter_mut().filter(|text| text.split(',').any(is_last)) {
+            let ids = match &self.last {
+                Some(ids) => ids,
+                None => self.last.insert(last_ids(&mut self.client).await?),
+            };
+            let named = |part: &str| match part.strip_suffix("last").filter(|_| is_last(part)) {
+                Some(on) => {
+                    ids.split(',').map(|id| format!("{on}{id}")).collect::<Vec<_>>().join(",")
+                }
+                None => part.to_owned(),
+            };
+            *text = text.split(',').map(named).collect::<Vec<_>>().join(",");
+        }
+        Ok(())
     }
 
     /// Sends what has been added and not sent. Returns the ids that are new.
@@ -142,6 +167,22 @@ impl Sender {
     pub(super) fn into_client(self) -> Client {
         self.client
     }
+}
+
+/// The ids of the caller's last submission as ranges; `last` itself if there is none.
+async fn last_ids(client: &mut Client) -> Result<String, CallError> {
+    let jobs = Selector { last: true, ..Selector::default() };
+    let mut list = List { jobs, limit: Some(MAX_PAGE), ..List::default() };
+    let mut ids = Vec::new();
+    loop {
+        let reply = client.call::<call::List>(&list).await?;
+        ids.extend(reply.jobs.iter().map(|job| job.id));
+        list.after = ids.last().copied();
+        if !reply.more {
+            break;
+        }
+    }
+    Ok(if ids.is_empty() { "last".to_owned() } else { ranges_text(&ranges(&ids)) })
 }
 
 fn line_of(error: &CallError, lines: &[u64]) -> Option<u64> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use crate::job::{Backoff, Class, Params, parse_duration};
-use crate::protocol::{JobSpec, MAX_MESSAGE};
+use crate::protocol::{After, AfterError, JobSpec, MAX_MESSAGE};
 
 /// The kind whose words are a command line.
 const COMMAND: &str = "command";
@@ -66,6 +66,9 @@ pub(super) struct JobOptions {
     /// Standard error goes where standard output goes
     #[arg(long)]
     merge: bool,
+    /// Only after these jobs: ok:12 or 12 if it succeeds, any:12 however it ends, fail:12 if it fails
+    #[arg(short, long, value_name = "WHEN:JOBS", value_parser = after)]
+    pub(super) after: Vec<String>,
     /// Never run it again when it is not known whether it ended
     #[arg(long)]
     pub(super) at_most_once: bool,
@@ -73,6 +76,10 @@ pub(super) struct JobOptions {
 
 fn checked<T: std::str::FromStr>(text: &str) -> Result<String, T::Err> {
     text.parse::<T>().map(|_| text.to_owned())
+}
+
+fn after(text: &str) -> Result<String, AfterError> {
+    After::parse(text).map(|_| text.to_owned())
 }
 
 fn duration(text: &str) -> Result<String, crate::job::DurationError> {
@@ -108,6 +115,7 @@ impl JobOptions {
             timeout: self.timeout.clone(),
             grace: self.grace.clone(),
             at_most_once: self.at_most_once,
+            after: self.after.clone(),
             output: self.output.clone(),
             merge: self.merge,
             ..JobSpec::default()

@@ -9,7 +9,7 @@ use super::moment;
 use super::select;
 use super::table::{Cell, Table, painted, visible};
 use crate::job::format_size;
-use crate::protocol::{Attempt, Details, Job, Show, call};
+use crate::protocol::{Attempt, Details, Job, Required, Show, call};
 
 /// The width of the names on the left.
 const LEFT: usize = 14;
@@ -98,7 +98,8 @@ fn retries(job: &Job) -> String {
 }
 
 fn more(details: &Details) -> Vec<(&'static str, String)> {
-    let mut facts = Vec::new();
+    let mut facts: Vec<(&'static str, String)> =
+        details.after.iter().map(|other| ("after", required(other))).collect();
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
     let params = details.params.iter().filter(|(name, _)| *name != "argv");
     for (name, value) in params {
@@ -110,6 +111,14 @@ fn more(details: &Details) -> Vec<(&'static str, String)> {
     add("variables", (!details.env_names.is_empty()).then(|| details.env_names.join(" ")));
     add("output", details.output.clone().or_else(|| details.output_path.clone()));
     facts
+}
+
+fn required(other: &Required) -> String {
+    let Required { job, on, standing, ended } = other;
+    match ended {
+        Some(ended) => format!("{on}:{job} ({standing}: it {ended})"),
+        None => format!("{on}:{job} ({standing})"),
+    }
 }
 
 fn plain(value: &Value) -> String {

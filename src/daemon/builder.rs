@@ -30,7 +30,7 @@ use crate::job::StoreId;
 use crate::lanes::Lanes;
 use crate::pool::{self, BuildError, Pool};
 use crate::process::{self, Owner, Processes};
-use crate::scheduler::{AgingError, Input, Scheduler};
+use crate::scheduler::{Action, AgingError, Input, Scheduler};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{Recovery, StoreError};
 
@@ -190,7 +190,7 @@ impl Builder {
         let launcher = launcher(&registry, &output_dir, &settings);
         let pool = Pool::new(settings.pool_options())?;
         sweep(recovery.store).await;
-        let scheduler = enter(&mut store, &recovery, &launcher, &settings)?;
+        let (scheduler, actions) = enter(&mut store, &recovery, &launcher, &settings)?;
         let readers = Readers::start(&store)?;
         let (events, inbox) = mpsc::channel(EVENTS);
         let (reports, reported) = mpsc::channel(REPORTS);
@@ -229,7 +229,7 @@ impl Builder {
             settings,
             next_id: recovery.next_id,
             output_dir,
-            state: LoopState::default(),
+            state: LoopState::beginning_with(actions),
         };
         control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
         if self.owns_process {
@@ -355,7 +355,7 @@ fn enter(
     recovery: &Recovery,
     launcher: &Launcher,
     settings: &Live,
-) -> Result<Scheduler, StartError> {
+) -> Result<(Scheduler, Vec<Action>), StartError> {
     let sizes = settings.sizes().into();
     let options = settings.scheduler_options()?;
     let mut scheduler = Scheduler::new(options, sizes, recovery.store, recovery.life);
@@ -373,7 +373,7 @@ fn enter(
     if judged.pending > 0 {
         tracing::info!(?judged, clean = recovery.clean, "found unfinished jobs");
     }
-    Ok(scheduler)
+    Ok((scheduler, actions))
 }
 
 impl Running {

@@ -1,16 +1,17 @@
 //! Everything that can happen to the control loop: one closed list.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::requests::RequestId;
 use super::writer::Written;
-use crate::job::{ArrayPlace, Context, Job, JobId, Spec};
+use crate::job::{ArrayPlace, Condition, Context, Ending, Job, JobId, Requirement, Spec};
 use crate::lanes::Ended;
 use crate::protocol::{self, Error, Finished};
-use crate::scheduler::Explanation;
-use crate::store::Work;
+use crate::scheduler::{Entry, Explanation};
+use crate::store::{Edge, Work};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -34,6 +35,15 @@ pub(super) enum Event {
         wanted: Vec<(JobId, RequestId)>,
         /// Those that were found.
         found: Vec<Job>,
+        /// What they require.
+        edges: Vec<Edge>,
+    },
+    /// It was read how the jobs ended that these require.
+    Known {
+        /// Jobs that are written down and not with the scheduler yet.
+        entries: Vec<Entry>,
+        /// How the others ended.
+        endings: Endings,
     },
     /// The operating system or the service manager wants something.
     Signal(Signal),
@@ -65,7 +75,7 @@ pub(super) enum Ask {
     /// Change jobs that are not final.
     Change(JobChange, Vec<JobId>, Answer<protocol::ChangeReply>),
     /// Run final jobs again.
-    Retry(Vec<Job>, Answer<protocol::ChangeReply>),
+    Retry(Vec<Revival>, Answer<protocol::ChangeReply>),
     /// Forget final jobs.
     Remove(Vec<JobId>, Answer<protocol::ChangeReply>),
     /// Tell when jobs become final.
@@ -126,6 +136,18 @@ pub(super) struct QueueChange {
     pub(super) create: bool,
 }
 
+/// How jobs ended that others require, as far as somebody has looked.
+pub(super) type Endings = HashMap<JobId, Ending>;
+
+/// A final job that is to be run again.
+#[derive(Debug)]
+pub(super) struct Revival {
+    /// The job as it was read.
+    pub(super) job: Job,
+    /// It has not passed what it requires of other jobs and waits for them again.
+    pub(super) waits: bool,
+}
+
 /// Jobs that were checked and only lack their ids.
 #[derive(Debug)]
 pub(super) struct Submission {
@@ -137,6 +159,8 @@ pub(super) struct Submission {
     pub(super) array: bool,
     /// The submission that they continue.
     pub(super) continues: Option<JobId>,
+    /// How jobs ended that these require and that had ended when they were looked at.
+    pub(super) endings: Endings,
 }
 
 /// A job without an id.
@@ -146,6 +170,10 @@ pub(super) struct Draft {
     pub(super) index: Option<u64>,
     /// Stays where it is until released.
     pub(super) hold: bool,
+    /// What it requires of jobs that were there before.
+    pub(super) requirements: Arc<[Requirement]>,
+    /// What it requires of jobs of the same submission, by their places.
+    pub(super) beside: Vec<(Condition, u64)>,
     /// The work.
     pub(super) spec: Arc<Spec>,
     /// The submitter's surroundings.
@@ -156,6 +184,24 @@ impl Draft {
     /// The job's place in the array that begins with `array`.
     pub(super) fn place(&self, array: JobId) -> Option<ArrayPlace> {
         self.index.map(|index| ArrayPlace { array, index })
+    }
+
+    /// Whether it requires anything of other jobs.
+    pub(super) fn requires_something(&self) -> bool {
+        !self.requirements.is_empty() || !self.beside.is_empty()
+    }
+
+    /// Everything it requires, in a submission that begins with `first`.
+    pub(super) fn requirements_from(&self, first: JobId) -> Arc<[Requirement]> {
+        if self.beside.is_empty() {
+            return Arc::clone(&self.requirements);
+        }
+        let mut beside = self.beside.clone();
+        beside.sort_by_key(|(_, place)| *place);
+        let beside =
+            beside.into_iter().map(|(on, place)| Requirement { job: first.after(place), on });
+        // Jobs that were there before have smaller ids.
+        self.requirements.iter().copied().chain(beside).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::class::{Class, Lane};
 use super::id::{AttemptToken, JobId};
 use super::outcome::Outcome;
+use super::requirement::Requirement;
 use super::spec::{ArrayPlace, Context, Spec};
 use super::state::State;
 use super::time::{Deadline, WallTime};
@@ -25,10 +26,12 @@ pub struct NewJob {
     pub place: Option<ArrayPlace>,
     /// When it came.
     pub submitted_at: WallTime,
-    /// Where it starts its life: queued, held or scheduled.
+    /// Where it starts its life: queued, held, scheduled, or waiting if it requires something.
     pub state: State,
     /// Not before this moment; only with [`State::Scheduled`].
     pub not_before: Option<Deadline>,
+    /// What it requires of other jobs, each named once; shared between the elements of an array.
+    pub requirements: Arc<[Requirement]>,
     /// The work; shared between jobs that have the same.
     pub spec: Arc<Spec>,
     /// The submitter's surroundings; shared between the jobs of a submission.

@@ -50,6 +50,10 @@ pub struct JobSpec {
     /// Never run again when it is unknown whether an attempt ended.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub at_most_once: bool,
+    /// What it requires of other jobs before it starts: texts such as `12`, `any:3-9`, `fail:12_7`, or
+    /// `ok:@0` for the job at place 0 of the same call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
     /// Stays where it is until released.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
@@ -225,8 +229,24 @@ pub struct Details {
     pub output: Option<String>,
     /// Where the captured output of its latest attempt lies.
     pub output_path: Option<String>,
+    /// What it requires of other jobs.
+    #[serde(default)]
+    pub after: Vec<Required>,
     /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
+}
+
+/// What a job requires of another, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Required {
+    /// The other job.
+    pub job: JobId,
+    /// How it has to end: `ok`, `any` or `fail`.
+    pub on: String,
+    /// How that stands: `open`, `met` or `lost`.
+    pub standing: String,
+    /// How the other job ended, in words.
+    pub ended: Option<String>,
 }
 
 /// One attempt as it is shown.
@@ -292,6 +312,12 @@ pub struct Gate {
     pub gate: String,
     /// The gate in a sentence, with its numbers.
     pub detail: String,
+    /// The other job that it is about.
+    #[serde(default)]
+    pub job: Option<JobId>,
+    /// Where that one stands.
+    #[serde(default)]
+    pub state: Option<State>,
 }
 
 /// Waits until jobs are final. With `more`, each reply brings those that have become final since.

@@ -44,6 +44,8 @@ pub(super) enum Place {
     Timed,
     /// Nothing but a request moves it.
     Held,
+    /// For other jobs to end.
+    Waiting,
     /// An attempt is under way.
     Running,
     /// A change is under way to the disk.

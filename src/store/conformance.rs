@@ -1,6 +1,7 @@
 //! One suite for every store: what the daemon counts on, whatever is behind the trait.
 
 mod reading;
+mod requiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 15] = [
+    let cases: [(&str, Case); 18] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -37,6 +38,9 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("each life is numbered and knows how the last ended", lives_are_numbered),
         ("only finished jobs are removed", only_finished_jobs_are_removed),
         ("queues are kept while they are used", queues_are_kept_while_used),
+        ("requirements read back", requiring::requirements_read_back),
+        ("what is passed stays passed", requiring::what_is_passed_stays_passed),
+        ("what is waited for is not removed", requiring::what_is_waited_for_stays),
         ("filters narrow", reading::filters_narrow),
         ("pages follow each other", reading::pages_follow_each_other),
     ];
@@ -70,6 +74,7 @@ pub(super) fn new_job(number: u64) -> NewJob {
         submitted_at: at(number as i64),
         state: State::Queued,
         not_before: None,
+        requirements: Arc::default(),
         spec: Arc::new(Spec { kind: "command".to_owned(), ..Spec::default() }),
         context: Arc::new(Context::default()),
     }

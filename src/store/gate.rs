@@ -26,9 +26,28 @@ pub(super) fn submitted(jobs: &[NewJob], mut next: u64) -> Result<u64, Refusal> 
         if job.spec.cpus == 0 {
             return forbid(format!("job {id} takes no core permit"));
         }
+        requires(job)?;
         next = id.get() + 1;
     }
     Ok(next)
+}
+
+/// Checks what a new job requires.
+fn requires(job: &NewJob) -> Result<(), Refusal> {
+    let (id, others) = (job.id, &job.requirements);
+    if others.is_empty() {
+        return Ok(());
+    }
+    if !matches!(job.state, State::Waiting | State::Held) {
+        return forbid(format!("job {id} requires others and would not wait: it is {}", job.state));
+    }
+    if others.iter().any(|other| other.job == id) {
+        return forbid(format!("job {id} requires itself"));
+    }
+    if !others.is_sorted_by(|one, next| one.job < next.job) {
+        return forbid(format!("job {id} requires the same job twice, or out of order"));
+    }
+    Ok(())
 }
 
 /// Checks the class that an attempt runs as.

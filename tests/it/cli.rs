@@ -199,3 +199,25 @@ fn files_are_hashed_and_compressed_by_the_daemon_itself() {
     let unpacked = Command::new("gzip").args(["-dc", "text.gz"]).current_dir(user.home()).output();
     assert_eq!(unpacked.unwrap().stdout.len(), 600_000);
 }
+
+#[test]
+fn jobs_wait_for_others_and_say_why_they_were_skipped() {
+    let user = User::new();
+    let first = user.out(&["submit", "--", "sh", "-c", "exit 3"]);
+    let first = first.trim();
+    assert_eq!(user.code(&["wait", first]), Some(3));
+    let output = user.run(&["run", "--after", first, "--", "true"]);
+    assert_eq!(output.status.code(), Some(122), "{}", err(&output));
+    assert!(err(&output).contains("job 1 had to succeed, and it failed (exit code 3)"));
+    assert_eq!(user.out(&["run", "-a", &format!("fail:{first}"), "--", "echo", "so"]), "so\n");
+    assert_eq!(user.code(&["run", "-a", "any:last", "--", "true"]), Some(0));
+    let show = user.out(&["show", "2"]);
+    assert!(show.contains("ok:1 (lost: it failed (exit code 3))"), "{show}");
+    assert!(user.out(&["explain", "2"]).contains("had to succeed"));
+    let waiting = user.out(&["submit", "--hold", "--", "true"]);
+    let next = user.out(&["submit", "--after", waiting.trim(), "--", "true"]);
+    let told = user.out(&["explain", next.trim()]);
+    assert!(told.contains("- dependency: job 5 has to succeed; it is held"), "{told}");
+    assert_eq!(user.code(&["submit", "--after", "99", "true"]), Some(121));
+    assert_eq!(user.code(&["submit", "--after", "never:1", "true"]), Some(2));
+}

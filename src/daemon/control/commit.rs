@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::event::{Answer, Event};
+use super::super::event::{Answer, Endings, Event};
 use super::super::happening::Happening;
 use super::super::writer::Written;
 use super::{Control, Then};
@@ -49,8 +49,8 @@ impl Control {
             self.publish(&change);
         }
         match (then, change) {
-            (Then::Submitted(back), Change::Submitted { jobs }) => {
-                self.submitted(jobs, back, answer);
+            (Then::Submitted(back, endings), Change::Submitted { jobs }) => {
+                self.submitted(jobs, back, &endings, answer);
             }
             (Then::Started, change) => self.started(&change, answer),
             (Then::Scheduled, change) => self.scheduled(change, answer),
@@ -65,7 +65,7 @@ impl Control {
             (Then::Removed(request), Change::Removed { jobs }) => {
                 self.removed(jobs, request, &answer);
             }
-            (Then::Nothing | Then::Probe | Then::Submitted(_) | Then::Removed(_), _) => {}
+            (Then::Nothing | Then::Probe | Then::Submitted(..) | Then::Removed(_), _) => {}
         }
     }
 
@@ -73,10 +73,15 @@ impl Control {
         &mut self,
         jobs: Vec<NewJob>,
         back: Answer<(JobId, JobId)>,
+        endings: &Endings,
         answer: Result<(), Refusal>,
     ) {
         if let Err(refusal) = answer {
-            let _ = back.send(Err(Error::Internal { message: refusal.to_string() }));
+            let _ = back.send(Err(match refusal {
+                // It was removed after the session had looked.
+                Refusal::NoSuchJob(id) => super::super::refuse::no_such_job(id),
+                other => Error::Internal { message: other.to_string() },
+            }));
             return;
         }
         let entries = jobs.iter().map(|job| self.entry(job)).collect();
@@ -93,7 +98,7 @@ impl Control {
                 context: job.context,
             });
         }
-        self.step(Input::Submitted(entries));
+        self.enter(entries, endings);
     }
 
     fn started(&mut self, change: &Change, answer: Result<(), Refusal>) {
@@ -183,10 +188,10 @@ impl Control {
         self.state.counters.took(change);
         let finished = match change {
             Change::Ended { job, outcome, next, .. } if next.is_final() => {
-                Some(finished_to_wire(*job, *next, Some(outcome)))
+                Some(finished_to_wire(*job, *next, Some(outcome), None))
             }
-            Change::Moved { job, to, .. } if to.is_final() => {
-                Some(finished_to_wire(*job, *to, None))
+            Change::Moved { job, to, reason, .. } if to.is_final() => {
+                Some(finished_to_wire(*job, *to, None, reason.as_deref()))
             }
             _ => None,
         };
@@ -257,7 +262,7 @@ impl Control {
     /// Answers those that asked for a change which will not be written; gives back what must be.
     fn refused(&mut self, then: Then, error: &Error) -> Option<Then> {
         match then {
-            Then::Submitted(answer) => {
+            Then::Submitted(answer, _) => {
                 let _ = answer.send(Err(error.clone()));
             }
             Then::Queue(answer) => {

@@ -8,6 +8,7 @@
 mod ask;
 mod change;
 mod commit;
+mod dependencies;
 mod end;
 mod observe;
 mod queue;
@@ -20,7 +21,7 @@ use std::time::Instant;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::clock::{self, Alarm};
-use super::event::{Answer, Event, JobChange};
+use super::event::{Answer, Endings, Event, JobChange};
 use super::happening::Happening;
 use super::launch::Launcher;
 use super::readers::Readers;
@@ -46,7 +47,7 @@ const TURN: usize = 512;
 #[derive(Debug)]
 enum Then {
     /// Jobs enter the scheduler and their submitter gets the ids.
-    Submitted(Answer<(JobId, JobId)>),
+    Submitted(Answer<(JobId, JobId)>, Endings),
     /// An attempt may be launched if it waited for its start record.
     Started,
     /// The scheduler asked for it and gets it back.
@@ -137,6 +138,13 @@ pub(super) struct LoopState {
     pub(super) careful_until: Option<Instant>,
 }
 
+impl LoopState {
+    /// The state at the beginning, with what the scheduler wanted done when the unfinished jobs entered it.
+    pub(super) fn beginning_with(actions: Vec<Action>) -> Self {
+        Self { actions, ..Self::default() }
+    }
+}
+
 impl Control {
     /// Runs until the daemon is to end; `Err` when the store can't be counted on any more.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
@@ -194,7 +202,8 @@ impl Control {
             Event::Ended(ended) => self.on_ended(ended),
             Event::Written(written) => self.on_written(written)?,
             Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
-            Event::Revived { wanted, found } => self.on_revived(&wanted, &found),
+            Event::Revived { wanted, found, edges } => self.on_revived(&wanted, &found, &edges),
+            Event::Known { entries, endings } => self.enter(entries, &endings),
             Event::Signal(signal) => self.on_signal(signal),
             Event::Due => {
                 self.step(Input::Tick);

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::clock;
-use super::super::event::{Answer, Draft, Event, Submission};
+use super::super::event::{Answer, Draft, Endings, Event, Revival, Submission};
 use super::super::readers::whole_jobs;
 use super::super::requests::RequestId;
 use super::{Control, Then};
 use crate::job::{Change, Class, Job, JobId, NewJob, State};
 use crate::protocol::{ChangeReply, Declined, Error};
-use crate::scheduler::{Demand, Entry, Input};
+use crate::scheduler::{Demand, Entry};
+use crate::store::{Edge, Reader};
 
 impl Control {
     /// Gives the jobs their ids and has them written down.
@@ -28,8 +29,10 @@ impl Control {
             return;
         }
         self.next_id = first.after(count);
+        let mut submission = submission;
+        let endings = std::mem::take(&mut submission.endings);
         let jobs = new_jobs(submission, first, clock::now().wall);
-        self.write(Change::Submitted { jobs }, Then::Submitted(answer));
+        self.write(Change::Submitted { jobs }, Then::Submitted(answer, endings));
     }
 
     /// The scheduler's view of a job that was just written down.
@@ -46,6 +49,7 @@ impl Control {
             demand: self.demand(&job.spec.kind, job.spec.class, job.spec.cpus),
             retry: job.spec.retry.clone(),
             attempts: 0,
+            requires: super::dependencies::unknown(&job.requirements),
         }
     }
 
@@ -53,14 +57,14 @@ impl Control {
         self.launcher.demand(kind, class, cpus)
     }
 
-    /// Writes final jobs back to queued.
-    pub(super) fn on_retry(&mut self, jobs: Vec<Job>, answer: Answer<ChangeReply>) {
+    /// Writes final jobs back to queued, or to waiting for what they require.
+    pub(super) fn on_retry(&mut self, jobs: Vec<Revival>, answer: Answer<ChangeReply>) {
         if let Some(refusal) = self.refuses_jobs() {
             let _ = answer.send(Err(refusal));
             return;
         }
         let request = self.requests.open(jobs.len(), answer);
-        for job in jobs {
+        for Revival { job, waits } in jobs {
             if self.is_live(job.id) || !job.state.is_final() {
                 let why = "it has not ended".to_owned();
                 self.requests
@@ -70,7 +74,7 @@ impl Control {
             let change = Change::Moved {
                 job: job.id,
                 from: job.state,
-                to: State::Queued,
+                to: if waits { State::Waiting } else { State::Queued },
                 not_before: None,
                 reason: None,
                 at: clock::now().wall,
@@ -91,20 +95,27 @@ impl Control {
         let (readers, own) = (self.readers.clone(), self.own.clone());
         tokio::spawn(async move {
             let ids: Vec<JobId> = wanted.iter().map(|(id, _)| *id).collect();
-            let found = readers.query_patiently(move |reader| whole_jobs(reader, &ids)).await;
+            let read = move |reader: &mut dyn Reader| {
+                Ok((whole_jobs(reader, &ids)?, reader.requirements(&ids)?))
+            };
+            let (found, edges) = readers.query_patiently(read).await;
             // The loop is gone only when the daemon has ended.
-            let _ = own.send(Event::Revived { wanted, found }).await;
+            let _ = own.send(Event::Revived { wanted, found, edges }).await;
         });
     }
 
     /// Lets the scheduler know of jobs that came back to life.
-    pub(super) fn on_revived(&mut self, wanted: &[(JobId, RequestId)], found: &[Job]) {
+    pub(super) fn on_revived(
+        &mut self,
+        wanted: &[(JobId, RequestId)],
+        found: &[Job],
+        edges: &[Edge],
+    ) {
         let entry = |job: &Job| {
             let demand = self.launcher.demand(&job.spec.kind, job.spec.class, job.spec.cpus);
-            revived(job, demand)
+            Entry { requires: super::dependencies::of(job, edges), ..revived(job, demand) }
         };
         let entries = found.iter().map(entry).collect();
-        self.step(Input::Submitted(entries));
         let read: HashSet<JobId> = found.iter().map(|job| job.id).collect();
         for (job, request) in wanted {
             self.state.reviving.remove(job);
@@ -116,12 +127,13 @@ impl Control {
                 self.requests.decline(*request, Declined { id: *job, state, why });
             }
         }
+        self.enter(entries, &Endings::new());
         self.ask_deferred();
     }
 }
 
 fn new_jobs(submission: Submission, first: JobId, at: crate::job::WallTime) -> Vec<NewJob> {
-    let Submission { owner, drafts, array, continues } = submission;
+    let Submission { owner, drafts, array, continues, endings: _ } = submission;
     let numbered = drafts.into_iter().zip(0..);
     let job = |(draft, offset): (Draft, u64)| NewJob {
         id: first.after(offset),
@@ -129,8 +141,13 @@ fn new_jobs(submission: Submission, first: JobId, at: crate::job::WallTime) -> V
         submission: continues.unwrap_or(first),
         place: if array { draft.place(first) } else { None },
         submitted_at: at,
-        state: if draft.hold { State::Held } else { State::Queued },
+        state: match draft.hold {
+            true => State::Held,
+            false if draft.requires_something() => State::Waiting,
+            false => State::Queued,
+        },
         not_before: None,
+        requirements: draft.requirements_from(first),
         spec: draft.spec,
         context: draft.context,
     };
@@ -142,7 +159,7 @@ fn revived(job: &Job, demand: Demand) -> Entry {
         id: job.id,
         owner: job.owner,
         place: job.place,
-        state: State::Queued,
+        state: if job.state == State::Waiting { State::Waiting } else { State::Queued },
         not_before: None,
         submitted_at: job.submitted_at,
         queue: Arc::from(job.spec.queue.as_str()),
@@ -154,5 +171,6 @@ fn revived(job: &Job, demand: Demand) -> Entry {
             ..job.spec.retry.clone()
         },
         attempts: job.attempts,
+        requires: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::event::{Ask, Draft, Submission};
 use super::super::refuse;
+use super::after::check_sum;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{Class, Context, JobId, RetryPolicy, Spec, parse_duration};
@@ -33,19 +34,24 @@ impl Session {
         let context = Arc::new(context(submit.context.unwrap_or_default(), &bounds)?);
         count(submit.jobs.len(), submit.array.as_ref())?;
         let array = submit.array.is_some();
+        let mut jobs = submit.jobs;
+        let after: Vec<Vec<String>> =
+            jobs.iter_mut().map(|job| std::mem::take(&mut job.after)).collect();
         let drafts: Result<Vec<Draft>, Error> = (0..)
-            .zip(submit.jobs)
+            .zip(jobs)
             .map(|(index, job)| self.draft(index, job, array, &context, &bounds))
             .collect();
-        let drafts = match submit.array {
-            None => drafts?,
-            Some(array) => unfold(&drafts?, array)?,
-        };
+        let mut drafts = drafts?;
+        let endings = self.resolve_after(&after, &mut drafts).await?;
+        if let Some(array) = submit.array {
+            drafts = unfold(&drafts, array)?;
+        }
+        check_sum(&drafts)?;
         if submit.dry_run {
             return Ok(SubmitReply { first: None, last: None, warnings: Vec::new() });
         }
         let submission =
-            Submission { owner: self.uid, drafts, array, continues: submit.submission };
+            Submission { owner: self.uid, drafts, array, continues: submit.submission, endings };
         let (first, last) = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
         Ok(SubmitReply { first: Some(first), last: Some(last), warnings: Vec::new() })
     }
@@ -91,7 +97,9 @@ impl Session {
             return Err(invalid("cpus", message));
         }
         check_output(&spec, array).map_err(|message| invalid("output", message))?;
-        Ok(Draft { index: None, hold, spec: Arc::new(spec), context })
+        let requirements = Arc::default();
+        let beside = Vec::new();
+        Ok(Draft { index: None, hold, requirements, beside, spec: Arc::new(spec), context })
     }
 }
 
@@ -229,8 +237,14 @@ mod tests {
 
     #[test]
     fn an_array_has_the_indexes_it_says() {
-        let draft =
-            Draft { index: None, hold: false, spec: Arc::default(), context: Arc::default() };
+        let draft = Draft {
+            index: None,
+            hold: false,
+            requirements: Arc::default(),
+            beside: Vec::new(),
+            spec: Arc::default(),
+            context: Arc::default(),
+        };
         let indexes = |first, last, step| {
             unfold(std::slice::from_ref(&draft), Array { first, last, step })
                 .map(|drafts| drafts.iter().filter_map(|draft| draft.index).collect::<Vec<_>>())

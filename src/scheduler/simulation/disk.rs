@@ -1,7 +1,7 @@
 //! The disk: takes changes in order, some time later, or refuses one alone.
 
 use super::world::World;
-use crate::job::{AttemptToken, Change, Deadline, JobId, State};
+use crate::job::{AttemptToken, Change, Deadline, Ending, JobId, State};
 use crate::scheduler::{Entry, Input};
 
 /// A job as it is on the disk.
@@ -14,6 +14,8 @@ pub(super) struct Stored {
     pub(super) attempts: u32,
     pub(super) token: Option<AttemptToken>,
     pub(super) cancel_asked: bool,
+    /// It has passed what it requires.
+    pub(super) passed: bool,
 }
 
 /// Something on its way to the disk.
@@ -44,12 +46,15 @@ impl Pending {
 impl Stored {
     fn new(job: Entry) -> Self {
         let (state, not_before) = (job.state, job.not_before);
-        Self { job, state, not_before, attempts: 0, token: None, cancel_asked: false }
+        let passed = job.requires.is_empty();
+        Self { job, state, not_before, attempts: 0, token: None, cancel_asked: false, passed }
     }
 
-    /// What scheduling needs of it after a restart.
-    pub(super) fn entry(&self) -> Entry {
+    /// What scheduling needs of it, but for how what it requires ended.
+    fn entry(&self) -> Entry {
+        let requires = if self.passed { Vec::new() } else { self.job.requires.clone() };
         Entry {
+            requires,
             state: self.state,
             not_before: self.not_before,
             attempts: self.attempts,
@@ -74,6 +79,7 @@ impl Stored {
         let id = self.job.id;
         assert!(self.state.may_become(to), "{id} goes from {} to {to}", self.state);
         assert!(!self.state.is_final(), "{id} is {} and ends once more as {to}", self.state);
+        self.passed |= matches!(to, State::Queued | State::Scheduled);
         self.state = to;
         self.not_before = not_before;
         self.token = self.token.filter(|_| to == State::Running);
@@ -96,17 +102,20 @@ impl World {
                 for entry in &entries {
                     self.disk.insert(entry.id, Stored::new(entry.clone()));
                 }
+                let entries = entries.iter().map(|entry| self.entry(entry.id)).collect();
                 self.answers.push_back(Input::Submitted(entries));
             }
             Some(Pending::Revive(job)) => {
                 let Some(stored) = self.disk.get_mut(&job) else { return };
-                (stored.state, stored.cancel_asked) = (State::Queued, false);
-                let entry = stored.entry();
+                stored.state = if stored.passed { State::Queued } else { State::Waiting };
+                stored.cancel_asked = false;
+                let entry = self.entry(job);
                 self.answers.push_back(Input::Submitted(vec![entry]));
             }
             Some(Pending::Change(change)) => {
                 let starts = matches!(change, Change::Started { .. });
                 if !starts && self.refuses && self.dice.chance(4) {
+                    self.put_off.extend(change.job());
                     return self.answers.push_back(Input::Refused(change));
                 }
                 self.apply(&change);
@@ -115,8 +124,21 @@ impl World {
         }
     }
 
+    /// What the daemon would tell the scheduler of a job that is on the disk: how what it requires
+    /// ended, as far as the disk knows.
+    pub(super) fn entry(&self, job: JobId) -> Entry {
+        let mut entry = self.disk[&job].entry();
+        for awaited in &mut entry.requires {
+            let other = self.disk.get(&awaited.requirement.job);
+            let ended = other.filter(|other| other.state.is_final());
+            awaited.ending = ended.map(|other| Ending::Final { state: other.state, outcome: None });
+        }
+        entry
+    }
+
     /// Nothing that the scheduler asks for may ever have to be refused for what it says.
     fn apply(&mut self, change: &Change) {
+        self.put_off.retain(|job| change.job() != Some(*job));
         let stored = change.job().and_then(|job| self.disk.get_mut(&job)).expect("a synced job");
         match change {
             Change::Started { attempt, token, .. } => {

@@ -16,7 +16,7 @@ use crate::store::{Refusal, gate};
 use super::book::{self, Book};
 use super::fault::{Fault, certain};
 use super::tally::Tally;
-use super::{codes, deadline, work};
+use super::{codes, deadline, requirements, work};
 
 const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
@@ -125,7 +125,7 @@ impl Batch<'_> {
             }
         }
         self.book.next_job = next_job;
-        Ok(())
+        jobs.iter().try_for_each(|job| requirements::write(self.conn, job))
     }
 
     fn attempt_started(
@@ -282,7 +282,10 @@ impl Batch<'_> {
             )
             .optional()?;
         match queue {
-            Some(queue) => self.tally.moved(queue, from, to),
+            Some(queue) => {
+                self.tally.moved(queue, from, to);
+                requirements::moved(self.conn, job, to)?;
+            }
             None => return Err(elsewhere(job, self.stands(job)?.0, from)),
         }
         Ok(())
@@ -313,6 +316,9 @@ impl Batch<'_> {
             })
             .optional()?;
         if let Some((queue, state, spec, context)) = gone {
+            if let Some(by) = requirements::awaited_by(self.conn, job)? {
+                return Err(Refusal::Awaited { job, by }.into());
+            }
             self.tally.jobs(queue, state, -1);
             self.tally.spec(spec, -1);
             self.tally.context(context, -1);

@@ -13,6 +13,7 @@ mod open;
 mod pending;
 mod query;
 mod reader;
+mod requirements;
 mod tally;
 mod wal;
 mod work;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::job::{AttemptToken, JobId, State, StoreId, WallTime};
+use crate::job::{AttemptToken, Awaited, JobId, State, StoreId, WallTime};
 use crate::store::Pending;
 
 use super::codes;
 use super::deadline::{self, Boot};
+use super::requirements;
 use super::work;
 
 /// Hands every unfinished job to `visit`, in the order of the ids.
@@ -19,7 +20,8 @@ pub(super) fn scan(
     boot: Boot,
     visit: &mut dyn FnMut(Pending),
 ) -> rusqlite::Result<()> {
-    let pass = Pass { words: words(conn)?, tokens: tokens(conn, store)?, boot };
+    let requires = requirements::open(conn)?;
+    let mut pass = Pass { words: words(conn)?, tokens: tokens(conn, store)?, requires, boot };
     let mut statement = conn.prepare(&query(conn)?)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -54,11 +56,12 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
 struct Pass {
     words: HashMap<i64, Arc<str>>,
     tokens: HashMap<JobId, AttemptToken>,
+    requires: HashMap<JobId, Vec<Awaited>>,
     boot: Boot,
 }
 
 impl Pass {
-    fn read(&self, row: &Row) -> rusqlite::Result<Pending> {
+    fn read(&mut self, row: &Row) -> rusqlite::Result<Pending> {
         let id = codes::job_id(row, 0)?;
         let state = codes::state(row.get(1)?)?;
         Ok(Pending {
@@ -81,6 +84,7 @@ impl Pass {
                 State::Running => self.tokens.get(&id).copied(),
                 _ => None,
             },
+            requires: self.requires.remove(&id).unwrap_or_default(),
         })
     }
 

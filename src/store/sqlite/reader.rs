@@ -9,12 +9,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use crate::job::{
     AttemptRecord, AttemptToken, Context, Job, JobId, Spec, State, StoreId, Usage, WallTime,
 };
-use crate::store::{Filter, Page, Reader, Selected, StoreError, Work};
+use crate::store::{Edge, Filter, Page, Reader, Selected, StoreError, Work};
 
 use super::codes;
 use super::deadline::{self, Boot};
 use super::fault;
 use super::query;
+use super::requirements;
 use super::work::{self, SPEC_COLUMNS};
 
 /// A reader of the embedded store.
@@ -76,7 +77,7 @@ impl Reader for SqliteReader {
         let found = query::all(filter);
         let sql = format!(
             "WITH found AS MATERIALIZED ({}) SELECT j.id, j.owner, j.state, e.outcome, e.detail, \
-             e.message FROM found CROSS JOIN jobs AS j ON j.id = found.id {LATEST_ENDED} \
+             e.message, j.reason FROM found CROSS JOIN jobs AS j ON j.id = found.id {LATEST_ENDED} \
              ORDER BY j.id",
             found.sql
         );
@@ -88,6 +89,7 @@ impl Reader for SqliteReader {
                     owner: row.get(1)?,
                     state: codes::state(row.get(2)?)?,
                     outcome: codes::outcome(row, 3)?,
+                    reason: row.get(6)?,
                 })
             })?;
             rows.collect()
@@ -127,6 +129,16 @@ impl Reader for SqliteReader {
             }
             Ok(works)
         })
+    }
+
+    fn requirements(&mut self, ids: &[JobId]) -> Result<Vec<Edge>, StoreError> {
+        let ids = query::json(ids);
+        self.read(|view| requirements::read(view.conn, false, &ids))
+    }
+
+    fn dependents(&mut self, ids: &[JobId]) -> Result<Vec<Edge>, StoreError> {
+        let ids = query::json(ids);
+        self.read(|view| requirements::read(view.conn, true, &ids))
     }
 
     fn counts(&mut self) -> Result<Vec<(String, State, u64)>, StoreError> {
