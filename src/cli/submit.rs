@@ -14,7 +14,9 @@ use super::pattern::Item;
 use super::template::Template;
 use super::wait;
 use crate::client::Client;
-use crate::protocol::{Array, Context, IdRange, JobSpec, MAX_ARRAY, MAX_BATCH, Selector, summary};
+use crate::protocol::{
+    Array, Context, IdRange, JobSpec, MAX_ARRAY, MAX_BATCH, Selector, summary_of,
+};
 
 /// What stands between a command and the values that it is to be run with.
 const VALUES: &str = ":::";
@@ -272,15 +274,7 @@ fn show(job: &JobSpec, desk: &mut Desk) -> Result<(), Error> {
     if desk.json() {
         return desk.out.json(job);
     }
-    let mut spec = crate::job::Spec {
-        kind: job.kind.clone().unwrap_or_default(),
-        params: job.params.clone(),
-        ..crate::job::Spec::default()
-    };
-    if let Some(argv) = &job.argv {
-        spec.params.insert("argv".to_owned(), json!(argv));
-    }
-    desk.out.line(summary(&spec))
+    desk.out.line(summary_of(job))
 }
 
 fn print_json(accepted: &[IdRange], args: &Args, desk: &mut Desk) -> Result<(), Error> {

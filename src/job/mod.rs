@@ -6,6 +6,7 @@
 mod class;
 mod duration;
 mod id;
+mod nearest;
 mod outcome;
 mod record;
 mod requirement;
@@ -18,6 +19,7 @@ mod time;
 pub use class::{Class, Lane, UnknownName};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use id::{AttemptToken, IdError, JobId, StoreId};
+pub use nearest::nearest;
 pub use outcome::{Failure, Outcome, exit_code};
 pub use record::{AttemptRecord, Change, Job, NewJob, QueueRecord, Usage};
 pub use requirement::{Awaited, Condition, Ending, Requirement};

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::job::{self, Failure, Outcome, State, WallTime, exit_code};
 
-use super::job::{Attempt, Details, Finished, Job, Required};
+use super::job::{Attempt, Details, Finished, Job, JobSpec, Required};
 
 /// Writes a moment as RFC 3339 in UTC with microseconds.
 pub fn to_rfc3339(time: WallTime) -> String {
@@ -140,6 +140,19 @@ pub fn required_to_wire(awaited: &job::Awaited, passed: bool) -> Required {
         standing: standing.to_owned(),
         ended: ending.as_ref().map(ToString::to_string),
     }
+}
+
+/// The work of a job that was not handed in yet, in a line.
+pub fn summary_of(job: &JobSpec) -> String {
+    let mut spec = job::Spec {
+        kind: job.kind.clone().unwrap_or_default(),
+        params: job.params.clone(),
+        ..job::Spec::default()
+    };
+    if let Some(argv) = &job.argv {
+        spec.params.insert("argv".to_owned(), argv.clone().into());
+    }
+    summary(&spec)
 }
 
 /// The longest summary, in characters: a line of a wide terminal.

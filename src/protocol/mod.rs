@@ -9,6 +9,7 @@ mod after;
 mod convert;
 mod envelope;
 mod error;
+mod graph;
 mod job;
 mod manage;
 mod method;
@@ -18,11 +19,12 @@ mod select;
 
 pub use after::{After, AfterError, Whom};
 pub use convert::{
-    finished_to_wire, from_rfc3339, job_to_wire, required_to_wire, summary, to_rfc3339,
+    finished_to_wire, from_rfc3339, job_to_wire, required_to_wire, summary, summary_of, to_rfc3339,
     usage_seconds,
 };
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
+pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
     Array, Attempt, Context, Details, Explain, ExplainReply, Finished, Gate, Job, JobSpec, Logs,
     LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,

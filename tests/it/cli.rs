@@ -7,16 +7,16 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A user with a home of their own and no daemon yet.
-struct User {
+pub(crate) struct User {
     home: TempDir,
 }
 
 impl User {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: TempDir::new().unwrap() }
     }
 
-    fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
@@ -33,22 +33,22 @@ impl User {
         command
     }
 
-    fn run(&self, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         self.command(words).output().unwrap()
     }
 
     /// What a command that must succeed prints.
-    fn out(&self, words: &[&str]) -> String {
+    pub(crate) fn out(&self, words: &[&str]) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "{words:?}: {}", err(&output));
         out(&output)
     }
 
-    fn code(&self, words: &[&str]) -> Option<i32> {
+    pub(crate) fn code(&self, words: &[&str]) -> Option<i32> {
         self.run(words).status.code()
     }
 
-    fn json(&self, words: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, words: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.out(words)).unwrap()
     }
 }
@@ -60,11 +60,11 @@ impl Drop for User {
     }
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

@@ -13,6 +13,7 @@ mod instance;
 mod lanes;
 mod logs;
 mod manage;
+mod pipeline;
 mod recovery;
 mod refusals;
 mod submit;

@@ -1,6 +1,6 @@
 //! From what jobs require, as it was written, to the jobs that are meant.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::super::event::{Draft, Endings};
@@ -21,7 +21,7 @@ struct Found {
 #[derive(Default)]
 struct Gathered {
     earlier: HashMap<JobId, Condition>,
-    beside: HashMap<u64, Condition>,
+    beside: BTreeMap<u64, Condition>,
 }
 
 impl Session {

@@ -1,4 +1,4 @@
-//! Calls that look at jobs: List, Show, Explain.
+//! Calls that look at jobs: List, Show, Graph, Explain.
 
 use super::super::event::Ask;
 use super::super::launch::output_dir_of;
@@ -24,6 +24,10 @@ impl Session {
             }
             Request::Show(show) => {
                 let result = self.show(show).await;
+                self.finish(result, manner).await
+            }
+            Request::Graph(graph) => {
+                let result = self.graph(graph).await;
                 self.finish(result, manner).await
             }
             Request::Explain(explain) => {

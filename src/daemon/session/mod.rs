@@ -9,6 +9,7 @@ mod after;
 mod call;
 mod connection;
 mod follow;
+mod graph;
 mod inspect;
 mod jobs;
 mod logs;
