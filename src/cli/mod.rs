@@ -7,7 +7,7 @@
 //! | files | what they are |
 //! |---|---|
 //! | `args` | the command line as a whole |
-//! | `desk`, `start`, `output`, `error`, `table`, `moment` | what every command has at hand |
+//! | `desk`, `start`, `output`, `error`, `table`, `moment`, `when` | what every command has at hand |
 //! | `job_options`, `environment`, `inputs`, `pattern`, `template`, `pipeline`, `batch`, `spool` | making and sending jobs |
 //! | `select`, `change`, `follow`, `graph` | naming jobs, changing them, copying their output, drawing them |
 //! | the rest | a command each |
@@ -60,6 +60,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod when;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;

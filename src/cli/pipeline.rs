@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use jiff::Zoned;
 use serde_json::{Map, Value, json};
 use toml_edit::{Document, Item, Key, TableLike};
 
+use super::when;
 use crate::job::nearest;
 use crate::protocol::{After, INTERFACE_DESCRIPTION, JobSpec};
 
@@ -20,6 +22,8 @@ const DEFAULTS: &str = "defaults";
 const SHELL: &str = "shell";
 /// The field that says what a job waits for.
 const AFTER: &str = "after";
+/// The field that says when, as people write it.
+const AT: &str = "at";
 
 /// Named jobs in the order of their file.
 #[derive(Debug)]
@@ -127,8 +131,8 @@ impl Reading<'_> {
         let (mut fields, mut lines) = (Map::new(), HashMap::new());
         for (name, item) in table.iter() {
             let wrong = |what: String| self.problem(table.key(name), item, what);
-            let value = to_json(item)
-                .ok_or_else(|| wrong(format!("{name}: a date is no value of a job's")))?;
+            let value = to_json(item);
+            let value = if name == AT { at(&value).map_err(wrong)? } else { value };
             if name == SHELL {
                 let text = value.as_str().ok_or_else(|| wrong(format!("{SHELL} is a text")))?;
                 fields.insert("argv".to_owned(), json!(["/bin/sh", "-c", text]));
@@ -223,33 +227,34 @@ fn fitting(name: &str, value: Value) -> Result<Value, String> {
     }
 }
 
-fn to_json(item: &Item) -> Option<Value> {
+/// A moment as people write it, in the zone of whoever applies the file.
+fn at(value: &Value) -> Result<Value, String> {
+    let text = value.as_str().ok_or("at is a time, as in \"tomorrow 09:00\"")?;
+    let moment = when::moment(text, &Zoned::now()).map_err(|error| error.to_string())?;
+    Ok(moment.into())
+}
+
+fn to_json(item: &Item) -> Value {
     match item {
-        Item::None => Some(Value::Null),
+        Item::None => Value::Null,
         Item::Value(value) => value_to_json(value),
         Item::Table(table) => table_to_json(table),
-        Item::ArrayOfTables(tables) => {
-            let all: Option<Vec<_>> = tables.iter().map(|table| table_to_json(table)).collect();
-            all.map(Value::Array)
-        }
+        Item::ArrayOfTables(tables) => tables.iter().map(|table| table_to_json(table)).collect(),
     }
 }
 
-fn table_to_json(table: &dyn TableLike) -> Option<Value> {
-    let pairs = table.iter().map(|(name, item)| Some((name.to_owned(), to_json(item)?)));
-    pairs.collect::<Option<Map<_, _>>>().map(Value::Object)
+fn table_to_json(table: &dyn TableLike) -> Value {
+    Value::Object(table.iter().map(|(name, item)| (name.to_owned(), to_json(item))).collect())
 }
 
-fn value_to_json(value: &toml_edit::Value) -> Option<Value> {
+fn value_to_json(value: &toml_edit::Value) -> Value {
     match value {
-        toml_edit::Value::String(text) => Some(text.value().as_str().into()),
-        toml_edit::Value::Integer(number) => Some((*number.value()).into()),
-        toml_edit::Value::Float(number) => Some((*number.value()).into()),
-        toml_edit::Value::Boolean(flag) => Some((*flag.value()).into()),
-        toml_edit::Value::Datetime(_) => None,
-        toml_edit::Value::Array(values) => {
-            values.iter().map(value_to_json).collect::<Option<Vec<_>>>().map(Value::Array)
-        }
+        toml_edit::Value::String(text) => text.value().as_str().into(),
+        toml_edit::Value::Integer(number) => (*number.value()).into(),
+        toml_edit::Value::Float(number) => (*number.value()).into(),
+        toml_edit::Value::Boolean(flag) => (*flag.value()).into(),
+        toml_edit::Value::Datetime(moment) => moment.value().to_string().into(),
+        toml_edit::Value::Array(values) => values.iter().map(value_to_json).collect(),
         toml_edit::Value::InlineTable(table) => table_to_json(table),
     }
 }

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::requests::RequestId;
 use super::writer::Written;
-use crate::job::{ArrayPlace, Condition, Context, Ending, Job, JobId, Requirement, Spec};
+use crate::job::{
+    ArrayPlace, Condition, Context, Deadline, Ending, Job, JobId, Now, Requirement, Spec, WallTime,
+};
 use crate::lanes::Ended;
 use crate::protocol::{self, Error, Finished};
 use crate::scheduler::{Entry, Explanation};
@@ -170,6 +173,8 @@ pub(super) struct Draft {
     pub(super) index: Option<u64>,
     /// Stays where it is until released.
     pub(super) hold: bool,
+    /// When it may start at the earliest.
+    pub(super) begin: Option<Begin>,
     /// What it requires of jobs that were there before.
     pub(super) requirements: Arc<[Requirement]>,
     /// What it requires of jobs of the same submission, by their places.
@@ -178,6 +183,28 @@ pub(super) struct Draft {
     pub(super) spec: Arc<Spec>,
     /// The submitter's surroundings.
     pub(super) context: Arc<Context>,
+}
+
+/// When a job may start at the earliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// At this moment.
+    At(WallTime),
+    /// So long after it was taken.
+    In(Duration),
+}
+
+impl Begin {
+    /// The moment, for a job that is taken now.
+    pub(super) fn deadline(self, now: Now) -> Deadline {
+        Deadline::after(
+            now,
+            match self {
+                Self::At(moment) => moment.since(now.wall),
+                Self::In(delay) => delay,
+            },
+        )
+    }
 }
 
 impl Draft {

@@ -28,7 +28,7 @@ pub struct NewJob {
     pub submitted_at: WallTime,
     /// Where it starts its life: queued, held, scheduled, or waiting if it requires something.
     pub state: State,
-    /// Not before this moment; only with [`State::Scheduled`].
+    /// Not before this moment; always with [`State::Scheduled`], and kept while it is held or waits.
     pub not_before: Option<Deadline>,
     /// What it requires of other jobs, each named once; shared between the elements of an array.
     pub requirements: Arc<[Requirement]>,
@@ -51,7 +51,7 @@ pub struct Job {
     pub place: Option<ArrayPlace>,
     /// Where it stands.
     pub state: State,
-    /// Not before this moment; only with [`State::Scheduled`].
+    /// Not before this moment; always with [`State::Scheduled`], and kept while it is held or waits.
     pub not_before: Option<Deadline>,
     /// When it came.
     pub submitted_at: WallTime,
@@ -175,7 +175,7 @@ pub enum Change {
         at: WallTime,
         /// Where the job goes: a final state, or queued, scheduled or held for another attempt.
         next: State,
-        /// Not before this moment; only when `next` is scheduled.
+        /// Not before this moment; when `next` is scheduled, or held.
         not_before: Option<Deadline>,
     },
     /// A job that is not running goes to another state: held, released, cancelled, retried, due.
@@ -186,7 +186,7 @@ pub enum Change {
         from: State,
         /// Where it goes.
         to: State,
-        /// Not before this moment; only when `to` is scheduled.
+        /// Not before this moment; when `to` is scheduled, held or waiting.
         not_before: Option<Deadline>,
         /// Why.
         reason: Option<String>,

@@ -54,6 +54,12 @@ pub struct JobSpec {
     /// `ok:@0` for the job at place 0 of the same call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
+    /// Not before this moment, in RFC 3339; it must not be past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Not before so much time has passed, as a duration such as `2h30m`; instead of `at`.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    pub delay: Option<String>,
     /// Stays where it is until released.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
@@ -318,6 +324,9 @@ pub struct Gate {
     /// Where that one stands.
     #[serde(default)]
     pub state: Option<State>,
+    /// The moment that it is about.
+    #[serde(default)]
+    pub at: Option<String>,
 }
 
 /// Waits until jobs are final. With `more`, each reply brings those that have become final since.

@@ -15,7 +15,7 @@ pub struct Entry {
     pub place: Option<ArrayPlace>,
     /// Queued, held, scheduled or waiting.
     pub state: State,
-    /// Not before this moment; only with [`State::Scheduled`].
+    /// Not before this moment; a queued one has none.
     pub not_before: Option<Deadline>,
     /// When it came: the older of two equals goes first.
     pub submitted_at: WallTime,

@@ -38,7 +38,8 @@ impl Scheduler {
         if let (State::Held, Some(HoldWish { reason: Some(reason) })) = (next, running.hold) {
             self.reasons.insert(slot, reason.into());
         }
-        let not_before = if next == State::Scheduled { self.timers.moment(slot) } else { None };
+        let keeps = matches!(next, State::Scheduled | State::Held);
+        let not_before = if keeps { self.timers.moment(slot) } else { None };
         let writing = Writing::Ended { counter: token.counter, next, again: None };
         self.writing.insert(slot, writing);
         let End { outcome, usage, .. } = end;

@@ -77,7 +77,8 @@ impl Scheduler {
         self.leave(slot);
         self.place(slot, Place::Writing);
         self.writing.insert(slot, Writing::Moved(to));
-        let not_before = if to == State::Scheduled { self.timers.moment(slot) } else { None };
+        let keeps = matches!(to, State::Scheduled | State::Held | State::Waiting);
+        let not_before = if keeps { self.timers.moment(slot) } else { None };
         let at = now.wall;
         actions.push(Action::Write(Change::Moved {
             job: id,

@@ -24,7 +24,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 18] = [
+    let cases: [(&str, Case); 19] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -38,6 +38,7 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("each life is numbered and knows how the last ended", lives_are_numbered),
         ("only finished jobs are removed", only_finished_jobs_are_removed),
         ("queues are kept while they are used", queues_are_kept_while_used),
+        ("held and waiting jobs keep their time", requiring::held_and_waiting_jobs_keep_their_time),
         ("requirements read back", requiring::requirements_read_back),
         ("what is passed stays passed", requiring::what_is_passed_stays_passed),
         ("what is waited for is not removed", requiring::what_is_waited_for_stays),

@@ -104,9 +104,12 @@ fn way(job: JobId, from: State, to: State) -> Result<(), Refusal> {
 }
 
 fn timed(job: JobId, state: State, due: Option<Deadline>) -> Result<(), Refusal> {
+    let may = matches!(state, State::Scheduled | State::Held | State::Waiting);
     match (state == State::Scheduled, due.is_some()) {
         (true, false) => forbid(format!("job {job} would be scheduled for no time at all")),
-        (false, true) => forbid(format!("job {job} is {state}: only scheduled jobs have a time")),
+        (false, true) if !may => {
+            forbid(format!("job {job} is {state}: only jobs that wait have a time"))
+        }
         _ => Ok(()),
     }
 }

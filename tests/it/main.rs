@@ -18,6 +18,7 @@ mod recovery;
 mod refusals;
 mod submit;
 mod tidy;
+mod time;
 mod units;
 mod varlink_python;
 mod wait;

@@ -8,7 +8,7 @@ use super::super::event::{Answer, Draft, Endings, Event, Revival, Submission};
 use super::super::readers::whole_jobs;
 use super::super::requests::RequestId;
 use super::{Control, Then};
-use crate::job::{Change, Class, Job, JobId, NewJob, State};
+use crate::job::{Change, Class, Job, JobId, NewJob, Now, State};
 use crate::protocol::{ChangeReply, Declined, Error};
 use crate::scheduler::{Demand, Entry};
 use crate::store::{Edge, Reader};
@@ -31,7 +31,7 @@ impl Control {
         self.next_id = first.after(count);
         let mut submission = submission;
         let endings = std::mem::take(&mut submission.endings);
-        let jobs = new_jobs(submission, first, clock::now().wall);
+        let jobs = new_jobs(submission, first, clock::now());
         self.write(Change::Submitted { jobs }, Then::Submitted(answer, endings));
     }
 
@@ -132,7 +132,7 @@ impl Control {
     }
 }
 
-fn new_jobs(submission: Submission, first: JobId, at: crate::job::WallTime) -> Vec<NewJob> {
+fn new_jobs(submission: Submission, first: JobId, now: Now) -> Vec<NewJob> {
     let Submission { owner, drafts, array, continues, endings: _ } = submission;
     let numbered = drafts.into_iter().zip(0..);
     let job = |(draft, offset): (Draft, u64)| NewJob {
@@ -140,13 +140,14 @@ fn new_jobs(submission: Submission, first: JobId, at: crate::job::WallTime) -> V
         owner,
         submission: continues.unwrap_or(first),
         place: if array { draft.place(first) } else { None },
-        submitted_at: at,
+        submitted_at: now.wall,
         state: match draft.hold {
             true => State::Held,
             false if draft.requires_something() => State::Waiting,
+            false if draft.begin.is_some() => State::Scheduled,
             false => State::Queued,
         },
-        not_before: None,
+        not_before: draft.begin.map(|begin| begin.deadline(now)),
         requirements: draft.requirements_from(first),
         spec: draft.spec,
         context: draft.context,

@@ -10,7 +10,7 @@ use super::select::Usual;
 use crate::job::{AttemptRecord, Class, Job, JobId, State};
 use crate::protocol::{
     Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request, Show, ShowReply,
-    job_to_wire, required_to_wire,
+    job_to_wire, required_to_wire, to_rfc3339,
 };
 use crate::scheduler::Explanation;
 use crate::store::Page;
@@ -115,7 +115,15 @@ impl Session {
         };
         let lane = crate::scheduler::Demand { class, permits: job.spec.cpus }.lane();
         let gates = explanation.map_or_else(
-            || vec![Gate { gate: "ended".to_owned(), detail: ended(job), job: None, state: None }],
+            || {
+                vec![Gate {
+                    gate: "ended".to_owned(),
+                    detail: ended(job),
+                    job: None,
+                    state: None,
+                    at: None,
+                }]
+            },
             |explanation| explanation.gates.iter().map(to_wire).collect(),
         );
         let state = explanation.map_or(job.state, |explanation| explanation.state);
@@ -137,5 +145,9 @@ fn to_wire(gate: &crate::scheduler::Gate) -> Gate {
         crate::scheduler::Gate::Requires { requirement, state } => (Some(requirement.job), *state),
         _ => (None, None),
     };
-    Gate { gate: gate.name().to_owned(), detail: gate.to_string(), job, state }
+    let at = match gate {
+        crate::scheduler::Gate::NotBefore { moment, .. } => Some(to_rfc3339(moment.wall)),
+        _ => None,
+    };
+    Gate { gate: gate.name().to_owned(), detail: gate.to_string(), job, state, at }
 }

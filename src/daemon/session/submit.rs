@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::event::{Ask, Draft, Submission};
+use super::super::clock;
+use super::super::event::{Ask, Begin, Draft, Submission};
 use super::super::refuse;
 use super::after::check_sum;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{Class, Context, JobId, RetryPolicy, Spec, parse_duration};
-use crate::protocol::{self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply};
+use crate::protocol::{
+    self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply, from_rfc3339,
+    to_rfc3339,
+};
 
 /// Names that a job gets where only the documented list is passed on; a trailing `*` stands for any
 /// ending.
@@ -27,6 +31,9 @@ const LISTED: [&str; 12] = [
     "OMP_*",
     "USER",
 ];
+
+/// How long ago a moment may be that was not past when its user gave it.
+const LATE_MICROS: i64 = 10_000_000;
 
 impl Session {
     pub(super) async fn submit(&self, submit: Submit) -> Result<SubmitReply, Error> {
@@ -71,6 +78,7 @@ impl Session {
         };
         let context = own_context(&mut job, shared);
         let hold = job.hold;
+        let begin = begin(&job).map_err(|(field, message)| invalid(field, message))?;
         let kind = job.kind.clone().unwrap_or_else(|| "command".to_owned());
         let retries = self.hub.registry.get(&kind).map_or(0, |kind| kind.info.retries);
         let mut spec =
@@ -99,7 +107,7 @@ impl Session {
         check_output(&spec, array).map_err(|message| invalid("output", message))?;
         let requirements = Arc::default();
         let beside = Vec::new();
-        Ok(Draft { index: None, hold, requirements, beside, spec: Arc::new(spec), context })
+        Ok(Draft { index: None, hold, begin, requirements, beside, spec: Arc::new(spec), context })
     }
 }
 
@@ -209,6 +217,28 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
     })
 }
 
+/// When the job may start at the earliest.
+fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, String)> {
+    match (&job.at, &job.delay) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(("at", "at and in say the same: give one of them".to_owned())),
+        (None, Some(delay)) => {
+            let delay = parse_duration(delay).map_err(|error| ("in", error.to_string()))?;
+            Ok(Some(Begin::In(delay)))
+        }
+        (Some(text), None) => {
+            let moment = from_rfc3339(text).ok_or_else(|| {
+                ("at", format!("{text:?} is no moment: write RFC 3339, as in 2030-01-31T09:00:00Z"))
+            })?;
+            let now = clock::now().wall;
+            if now.0.saturating_sub(moment.0) > LATE_MICROS {
+                return Err(("at", format!("{text} is past: it is {} now", to_rfc3339(now))));
+            }
+            Ok(Some(Begin::At(moment)))
+        }
+    }
+}
+
 /// A template that can't be filled is refused now, not when the job's turn comes.
 fn check_output(spec: &Spec, array: bool) -> Result<(), String> {
     let Some(template) = &spec.output else { return Ok(()) };
@@ -240,6 +270,7 @@ mod tests {
         let draft = Draft {
             index: None,
             hold: false,
+            begin: None,
             requirements: Arc::default(),
             beside: Vec::new(),
             spec: Arc::default(),

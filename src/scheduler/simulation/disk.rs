@@ -16,6 +16,8 @@ pub(super) struct Stored {
     pub(super) cancel_asked: bool,
     /// It has passed what it requires.
     pub(super) passed: bool,
+    /// A user had it run again.
+    pub(super) revived: bool,
 }
 
 /// Something on its way to the disk.
@@ -47,7 +49,16 @@ impl Stored {
     fn new(job: Entry) -> Self {
         let (state, not_before) = (job.state, job.not_before);
         let passed = job.requires.is_empty();
-        Self { job, state, not_before, attempts: 0, token: None, cancel_asked: false, passed }
+        Self {
+            job,
+            state,
+            not_before,
+            attempts: 0,
+            token: None,
+            cancel_asked: false,
+            passed,
+            revived: false,
+        }
     }
 
     /// What scheduling needs of it, but for how what it requires ended.
@@ -108,7 +119,8 @@ impl World {
             Some(Pending::Revive(job)) => {
                 let Some(stored) = self.disk.get_mut(&job) else { return };
                 stored.state = if stored.passed { State::Queued } else { State::Waiting };
-                stored.cancel_asked = false;
+                (stored.cancel_asked, stored.revived) = (false, true);
+                stored.not_before = None;
                 let entry = self.entry(job);
                 self.answers.push_back(Input::Submitted(vec![entry]));
             }
@@ -150,12 +162,12 @@ impl World {
             Change::Ended { token, next, not_before, .. } => {
                 assert_eq!(stored.token, Some(*token), "an outcome of an old attempt");
                 assert!(!stored.cancel_asked || next.is_final(), "cancelled, but goes on");
-                assert_eq!(*next == State::Scheduled, not_before.is_some());
+                assert!(has_time(*next, not_before.is_some()), "{change:?}");
                 stored.go(*next, *not_before);
             }
             Change::Moved { from, to, not_before, .. } => {
                 assert_eq!(stored.state, *from, "{} is elsewhere", stored.job.id);
-                assert_eq!(*to == State::Scheduled, not_before.is_some());
+                assert!(has_time(*to, not_before.is_some()), "{change:?}");
                 stored.go(*to, *not_before);
             }
             Change::CancelAsked { .. } => {
@@ -183,5 +195,14 @@ impl World {
                 Input::Submitted(entries) => entries.iter().any(|entry| entry.id == job),
                 _ => false,
             })
+    }
+}
+
+/// Whether a job may have, or lack, a time in this state.
+fn has_time(state: State, has: bool) -> bool {
+    match state {
+        State::Scheduled => has,
+        State::Held | State::Waiting => true,
+        _ => !has,
     }
 }

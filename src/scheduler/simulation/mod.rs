@@ -93,6 +93,7 @@ fn a_world_is_wild_enough_to_meet_every_kind_of_event() {
         "attempt: 3",
         "from: Waiting, to: Queued",
         "from: Waiting, to: Skipped",
+        "from: Waiting, to: Scheduled",
         "from: Waiting, to: Held",
         "from: Held, to: Waiting",
         "was skipped",

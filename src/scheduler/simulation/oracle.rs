@@ -42,6 +42,9 @@ impl World {
         let free = self.room(demand.class).saturating_sub(self.used(demand.class));
         assert!(weight(demand) <= free, "{job} starts over its lane's limit");
         assert_eq!(stored.state, State::Queued, "{job} starts before that is synced");
+        // A job that was run again has had its time.
+        let first = stored.job.not_before.filter(|_| stored.attempts == 0 && !stored.revived);
+        assert!(first.is_none_or(|moment| moment.is_due(self.now)), "{job} starts before its time");
         assert!(
             !self.pending.iter().any(|pending| matches!(
                 pending,

@@ -31,7 +31,7 @@ impl World {
         let ids: Vec<JobId> = entries.iter().map(|entry| entry.id).collect();
         let backwards = self.dice.chance(30);
         for (place, entry) in entries.iter_mut().enumerate() {
-            if self.dice.chance(60) || entry.state == State::Scheduled {
+            if self.dice.chance(60) {
                 continue;
             }
             let mut others: Vec<JobId> = self.disk.keys().rev().take(12).copied().collect();
@@ -45,7 +45,7 @@ impl World {
                     entry.requires.push(Awaited { requirement, ending: None });
                 }
             }
-            if entry.state == State::Queued && !entry.requires.is_empty() {
+            if entry.state != State::Held && !entry.requires.is_empty() {
                 entry.state = State::Waiting;
             }
         }
@@ -66,7 +66,11 @@ impl World {
             owner: 1000,
             place: None,
             state,
-            not_before: (state == State::Scheduled).then(|| self.deadline(20)),
+            not_before: match state {
+                State::Scheduled => Some(self.deadline(20)),
+                State::Held if self.dice.chance(30) => Some(self.deadline(20)),
+                _ => None,
+            },
             submitted_at: self.now.wall,
             queue: Arc::from(self.dice.pick(&QUEUES).unwrap()),
             priority: self.dice.small(5) as i32 - 2,

@@ -1,10 +1,12 @@
 //! What jobs require of others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Home, all_pending, end, go, id, new_job, now, refuse, start, submit, take, token};
+use super::{Home, all_pending, at, end, go, id, new_job, now, refuse, start, submit, take, token};
 use crate::job::{
-    Awaited, Change, Condition, Ending, Failure, NewJob, Outcome, Requirement, State,
+    Awaited, Change, Condition, Deadline, Ending, Failure, NewJob, Outcome, Requirement, State,
+    Usage,
 };
 use crate::store::Refusal;
 
@@ -74,4 +76,50 @@ pub(super) fn what_is_waited_for_stays(home: &mut dyn Home) {
     assert_eq!(edges[0].awaited.ending, Some(Ending::Removed));
     take(&mut *store, &[Change::Removed { jobs: vec![id(2)] }]);
     assert!(store.reader().unwrap().dependents(&[id(1)]).unwrap().is_empty());
+}
+
+pub(super) fn held_and_waiting_jobs_keep_their_time(home: &mut dyn Home) {
+    let (mut store, recovery) = home.open(now(100, 0), "boot");
+    let due = Some(Deadline::after(now(100, 0), Duration::from_secs(60)));
+    let held = NewJob { state: State::Held, not_before: due, ..new_job(1) };
+    let waiting = NewJob { not_before: due, ..requires(2, &[(Condition::Ok, 1)]) };
+    take(&mut *store, &[submit(&[held, waiting, new_job(3)])]);
+    let moved = |job, from, to, not_before| Change::Moved {
+        job: id(job),
+        from,
+        to,
+        not_before,
+        reason: None,
+        at: at(1),
+    };
+    let queued = moved(1, State::Held, State::Queued, due);
+    assert!(matches!(refuse(&mut *store, queued), Refusal::Invariant(_)));
+    let name = token(&recovery, 1);
+    let end = Change::Ended {
+        job: id(3),
+        token: name,
+        outcome: Outcome::TimedOut,
+        usage: Usage::default(),
+        at: at(2),
+        next: State::Held,
+        not_before: due,
+    };
+    take(&mut *store, &[start(3, 1, name), end]);
+    drop(store);
+    let (mut store, _) = home.open(now(110, 10), "boot");
+    let times = |store: &mut dyn crate::store::Store| {
+        all_pending(store).iter().map(|job| job.not_before).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&mut *store), [due, due, due]);
+    take(
+        &mut *store,
+        &[
+            moved(1, State::Held, State::Scheduled, due),
+            moved(2, State::Waiting, State::Held, due),
+            moved(3, State::Held, State::Queued, None),
+        ],
+    );
+    assert_eq!(times(&mut *store), [due, due, None]);
+    let shown = store.reader().unwrap().job(id(2)).unwrap().unwrap().0;
+    assert_eq!(shown.not_before, due);
 }

@@ -16,7 +16,7 @@ use crate::store::{Refusal, gate};
 use super::book::{self, Book};
 use super::fault::{Fault, certain};
 use super::tally::Tally;
-use super::{codes, deadline, requirements, work};
+use super::{codes, deadline, moments, requirements, work};
 
 const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
@@ -103,7 +103,8 @@ impl Batch<'_> {
                     _ => work::write_context(self.conn, self.book, &job.context)?,
                 };
                 latest_context = Some((&job.context, context));
-                let due = deadline::columns(self.book.boot, job.not_before);
+                let due = moments::in_row(job.state, job.not_before);
+                let due = deadline::columns(self.book.boot, due);
                 insert.execute(params![
                     job.id.get() as i64,
                     codes::of_state(job.state),
@@ -120,6 +121,9 @@ impl Batch<'_> {
                     due.2,
                     due.3,
                 ])?;
+                if job.not_before.is_some() {
+                    moments::write(self.conn, self.book.boot, job.id, job.state, job.not_before)?;
+                }
                 self.tally.jobs(queue, job.state, 1);
                 self.tally.context(context, 1);
             }
@@ -225,7 +229,8 @@ impl Batch<'_> {
         due: Option<Deadline>,
         at: WallTime,
     ) -> Result<(), Fault> {
-        let due = deadline::columns(self.book.boot, due);
+        let aside = due.filter(|_| next == State::Held);
+        let due = deadline::columns(self.book.boot, moments::in_row(next, due));
         let queue = certain(
             self.conn
                 .prepare_cached(
@@ -247,6 +252,9 @@ impl Batch<'_> {
                 ),
         )?;
         self.tally.moved(queue, State::Running, next);
+        if aside.is_some() {
+            certain(moments::write(self.conn, self.book.boot, job, next, aside))?;
+        }
         Ok(())
     }
 
@@ -258,7 +266,8 @@ impl Batch<'_> {
         reason: Option<&str>,
         at: WallTime,
     ) -> Result<(), Fault> {
-        let due = deadline::columns(self.book.boot, due);
+        let all_due = due;
+        let due = deadline::columns(self.book.boot, moments::in_row(to, due));
         let queue = self
             .conn
             .prepare_cached(
@@ -285,6 +294,9 @@ impl Batch<'_> {
             Some(queue) => {
                 self.tally.moved(queue, from, to);
                 requirements::moved(self.conn, job, to)?;
+                if all_due.is_some() || matches!(from, State::Held | State::Waiting) {
+                    certain(moments::write(self.conn, self.book.boot, job, to, all_due))?;
+                }
             }
             None => return Err(elsewhere(job, self.stands(job)?.0, from)),
         }

@@ -9,6 +9,7 @@ mod book;
 mod codes;
 mod deadline;
 mod fault;
+mod moments;
 mod open;
 mod pending;
 mod query;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::job::{AttemptToken, Awaited, JobId, State, StoreId, WallTime};
+use crate::job::{AttemptToken, Awaited, Deadline, JobId, State, StoreId, WallTime};
 use crate::store::Pending;
 
 use super::codes;
 use super::deadline::{self, Boot};
+use super::moments;
 use super::requirements;
 use super::work;
 
@@ -21,7 +22,9 @@ pub(super) fn scan(
     visit: &mut dyn FnMut(Pending),
 ) -> rusqlite::Result<()> {
     let requires = requirements::open(conn)?;
-    let mut pass = Pass { words: words(conn)?, tokens: tokens(conn, store)?, requires, boot };
+    let moments = moments::all(conn, boot)?;
+    let mut pass =
+        Pass { words: words(conn)?, tokens: tokens(conn, store)?, requires, moments, boot };
     let mut statement = conn.prepare(&query(conn)?)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -57,6 +60,7 @@ struct Pass {
     words: HashMap<i64, Arc<str>>,
     tokens: HashMap<JobId, AttemptToken>,
     requires: HashMap<JobId, Vec<Awaited>>,
+    moments: HashMap<JobId, Deadline>,
     boot: Boot,
 }
 
@@ -69,7 +73,7 @@ impl Pass {
             owner: row.get(6)?,
             place: codes::place(row, 7)?,
             state,
-            not_before: deadline::read(row, 9, self.boot)?,
+            not_before: deadline::read(row, 9, self.boot)?.or_else(|| self.moments.remove(&id)),
             submitted_at: WallTime(row.get(4)?),
             queue: self.word(row.get(5)?)?,
             kind: self.word(row.get(13)?)?,

@@ -159,7 +159,9 @@ impl Reader for SqliteReader {
 
 /// What [`View::job`] reads, before the columns of the spec.
 const JOB_COLUMNS: &str = "j.id, j.owner, j.submission, j.array, j.array_index, j.state, \
-     j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, j.submitted_at, j.moved_at, \
+     coalesce(j.due_boot, m.boot), coalesce(j.due_boot_ns, m.boot_ns), \
+     coalesce(j.due_wall_us, m.wall_us), coalesce(j.due_delay_ns, m.delay_ns), j.submitted_at, \
+     j.moved_at, \
      j.attempts, j.cancel_asked, j.reason, a.started_at, a.lane, e.outcome, e.detail, e.message, \
      j.context, j.spec, s.kind, j.queue";
 
@@ -168,6 +170,7 @@ const SPEC_STARTS: usize = 24;
 
 /// What a job joins: its spec, its latest attempt `a`, its latest ended attempt `e`.
 const JOB_TABLES: &str = "CROSS JOIN specs AS s ON s.id = j.spec \
+     LEFT JOIN moments AS m ON m.job = j.id \
      LEFT JOIN attempts AS a ON a.job = j.id AND a.number = j.attempts \
      LEFT JOIN attempts AS e ON e.job = j.id AND e.number = j.attempts - (j.state = 4)";
 

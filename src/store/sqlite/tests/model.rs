@@ -246,7 +246,8 @@ impl Pair {
 
     fn due(&self, state: State) -> Option<Deadline> {
         let delay = std::time::Duration::from_secs(7);
-        (state == State::Scheduled).then(|| Deadline::after(self.now(), delay))
+        let may = matches!(state, State::Held | State::Waiting) && self.seconds % 3 == 0;
+        (may || state == State::Scheduled).then(|| Deadline::after(self.now(), delay))
     }
 
     fn change(&mut self, step: &Step) -> Change {
