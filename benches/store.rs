@@ -91,6 +91,7 @@ impl Bench {
                     state: State::Queued,
                     not_before: None,
                     requirements: Arc::default(),
+                    unique: None,
                     spec: Arc::clone(&spec),
                     context: Arc::clone(&self.context),
                 }

@@ -12,8 +12,10 @@ use super::job_options::JobOptions;
 use super::pipeline::Pipeline;
 use super::{submit, wait};
 use crate::client::CallError;
+use crate::job::JobId;
 use crate::protocol::{
-    Error as Refused, IdRange, MAX_BATCH, MAX_MESSAGE, Selector, Submit, call, summary_of,
+    Error as Refused, IdRange, MAX_BATCH, MAX_MESSAGE, Selector, Submit, SubmitReply, call,
+    summary_of,
 };
 
 /// Hand in the named jobs of a file, all or none, and print their ids.
@@ -81,28 +83,43 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     for warning in &reply.warnings {
         desk.out.notice(warning);
     }
-    let Some((first, last)) = reply.first.zip(reply.last) else {
+    if args.dry_run {
         return show(&pipeline, desk);
-    };
-    let ids = (0..pipeline.names.len() as u64).map(|place| first.after(place));
+    }
+    let ids = ids_in_order(&reply, pipeline.names.len());
     if desk.json() {
         let names = pipeline.names.iter().cloned();
-        let jobs: Map<_, _> = names.zip(ids.clone().map(|id| json!(id))).collect();
-        desk.out.json(&json!({ "ids": ids.collect::<Vec<_>>(), "jobs": jobs }))?;
+        let jobs: Map<_, _> = names.zip(ids.iter().map(|id| json!(id))).collect();
+        desk.out.json(&json!({ "ids": ids, "jobs": jobs }))?;
     } else {
-        for id in ids.clone() {
+        for id in &ids {
             desk.out.line(id)?;
         }
-        for (name, id) in pipeline.names.iter().zip(ids) {
+        for (name, id) in pipeline.names.iter().zip(&ids) {
             desk.out.notice(format_args!("job {id} is {name}"));
         }
     }
     desk.out.flush()?;
     if args.wait {
-        let jobs = Selector { ids: vec![IdRange { first, last }], ..Selector::default() };
+        let ids = ids.iter().map(|id| IdRange { first: *id, last: *id }).collect();
+        let jobs = Selector { ids, ..Selector::default() };
         return wait::until_final(jobs, client, desk).await;
     }
     DONE
+}
+
+/// The id of each job: a new one, or that of a job which was there already.
+fn ids_in_order(reply: &SubmitReply, count: usize) -> Vec<JobId> {
+    let mut new = reply.first;
+    let id = |index: u64| {
+        let existing = reply.existing.iter().find(|existing| existing.index == index);
+        existing.map(|existing| existing.id).or_else(|| {
+            let id = new?;
+            new = Some(id.after(1));
+            Some(id)
+        })
+    };
+    (0..count as u64).filter_map(id).collect()
 }
 
 fn read(file: &str) -> Result<String, Error> {
@@ -134,6 +151,9 @@ fn line(error: &CallError, pipeline: &Pipeline) -> Option<usize> {
     match refused {
         Refused::InvalidJob { index, field, .. } => {
             pipeline.line_of(usize::try_from(*index).ok()?, field)
+        }
+        Refused::NotUnique { index, .. } => {
+            pipeline.line_of(usize::try_from(*index).ok()?, "unique")
         }
         Refused::UnknownQueue { queue, .. } => first("queue", queue),
         Refused::UnknownKind { kind, .. } => first("kind", kind),

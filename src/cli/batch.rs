@@ -23,6 +23,8 @@ pub(super) struct Sender {
     array: Option<Array>,
     dry_run: bool,
     jobs: Vec<JobSpec>,
+    /// The first id that is new.
+    begun: Option<JobId>,
     /// Where each of `jobs` came from.
     lines: Vec<u64>,
     /// The length of `jobs` as JSON.
@@ -61,6 +63,7 @@ impl Sender {
             array,
             dry_run,
             jobs: Vec::new(),
+            begun: None,
             lines: Vec::new(),
             bytes: 0,
             room,
@@ -77,7 +80,7 @@ impl Sender {
         &mut self,
         mut job: JobSpec,
         line: u64,
-    ) -> Result<Option<IdRange>, SendError> {
+    ) -> Result<Vec<IdRange>, SendError> {
         let told = |error| SendError { line: None, error };
         self.name_last(&mut job.after).await.map_err(told)?;
         let bytes = length(&job) + 1;
@@ -85,7 +88,7 @@ impl Sender {
             return Err(SendError { line: Some(line), error: CallError::TooLong(bytes) });
         }
         let full = self.jobs.len() == MAX_BATCH || self.bytes + bytes > self.room;
-        let sent = if full { self.send().await? } else { None };
+        let sent = if full { self.send().await? } else { Vec::new() };
         self.jobs.push(job);
         self.lines.push(line);
         self.bytes += bytes;
@@ -112,15 +115,15 @@ impl Sender {
     }
 
     /// Sends what has been added and not sent. Returns the ids that are new.
-    pub(super) async fn send(&mut self) -> Result<Option<IdRange>, SendError> {
+    pub(super) async fn send(&mut self) -> Result<Vec<IdRange>, SendError> {
         if self.jobs.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let submit = Submit {
             jobs: std::mem::take(&mut self.jobs),
             context: Some(std::mem::take(&mut self.context)),
             array: self.array,
-            submission: self.accepted.first().map(|range| range.first),
+            submission: self.begun,
             dry_run: self.dry_run,
         };
         let result = self.client.call::<call::Submit>(&submit).await;
@@ -129,23 +132,41 @@ impl Sender {
         self.calls += 1;
         let lines = std::mem::take(&mut self.lines);
         match result {
-            Ok(reply) => Ok(self.accept(reply)),
+            Ok(reply) => Ok(self.accept(reply, lines.len() as u64)),
             Err(error) => Err(SendError { line: line_of(&error, &lines), error }),
         }
     }
 
-    fn accept(&mut self, reply: SubmitReply) -> Option<IdRange> {
+    /// Notes the ids, which stand in the order of the jobs.
+    fn accept(&mut self, reply: SubmitReply, jobs: u64) -> Vec<IdRange> {
         for warning in reply.warnings {
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
             }
         }
-        let range = IdRange { first: reply.first?, last: reply.last? };
-        match self.accepted.last_mut() {
-            Some(before) if before.last.after(1) == range.first => before.last = range.last,
-            _ => self.accepted.push(range),
+        self.begun = self.begun.or(reply.first);
+        let mut sent = Vec::new();
+        let mut existing = reply.existing.iter().peekable();
+        let (mut next, mut index) = (reply.first, 0);
+        while existing.peek().is_some() || next.is_some() {
+            if let Some(other) = existing.next_if(|other| other.index == index) {
+                push(&mut sent, IdRange { first: other.id, last: other.id });
+                index += 1;
+                continue;
+            }
+            let Some((first, last)) = next.zip(reply.last) else { break };
+            // Up to the next job that was there already, or all that are left.
+            let until = existing.peek().map_or(jobs, |other| other.index);
+            let count = until.saturating_sub(index).max(1);
+            let end = if existing.peek().is_some() { first.after(count - 1) } else { last };
+            push(&mut sent, IdRange { first, last: end });
+            next = (end < last).then(|| end.after(1));
+            index += count;
         }
-        Some(range)
+        for range in &sent {
+            push(&mut self.accepted, *range);
+        }
+        sent
     }
 
     /// Every id that was acknowledged.
@@ -185,11 +206,19 @@ async fn last_ids(client: &mut Client) -> Result<String, CallError> {
     Ok(if ids.is_empty() { "last".to_owned() } else { ranges_text(&ranges(&ids)) })
 }
 
+/// Adds ids behind others.
+fn push(ranges: &mut Vec<IdRange>, range: IdRange) {
+    match ranges.last_mut() {
+        Some(before) if before.last.after(1) == range.first => before.last = range.last,
+        _ => ranges.push(range),
+    }
+}
+
 fn line_of(error: &CallError, lines: &[u64]) -> Option<u64> {
     match error {
-        CallError::Refused(Refused::InvalidJob { index, .. }) => {
-            lines.get(usize::try_from(*index).ok()?).copied()
-        }
+        CallError::Refused(
+            Refused::InvalidJob { index, .. } | Refused::NotUnique { index, .. },
+        ) => lines.get(usize::try_from(*index).ok()?).copied(),
         _ => None,
     }
 }

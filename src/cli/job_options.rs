@@ -77,6 +77,12 @@ pub(super) struct JobOptions {
     /// Not before so much time has passed, as in 2h30m
     #[arg(long = "in", value_name = "DURATION", value_parser = duration)]
     delay: Option<String>,
+    /// Only if no other unfinished job of yours has this key
+    #[arg(long, value_name = "KEY")]
+    unique: Option<String>,
+    /// If one has: skip (take that one, the usual), replace (cancel it unless it runs) or fail
+    #[arg(long, value_name = "WHAT", requires = "unique", value_parser = ["skip", "replace", "fail"])]
+    on_conflict: Option<String>,
     /// Never run it again when it is not known whether it ended
     #[arg(long)]
     pub(super) at_most_once: bool,
@@ -130,6 +136,8 @@ impl JobOptions {
             after: self.after.clone(),
             at: self.at.clone(),
             delay: self.delay.clone(),
+            unique: self.unique.clone(),
+            on_conflict: self.on_conflict.clone(),
             output: self.output.clone(),
             merge: self.merge,
             ..JobSpec::default()

@@ -133,6 +133,7 @@ fn more(details: &Details) -> Vec<(&'static str, String)> {
     }
     add("timeout", details.timeout_seconds.map(moment::seconds));
     add("at most once", details.at_most_once.then(|| "yes".to_owned()));
+    add("unique", details.unique.clone());
     add("folder", Some(details.cwd.clone()));
     add("variables", (!details.env_names.is_empty()).then(|| details.env_names.join(" ")));
     add("output", details.output.clone().or_else(|| details.output_path.clone()));

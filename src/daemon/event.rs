@@ -74,7 +74,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 #[derive(Debug)]
 pub(super) enum Ask {
     /// Submit jobs, all or none.
-    Submit(Submission, Answer<(JobId, JobId)>),
+    Submit(Submission, Answer<Taken>),
     /// Change jobs that are not final.
     Change(JobChange, Vec<JobId>, Answer<protocol::ChangeReply>),
     /// Run final jobs again.
@@ -173,6 +173,8 @@ pub(super) struct Draft {
     pub(super) index: Option<u64>,
     /// Stays where it is until released.
     pub(super) hold: bool,
+    /// A key that no other unfinished job may have, and what to do if one has.
+    pub(super) unique: Option<(Arc<str>, Conflict)>,
     /// When it may start at the earliest.
     pub(super) begin: Option<Begin>,
     /// What it requires of jobs that were there before.
@@ -183,6 +185,26 @@ pub(super) struct Draft {
     pub(super) spec: Arc<Spec>,
     /// The submitter's surroundings.
     pub(super) context: Arc<Context>,
+}
+
+/// What to do when another unfinished job has the unique key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// Take that one.
+    Skip,
+    /// Cancel it.
+    Replace,
+    /// Refuse.
+    Fail,
+}
+
+/// A submission that was taken.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    /// The first and the last new id, if there is one.
+    pub(super) new: Option<(JobId, JobId)>,
+    /// Jobs that were there already.
+    pub(super) existing: Vec<protocol::Existing>,
 }
 
 /// When a job may start at the earliest.
@@ -218,17 +240,20 @@ impl Draft {
         !self.requirements.is_empty() || !self.beside.is_empty()
     }
 
-    /// Everything it requires, in a submission that begins with `first`.
-    pub(super) fn requirements_from(&self, first: JobId) -> Arc<[Requirement]> {
+    /// Everything it requires, in a submission whose jobs have these ids, by their places.
+    pub(super) fn requirements_among(&self, ids: &[JobId]) -> Arc<[Requirement]> {
         if self.beside.is_empty() {
             return Arc::clone(&self.requirements);
         }
-        let mut beside = self.beside.clone();
-        beside.sort_by_key(|(_, place)| *place);
+        let id = |place: u64| ids.get(place as usize).copied();
+        let beside = self.beside.iter();
         let beside =
-            beside.into_iter().map(|(on, place)| Requirement { job: first.after(place), on });
-        // Jobs that were there before have smaller ids.
-        self.requirements.iter().copied().chain(beside).collect()
+            beside.filter_map(|(on, place)| Some(Requirement { job: id(*place)?, on: *on }));
+        let mut all: Vec<_> = self.requirements.iter().copied().chain(beside).collect();
+        // A job that was there already may be named in both ways.
+        all.sort_unstable();
+        all.dedup_by_key(|requirement| requirement.job);
+        all.into()
     }
 }
 

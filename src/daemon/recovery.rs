@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::launch::Launcher;
+use super::uniques::Uniques;
 use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, Usage, WallTime};
 use crate::scheduler::Entry;
 use crate::store::{Pending, Store, StoreError};
@@ -20,6 +21,7 @@ pub(super) fn recover(
     launcher: &Launcher,
     interrupt: bool,
     at: WallTime,
+    uniques: &mut Uniques,
     mut enter: impl FnMut(Vec<Entry>),
 ) -> Result<Judged, StoreError> {
     let mut entries = Vec::new();
@@ -33,9 +35,11 @@ pub(super) fn recover(
             ended.extend(change.as_ref().and_then(ending));
             changes.extend(change);
             if goes_on(&pending, interrupt) {
+                keep_key(uniques, &pending);
                 entries.push(entry(Pending { state: State::Queued, ..pending }, launcher));
             }
         } else {
+            keep_key(uniques, &pending);
             entries.push(entry(pending, launcher));
         }
     })?;
@@ -52,6 +56,12 @@ pub(super) fn recover(
     }
     enter(entries);
     Ok(judged)
+}
+
+fn keep_key(uniques: &mut Uniques, pending: &Pending) {
+    if let Some(key) = &pending.unique {
+        uniques.take(pending.owner, key, pending.id);
+    }
 }
 
 /// What became of the jobs that the last life left.

@@ -32,6 +32,8 @@ pub struct NewJob {
     pub not_before: Option<Deadline>,
     /// What it requires of other jobs, each named once; shared between the elements of an array.
     pub requirements: Arc<[Requirement]>,
+    /// A key that no other unfinished job of the same owner has.
+    pub unique: Option<Arc<str>>,
     /// The work; shared between jobs that have the same.
     pub spec: Arc<Spec>,
     /// The submitter's surroundings; shared between the jobs of a submission.
@@ -69,6 +71,8 @@ pub struct Job {
     pub reason: Option<String>,
     /// The lane of its latest attempt.
     pub lane: Option<Lane>,
+    /// A key that no other unfinished job of the same owner has.
+    pub unique: Option<Arc<str>>,
     /// The work.
     pub spec: Arc<Spec>,
     /// The submitter's surroundings.

@@ -74,6 +74,7 @@ fn details(job: &job::Job, attempts: &[job::AttemptRecord]) -> Details {
         env_names: job.context.env.keys().cloned().collect(),
         output: job.spec.output.as_ref().map(|path| path.display().to_string()),
         output_path: None,
+        unique: job.unique.as_deref().map(str::to_owned),
         after: Vec::new(),
         attempts: attempts.iter().map(attempt_to_wire).collect(),
     }

@@ -60,6 +60,13 @@ pub struct JobSpec {
     /// Not before so much time has passed, as a duration such as `2h30m`; instead of `at`.
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     pub delay: Option<String>,
+    /// A key that no other unfinished job of the caller's may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique: Option<String>,
+    /// What to do if one has: `skip` takes that one instead and is the default, `replace` cancels it unless it
+    /// runs, `fail` refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<String>,
     /// Stays where it is until released.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
@@ -130,13 +137,25 @@ pub struct Submit {
 /// The jobs are synced to disk. Their ids are consecutive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmitReply {
-    /// The first id; none after a dry run.
+    /// The first id; none after a dry run, or if no job is new.
     pub first: Option<JobId>,
     /// The last id.
     pub last: Option<JobId>,
+    /// Jobs that were there already and were taken instead of new ones.
+    #[serde(default)]
+    pub existing: Vec<Existing>,
     /// What the submitter should know though nothing is wrong.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// A job that was there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Existing {
+    /// Which job of the call it stands for, from 0.
+    pub index: u64,
+    /// Its id.
+    pub id: JobId,
 }
 
 /// Asks for everything about one job.
@@ -235,6 +254,9 @@ pub struct Details {
     pub output: Option<String>,
     /// Where the captured output of its latest attempt lies.
     pub output_path: Option<String>,
+    /// Its unique key.
+    #[serde(default)]
+    pub unique: Option<String>,
     /// What it requires of other jobs.
     #[serde(default)]
     pub after: Vec<Required>,

@@ -26,8 +26,9 @@ pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
-    Array, Attempt, Context, Details, Explain, ExplainReply, Finished, Gate, Job, JobSpec, Logs,
-    LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,
+    Array, Attempt, Context, Details, Existing, Explain, ExplainReply, Finished, Gate, Job,
+    JobSpec, Logs, LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait,
+    WaitReply,
 };
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Empty, Hold, Lanes, LanesReply, Pause, Prune, PruneReply,
@@ -53,6 +54,8 @@ pub const MAX_ARRAY: u64 = 100_000;
 pub const MAX_REQUIREMENTS: usize = 10_000;
 /// The most requirements of all jobs of one Submit together: they are one commit.
 pub const MAX_BATCH_REQUIREMENTS: usize = 1_000_000;
+/// The longest unique key, in bytes: an index is no place for texts.
+pub const MAX_UNIQUE: usize = 512;
 /// The most jobs on one page of List.
 pub const MAX_PAGE: u32 = 1_000;
 /// The most bytes of output in one Logs reply, before encoding.

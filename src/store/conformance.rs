@@ -24,7 +24,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 19] = [
+    let cases: [(&str, Case); 20] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -39,6 +39,10 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("only finished jobs are removed", only_finished_jobs_are_removed),
         ("queues are kept while they are used", queues_are_kept_while_used),
         ("held and waiting jobs keep their time", requiring::held_and_waiting_jobs_keep_their_time),
+        (
+            "a key is unique among unfinished jobs",
+            requiring::a_key_is_unique_while_its_job_is_unfinished,
+        ),
         ("requirements read back", requiring::requirements_read_back),
         ("what is passed stays passed", requiring::what_is_passed_stays_passed),
         ("what is waited for is not removed", requiring::what_is_waited_for_stays),
@@ -76,6 +80,7 @@ pub(super) fn new_job(number: u64) -> NewJob {
         state: State::Queued,
         not_before: None,
         requirements: Arc::default(),
+        unique: None,
         spec: Arc::new(Spec { kind: "command".to_owned(), ..Spec::default() }),
         context: Arc::new(Context::default()),
     }

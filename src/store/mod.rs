@@ -94,6 +94,8 @@ pub struct Pending {
     pub cancel_asked: bool,
     /// The token of its running attempt.
     pub token: Option<AttemptToken>,
+    /// Its unique key.
+    pub unique: Option<Arc<str>>,
     /// What it still requires of other jobs, while it waits or is held.
     pub requires: Vec<Awaited>,
 }

@@ -19,6 +19,7 @@ mod refusals;
 mod submit;
 mod tidy;
 mod time;
+mod unique;
 mod units;
 mod varlink_python;
 mod wait;

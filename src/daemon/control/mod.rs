@@ -13,6 +13,7 @@ mod end;
 mod observe;
 mod queue;
 mod submit;
+mod unique;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -21,13 +22,14 @@ use std::time::Instant;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::clock::{self, Alarm};
-use super::event::{Answer, Endings, Event, JobChange};
+use super::event::{Answer, Endings, Event, JobChange, Taken};
 use super::happening::Happening;
 use super::launch::Launcher;
 use super::readers::Readers;
 use super::requests::{RequestId, Requests};
 use super::session::Bounds;
 use super::settings::Live;
+use super::uniques::Uniques;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
@@ -47,7 +49,7 @@ const TURN: usize = 512;
 #[derive(Debug)]
 enum Then {
     /// Jobs enter the scheduler and their submitter gets the ids.
-    Submitted(Answer<(JobId, JobId)>, Endings),
+    Submitted(Answer<Taken>, Box<(Taken, Endings)>),
     /// An attempt may be launched if it waited for its start record.
     Started,
     /// The scheduler asked for it and gets it back.
@@ -79,6 +81,7 @@ pub(super) struct Control {
     pub(super) readers: Readers,
     pub(super) works: Works,
     pub(super) waiters: Waiters,
+    pub(super) uniques: Uniques,
     pub(super) requests: Requests,
     pub(super) happenings: broadcast::Sender<Happening>,
     pub(super) bounds: watch::Sender<Bounds>,

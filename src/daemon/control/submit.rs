@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::clock;
-use super::super::event::{Answer, Draft, Endings, Event, Revival, Submission};
+use super::super::event::{Answer, Draft, Endings, Event, Revival, Submission, Taken};
 use super::super::readers::whole_jobs;
 use super::super::requests::RequestId;
+use super::unique::Sorted;
 use super::{Control, Then};
 use crate::job::{Change, Class, Job, JobId, NewJob, Now, State};
 use crate::protocol::{ChangeReply, Declined, Error};
@@ -15,7 +16,7 @@ use crate::store::{Edge, Reader};
 
 impl Control {
     /// Gives the jobs their ids and has them written down.
-    pub(super) fn on_submit(&mut self, submission: Submission, answer: Answer<(JobId, JobId)>) {
+    pub(super) fn on_submit(&mut self, submission: Submission, answer: Answer<Taken>) {
         if let Some(refusal) = self.refuses_jobs() {
             // The session may have gone.
             let _ = answer.send(Err(refusal));
@@ -28,11 +29,23 @@ impl Control {
             let _ = answer.send(Err(Error::LimitReached { limit: "ids".to_owned(), message }));
             return;
         }
-        self.next_id = first.after(count);
-        let mut submission = submission;
-        let endings = std::mem::take(&mut submission.endings);
-        let jobs = new_jobs(submission, first, clock::now());
-        self.write(Change::Submitted { jobs }, Then::Submitted(answer, endings));
+        let Submission { owner, drafts, array, continues, endings } = submission;
+        let Sorted { drafts, ids, existing } = match self.sort_out(owner, drafts, first) {
+            Ok(sorted) => sorted,
+            Err(refusal) => {
+                let _ = answer.send(Err(refusal));
+                return;
+            }
+        };
+        let taken = Taken { new: None, existing };
+        if drafts.is_empty() {
+            let _ = answer.send(Ok(taken));
+            return;
+        }
+        self.next_id = first.after(drafts.len() as u64);
+        let about = About { owner, array, submission: continues.unwrap_or(first), first };
+        let jobs = new_jobs(drafts, &about, &ids, clock::now());
+        self.write(Change::Submitted { jobs }, Then::Submitted(answer, Box::new((taken, endings))));
     }
 
     /// The scheduler's view of a job that was just written down.
@@ -70,6 +83,16 @@ impl Control {
                 self.requests
                     .decline(request, Declined { id: job.id, state: Some(job.state), why });
                 continue;
+            }
+            if let Some(key) = &job.unique {
+                let holder = self.uniques.holder(job.owner, key);
+                if let Some(other) = holder.filter(|other| *other != job.id) {
+                    let why = format!("job {other} has its unique key now: cancel that one first");
+                    let state = Some(job.state);
+                    self.requests.decline(request, Declined { id: job.id, state, why });
+                    continue;
+                }
+                self.uniques.take(job.owner, key, job.id);
             }
             let change = Change::Moved {
                 job: job.id,
@@ -132,13 +155,21 @@ impl Control {
     }
 }
 
-fn new_jobs(submission: Submission, first: JobId, now: Now) -> Vec<NewJob> {
-    let Submission { owner, drafts, array, continues, endings: _ } = submission;
+/// What the jobs of a submission have in common.
+struct About {
+    owner: u32,
+    array: bool,
+    submission: JobId,
+    first: JobId,
+}
+
+fn new_jobs(drafts: Vec<Draft>, about: &About, ids: &[JobId], now: Now) -> Vec<NewJob> {
+    let &About { owner, array, submission, first } = about;
     let numbered = drafts.into_iter().zip(0..);
     let job = |(draft, offset): (Draft, u64)| NewJob {
         id: first.after(offset),
         owner,
-        submission: continues.unwrap_or(first),
+        submission,
         place: if array { draft.place(first) } else { None },
         submitted_at: now.wall,
         state: match draft.hold {
@@ -148,7 +179,8 @@ fn new_jobs(submission: Submission, first: JobId, now: Now) -> Vec<NewJob> {
             false => State::Queued,
         },
         not_before: draft.begin.map(|begin| begin.deadline(now)),
-        requirements: draft.requirements_from(first),
+        requirements: draft.requirements_among(ids),
+        unique: draft.unique.map(|(key, _)| key),
         spec: draft.spec,
         context: draft.context,
     };

@@ -203,6 +203,7 @@ mod tests {
         let draft = |places: &&[u64]| Draft {
             index: None,
             hold: false,
+            unique: None,
             begin: None,
             requirements: Arc::default(),
             beside: places.iter().map(|place| (Condition::Ok, *place)).collect(),

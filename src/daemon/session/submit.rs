@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::clock;
-use super::super::event::{Ask, Begin, Draft, Submission};
+use super::super::event::{Ask, Begin, Conflict, Draft, Submission};
 use super::super::refuse;
 use super::after::check_sum;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{Class, Context, JobId, RetryPolicy, Spec, parse_duration};
 use crate::protocol::{
-    self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply, from_rfc3339,
-    to_rfc3339,
+    self, Array, Error, Existing, JobSpec, MAX_ARRAY, MAX_BATCH, MAX_UNIQUE, Submit, SubmitReply,
+    from_rfc3339, to_rfc3339,
 };
 
 /// Names that a job gets where only the documented list is passed on; a trailing `*` stands for any
@@ -55,12 +55,20 @@ impl Session {
         }
         check_sum(&drafts)?;
         if submit.dry_run {
-            return Ok(SubmitReply { first: None, last: None, warnings: Vec::new() });
+            return Ok(SubmitReply {
+                first: None,
+                last: None,
+                existing: Vec::new(),
+                warnings: Vec::new(),
+            });
         }
         let submission =
             Submission { owner: self.uid, drafts, array, continues: submit.submission, endings };
-        let (first, last) = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
-        Ok(SubmitReply { first: Some(first), last: Some(last), warnings: Vec::new() })
+        let taken = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
+        let (first, last) = taken.new.unzip();
+        let told = |other: &Existing| format!("job {} has the unique key already", other.id);
+        let warnings = taken.existing.iter().map(told).collect();
+        Ok(SubmitReply { first, last, existing: taken.existing, warnings })
     }
 
     fn draft(
@@ -79,6 +87,7 @@ impl Session {
         let context = own_context(&mut job, shared);
         let hold = job.hold;
         let begin = begin(&job).map_err(|(field, message)| invalid(field, message))?;
+        let unique = unique(&job, array).map_err(|(field, message)| invalid(field, message))?;
         let kind = job.kind.clone().unwrap_or_else(|| "command".to_owned());
         let retries = self.hub.registry.get(&kind).map_or(0, |kind| kind.info.retries);
         let mut spec =
@@ -107,7 +116,16 @@ impl Session {
         check_output(&spec, array).map_err(|message| invalid("output", message))?;
         let requirements = Arc::default();
         let beside = Vec::new();
-        Ok(Draft { index: None, hold, begin, requirements, beside, spec: Arc::new(spec), context })
+        Ok(Draft {
+            index: None,
+            hold,
+            unique,
+            begin,
+            requirements,
+            beside,
+            spec: Arc::new(spec),
+            context,
+        })
     }
 }
 
@@ -217,6 +235,36 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
     })
 }
 
+/// A key that no other unfinished job may have, and what to do if one has.
+type Unique = (Arc<str>, Conflict);
+
+/// The unique key that the job asks for.
+fn unique(job: &JobSpec, array: bool) -> Result<Option<Unique>, (&'static str, String)> {
+    let conflict = match job.on_conflict.as_deref() {
+        None | Some("skip") => Conflict::Skip,
+        Some("replace") => Conflict::Replace,
+        Some("fail") => Conflict::Fail,
+        Some(other) => {
+            let message = format!("unknown conflict {other:?}: use one of skip, replace, fail");
+            return Err(("on_conflict", message));
+        }
+    };
+    match job.unique.as_deref() {
+        None if job.on_conflict.is_some() => {
+            Err(("on_conflict", "on_conflict says nothing without unique".to_owned()))
+        }
+        None => Ok(None),
+        Some(_) if array => {
+            let message = "the elements of an array would all have the same unique key";
+            Err(("unique", message.to_owned()))
+        }
+        Some(key) if key.is_empty() || key.len() > MAX_UNIQUE => {
+            Err(("unique", format!("a unique key has 1 to {MAX_UNIQUE} bytes")))
+        }
+        Some(key) => Ok(Some((Arc::from(key), conflict))),
+    }
+}
+
 /// When the job may start at the earliest.
 fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, String)> {
     match (&job.at, &job.delay) {
@@ -270,6 +318,7 @@ mod tests {
         let draft = Draft {
             index: None,
             hold: false,
+            unique: None,
             begin: None,
             requirements: Arc::default(),
             beside: Vec::new(),

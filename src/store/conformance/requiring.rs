@@ -123,3 +123,19 @@ pub(super) fn held_and_waiting_jobs_keep_their_time(home: &mut dyn Home) {
     let shown = store.reader().unwrap().job(id(2)).unwrap().unwrap().0;
     assert_eq!(shown.not_before, due);
 }
+
+pub(super) fn a_key_is_unique_while_its_job_is_unfinished(home: &mut dyn Home) {
+    let (mut store, _) = home.open(now(0, 0), "boot");
+    let keyed = |number| NewJob { unique: Some("k".into()), ..new_job(number) };
+    take(&mut *store, &[submit(&[keyed(1)]), submit(&[NewJob { owner: 7, ..keyed(2) }])]);
+    assert!(matches!(refuse(&mut *store, submit(&[keyed(3)])), Refusal::Invariant(_)));
+    let twice = submit(&[NewJob { owner: 8, ..keyed(3) }, NewJob { owner: 8, ..keyed(4) }]);
+    assert!(matches!(refuse(&mut *store, twice), Refusal::Invariant(_)));
+    take(&mut *store, &[go(1, State::Queued, State::Cancelled), submit(&[keyed(3)])]);
+    let back = go(1, State::Cancelled, State::Queued);
+    assert!(matches!(refuse(&mut *store, back.clone()), Refusal::Invariant(_)));
+    assert_eq!(all_pending(&mut *store)[1].unique.as_deref(), Some("k"));
+    let shown = store.reader().unwrap().job(id(3)).unwrap().unwrap().0;
+    assert_eq!(shown.unique.as_deref(), Some("k"));
+    take(&mut *store, &[go(3, State::Queued, State::Cancelled), back]);
+}

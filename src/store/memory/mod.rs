@@ -150,6 +150,11 @@ impl Content {
             }
             Change::Moved { job, from, to, not_before, reason, at } => {
                 gate::moved(*job, *from, *to, *not_before)?;
+                let key = self.standing(*job, *from).map(|kept| kept.key())?;
+                let comes_back = from.is_final() && !to.is_final();
+                if comes_back && key.is_some_and(|key| self.unfinished_keys().any(|k| k == key)) {
+                    return Err(Refusal::Invariant(format!("job {job} is not unique")));
+                }
                 let kept = self.standing(*job, *from)?;
                 kept.job.reason.clone_from(reason);
                 kept.passed |= matches!(to, State::Queued | State::Scheduled);
@@ -180,6 +185,11 @@ impl Content {
         {
             let (array, index) = (twice.array, twice.index);
             return Err(Refusal::Invariant(format!("{array}_{index} is there already")));
+        }
+        let mut keys: HashSet<_> = self.unfinished_keys().collect();
+        let own = |job: &NewJob| Some((job.owner, job.unique.clone()?));
+        if let Some((_, key)) = jobs.iter().filter_map(own).find(|key| !keys.insert(key.clone())) {
+            return Err(Refusal::Invariant(format!("an unfinished job has the key {key:?}")));
         }
         let new = |id: JobId| jobs.iter().any(|job| job.id == id);
         let others = jobs.iter().flat_map(|job| job.requirements.iter().map(|other| other.job));
@@ -265,6 +275,11 @@ impl Content {
         Ok(())
     }
 
+    fn unfinished_keys(&self) -> impl Iterator<Item = (u32, Arc<str>)> {
+        let unfinished = self.jobs.values().filter(|kept| !kept.job.state.is_final());
+        unfinished.filter_map(Kept::key)
+    }
+
     fn standing(&mut self, job: JobId, expected: State) -> Result<&mut Kept, Refusal> {
         let kept = self.jobs.get_mut(&job).ok_or(Refusal::NoSuchJob(job))?;
         let found = kept.job.state;
@@ -317,6 +332,7 @@ impl Kept {
             cancel_asked: false,
             reason: None,
             lane: None,
+            unique: new.unique.clone(),
             spec: Arc::clone(&new.spec),
             context: Arc::clone(&new.context),
         };
@@ -334,6 +350,10 @@ impl Kept {
         self.job.not_before = due;
         self.job.finished_at = to.is_final().then_some(at);
         self.due_boot.clone_from(&boot.id);
+    }
+
+    fn key(&self) -> Option<(u32, Arc<str>)> {
+        Some((self.job.owner, self.job.unique.clone()?))
     }
 
     fn due(&self, boot: &Boot) -> Option<Deadline> {
@@ -390,6 +410,7 @@ impl Kept {
             attempts,
             cancel_asked,
             token: running.map(|attempt| attempt.token),
+            unique: self.job.unique.clone(),
             requires: edges.into_iter().map(|edge| edge.awaited).collect(),
         }
     }

@@ -90,8 +90,8 @@ impl Batch<'_> {
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO jobs (id, state, attempts, cancel_asked, moved_at, submitted_at, queue, \
              spec, context, owner, submission, array, array_index, due_boot, due_boot_ns, \
-             due_wall_us, due_delay_ns) \
-             VALUES (?1, ?2, 0, 0, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             due_wall_us, due_delay_ns, unique_key) \
+             VALUES (?1, ?2, 0, 0, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?;
         let mut latest_context: Option<(&Arc<Context>, i64)> = None;
         for run in jobs.chunk_by(|one, next| Arc::ptr_eq(&one.spec, &next.spec)) {
@@ -120,6 +120,7 @@ impl Batch<'_> {
                     due.1,
                     due.2,
                     due.3,
+                    job.unique.as_deref(),
                 ])?;
                 if job.not_before.is_some() {
                     moments::write(self.conn, self.book.boot, job.id, job.state, job.not_before)?;

@@ -52,7 +52,7 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
         "SELECT j.id, j.state, j.attempts, j.cancel_asked, j.submitted_at, j.queue, j.owner, \
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
-         s.at_most_once FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+         s.at_most_once, j.unique_key FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
     ))
 }
 
@@ -88,6 +88,7 @@ impl Pass {
                 State::Running => self.tokens.get(&id).copied(),
                 _ => None,
             },
+            unique: row.get::<_, Option<Box<str>>>(21)?.map(Arc::from),
             requires: self.requires.remove(&id).unwrap_or_default(),
         })
     }

@@ -163,10 +163,10 @@ const JOB_COLUMNS: &str = "j.id, j.owner, j.submission, j.array, j.array_index, 
      coalesce(j.due_wall_us, m.wall_us), coalesce(j.due_delay_ns, m.delay_ns), j.submitted_at, \
      j.moved_at, \
      j.attempts, j.cancel_asked, j.reason, a.started_at, a.lane, e.outcome, e.detail, e.message, \
-     j.context, j.spec, s.kind, j.queue";
+     j.context, j.spec, s.kind, j.queue, j.unique_key";
 
 /// Where [`SPEC_COLUMNS`] start behind [`JOB_COLUMNS`].
-const SPEC_STARTS: usize = 24;
+const SPEC_STARTS: usize = 25;
 
 /// What a job joins: its spec, its latest attempt `a`, its latest ended attempt `e`.
 const JOB_TABLES: &str = "CROSS JOIN specs AS s ON s.id = j.spec \
@@ -207,6 +207,7 @@ impl View<'_> {
             cancel_asked: row.get(13)?,
             reason: row.get(14)?,
             lane: row.get::<_, Option<i64>>(16)?.map(codes::lane).transpose()?,
+            unique: row.get::<_, Option<Box<str>>>(24)?.map(Arc::from),
             context: self.context(row.get(20)?)?,
             spec: self.spec(row, 21, [22, 23], SPEC_STARTS)?,
         })

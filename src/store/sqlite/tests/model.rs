@@ -326,6 +326,7 @@ impl Pair {
             made.push(NewJob {
                 id: number,
                 requirements,
+                unique: (look % 11 == 0).then(|| Arc::from(format!("k{}", start % 4))),
                 owner: u32::from(look % 2),
                 submission: first,
                 // Now and then an index comes twice, which the store must see.
