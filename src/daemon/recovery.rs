@@ -36,7 +36,10 @@ pub(super) fn recover(
             changes.extend(change);
             if goes_on(&pending, interrupt) {
                 keep_key(uniques, &pending);
-                entries.push(entry(Pending { state: State::Queued, ..pending }, launcher));
+                // The attempt that the crash cut short does not count.
+                let pardoned = pending.pardoned.saturating_add(1);
+                let again = Pending { state: State::Queued, pardoned, ..pending };
+                entries.push(entry(again, launcher));
             }
         } else {
             keep_key(uniques, &pending);
@@ -120,6 +123,8 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         demand: launcher.demand(&pending.kind, pending.class, pending.cpus),
         retry: pending.retry,
         attempts: pending.attempts,
+        pardoned: pending.pardoned,
+        reason: pending.reason,
         requires: pending.requires,
     }
 }

@@ -63,6 +63,8 @@ pub struct Job {
     pub finished_at: Option<WallTime>,
     /// How many attempts it has had, the running one included.
     pub attempts: u32,
+    /// How many of these do not count against its retries.
+    pub pardoned: u32,
     /// How its latest ended attempt ended.
     pub outcome: Option<Outcome>,
     /// A user asked for its running attempt to be cancelled.

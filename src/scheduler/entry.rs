@@ -29,6 +29,10 @@ pub struct Entry {
     pub retry: RetryPolicy,
     /// How many attempts it has had.
     pub attempts: u32,
+    /// How many of these do not count against its retries.
+    pub pardoned: u32,
+    /// Why it is held, if it is.
+    pub reason: Option<Box<str>>,
     /// What it still requires of other jobs; only while it waits or is held. One whose end is not told
     /// will be here or is here already.
     pub requires: Vec<Awaited>,

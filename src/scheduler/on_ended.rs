@@ -60,7 +60,7 @@ impl Scheduler {
     fn retry_pause(&self, slot: Slot, end: &End) -> Option<Duration> {
         let record = self.jobs.get(slot);
         let policy = self.policies.get(record.policy);
-        let used = record.attempts.saturating_sub(1);
+        let used = record.attempts.saturating_sub(record.pardoned).saturating_sub(1);
         let again = end.retryable && policy.wants_retry(&end.outcome, used);
         let pause = || policy.backoff.pause(used.saturating_add(1), record.id.get());
         again.then(|| pause().max(end.retry_after.unwrap_or_default()))

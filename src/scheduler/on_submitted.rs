@@ -53,6 +53,7 @@ impl Scheduler {
             priority: entry.priority,
             permits,
             attempts: entry.attempts,
+            pardoned: entry.pardoned,
             policy: self.policies.take(&entry.retry),
             state: entry.state,
             class,
@@ -67,6 +68,9 @@ impl Scheduler {
                 self.timers.remember(slot, Deadline::after(now, std::time::Duration::ZERO));
             }
             _ => {}
+        }
+        if let (State::Held, Some(reason)) = (entry.state, &entry.reason) {
+            self.reasons.insert(slot, reason.clone());
         }
         slot
     }

@@ -320,6 +320,7 @@ fn an_old_token_changes_nothing(home: &mut dyn Home) {
         not_before: None,
     };
     take(&mut *store, &[again]);
+    assert_eq!(all_pending(&mut *store)[0].pardoned, 1, "nobody failed");
     assert_eq!(refuse(&mut *store, succeeded(first)), Refusal::Stale(id(1)));
     assert!(matches!(refuse(&mut *store, start(1, 2, first)), Refusal::Invariant(_)));
     assert!(matches!(refuse(&mut *store, start(1, 2, stranger)), Refusal::Invariant(_)));
@@ -340,6 +341,7 @@ fn a_retry_goes_on_numbering(home: &mut dyn Home) {
     let mut reader = store.reader().unwrap();
     let retried = job(&mut *reader, 1);
     assert_eq!((retried.state, retried.finished_at, retried.attempts), (State::Queued, None, 1));
+    assert_eq!((retried.pardoned, all_pending(&mut *store)[0].pardoned), (1, 1));
     assert_eq!(retried.outcome, Some(Outcome::Failed(Failure::Exit(3))));
     for wrong in [1, 3] {
         let refusal = refuse(&mut *store, start(1, wrong, second));

@@ -90,6 +90,10 @@ pub struct Pending {
     pub at_most_once: bool,
     /// How many attempts it has had, the running one included.
     pub attempts: u32,
+    /// How many of these do not count against its retries.
+    pub pardoned: u32,
+    /// Why it is held, if it is and somebody said so.
+    pub reason: Option<Box<str>>,
     /// A user asked for its running attempt to be cancelled.
     pub cancel_asked: bool,
     /// The token of its running attempt.

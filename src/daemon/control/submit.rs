@@ -62,6 +62,8 @@ impl Control {
             demand: self.demand(&job.spec.kind, job.spec.class, job.spec.cpus),
             retry: job.spec.retry.clone(),
             attempts: 0,
+            pardoned: 0,
+            reason: None,
             requires: super::dependencies::unknown(&job.requirements),
         }
     }
@@ -198,12 +200,11 @@ fn revived(job: &Job, demand: Demand) -> Entry {
         queue: Arc::from(job.spec.queue.as_str()),
         priority: job.spec.priority,
         demand,
-        // The retries count from here: those of before are spent.
-        retry: crate::job::RetryPolicy {
-            retries: job.spec.retry.retries.saturating_add(job.attempts),
-            ..job.spec.retry.clone()
-        },
+        retry: job.spec.retry.clone(),
         attempts: job.attempts,
+        // The retries count from here: those of before are spent.
+        pardoned: job.pardoned,
+        reason: None,
         requires: Vec::new(),
     }
 }

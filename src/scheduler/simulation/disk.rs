@@ -18,6 +18,7 @@ pub(super) struct Stored {
     pub(super) passed: bool,
     /// A user had it run again.
     pub(super) revived: bool,
+    pub(super) pardoned: u32,
 }
 
 /// Something on its way to the disk.
@@ -58,6 +59,7 @@ impl Stored {
             cancel_asked: false,
             passed,
             revived: false,
+            pardoned: 0,
         }
     }
 
@@ -69,12 +71,14 @@ impl Stored {
             state: self.state,
             not_before: self.not_before,
             attempts: self.attempts,
+            pardoned: self.pardoned,
             ..self.job.clone()
         }
     }
 
     /// Its attempt was lost in a crash.
     pub(super) fn recover(&mut self, rerun: bool) {
+        self.pardoned += u32::from(rerun && !self.cancel_asked);
         let to = if self.cancel_asked {
             State::Cancelled
         } else if rerun {
@@ -120,7 +124,7 @@ impl World {
                 let Some(stored) = self.disk.get_mut(&job) else { return };
                 stored.state = if stored.passed { State::Queued } else { State::Waiting };
                 (stored.cancel_asked, stored.revived) = (false, true);
-                stored.not_before = None;
+                (stored.not_before, stored.pardoned) = (None, stored.attempts);
                 let entry = self.entry(job);
                 self.answers.push_back(Input::Submitted(vec![entry]));
             }
@@ -163,6 +167,8 @@ impl World {
                 assert_eq!(stored.token, Some(*token), "an outcome of an old attempt");
                 assert!(!stored.cancel_asked || next.is_final(), "cancelled, but goes on");
                 assert!(has_time(*next, not_before.is_some()), "{change:?}");
+                let counted = stored.attempts - stored.pardoned;
+                assert!(next.is_final() || counted <= stored.job.retry.retries, "{change:?}");
                 stored.go(*next, *not_before);
             }
             Change::Moved { from, to, not_before, .. } => {

@@ -77,6 +77,8 @@ impl World {
             demand: Demand { class, permits },
             retry: RetryPolicy { retries: self.dice.small(3), backoff: Backoff::Fixed(pause) },
             attempts: 0,
+            pardoned: 0,
+            reason: None,
             requires: Vec::new(),
         }
     }

@@ -40,6 +40,8 @@ pub(in crate::scheduler) fn entry(number: u64) -> Entry {
         demand: Demand { class: Class::Cpu, permits: 1 },
         retry: RetryPolicy::default(),
         attempts: 0,
+        pardoned: 0,
+        reason: None,
         requires: Vec::new(),
     }
 }

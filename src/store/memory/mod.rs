@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::job::{
     ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Deadline, Ending, Job, JobId,
-    Lane, NewJob, Now, QueueRecord, Requirement, State, StoreId, WallTime,
+    Lane, NewJob, Now, Outcome, QueueRecord, Requirement, State, StoreId, WallTime,
 };
 
 use self::reader::{MemoryReader, fits};
@@ -143,6 +143,9 @@ impl Content {
                     attempt.outcome = Some(outcome.clone());
                     attempt.usage = Some(*usage);
                 }
+                if *outcome == Outcome::Interrupted && !next.is_final() {
+                    kept.job.pardoned += 1;
+                }
                 kept.job.outcome = Some(outcome.clone());
                 kept.job.cancel_asked = false;
                 kept.go(*next, *not_before, *at, boot);
@@ -157,6 +160,9 @@ impl Content {
                 }
                 let kept = self.standing(*job, *from)?;
                 kept.job.reason.clone_from(reason);
+                if from.is_final() {
+                    kept.job.pardoned = kept.job.attempts;
+                }
                 kept.passed |= matches!(to, State::Queued | State::Scheduled);
                 kept.go(*to, *not_before, *at, boot);
                 Ok(())
@@ -328,6 +334,7 @@ impl Kept {
             started_at: None,
             finished_at: None,
             attempts: 0,
+            pardoned: 0,
             outcome: None,
             cancel_asked: false,
             reason: None,
@@ -408,6 +415,8 @@ impl Kept {
             retry: spec.retry.clone(),
             at_most_once: spec.at_most_once,
             attempts,
+            pardoned: self.job.pardoned,
+            reason: self.job.reason.as_deref().filter(|_| state == State::Held).map(Box::from),
             cancel_asked,
             token: running.map(|attempt| attempt.token),
             unique: self.job.unique.clone(),

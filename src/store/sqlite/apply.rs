@@ -72,7 +72,7 @@ impl Batch<'_> {
             Change::Ended { job, token, outcome, usage, at, next, not_before } => {
                 gate::ended(*job, *next, *not_before)?;
                 self.attempt_ended(*job, *token, outcome, *usage, *at)?;
-                self.job_ended(*job, *next, *not_before, *at)
+                self.job_ended(*job, pardons(outcome, *next), (*next, *not_before), *at)
             }
             Change::Moved { job, from, to, not_before, reason, at } => {
                 gate::moved(*job, *from, *to, *not_before)?;
@@ -226,8 +226,8 @@ impl Batch<'_> {
     fn job_ended(
         &mut self,
         job: JobId,
-        next: State,
-        due: Option<Deadline>,
+        pardoned: bool,
+        (next, due): (State, Option<Deadline>),
         at: WallTime,
     ) -> Result<(), Fault> {
         let aside = due.filter(|_| next == State::Held);
@@ -236,8 +236,8 @@ impl Batch<'_> {
             self.conn
                 .prepare_cached(
                     "UPDATE jobs SET state = ?2, moved_at = ?3, cancel_asked = 0, due_boot = ?4, \
-                     due_boot_ns = ?5, due_wall_us = ?6, due_delay_ns = ?7 WHERE id = ?1 \
-                     RETURNING queue",
+                     due_boot_ns = ?5, due_wall_us = ?6, due_delay_ns = ?7, \
+                     pardoned = pardoned + ?8 WHERE id = ?1 RETURNING queue",
                 )?
                 .query_row(
                     params![
@@ -247,7 +247,8 @@ impl Batch<'_> {
                         due.0,
                         due.1,
                         due.2,
-                        due.3
+                        due.3,
+                        pardoned,
                     ],
                     |row| row.get(0),
                 ),
@@ -273,7 +274,8 @@ impl Batch<'_> {
             .conn
             .prepare_cached(
                 "UPDATE jobs SET state = ?3, moved_at = ?4, due_boot = ?5, due_boot_ns = ?6, \
-                 due_wall_us = ?7, due_delay_ns = ?8, reason = ?9 WHERE id = ?1 AND state = ?2 \
+                 due_wall_us = ?7, due_delay_ns = ?8, reason = ?9, \
+                 pardoned = iif(state >= 5, attempts, pardoned) WHERE id = ?1 AND state = ?2 \
                  RETURNING queue",
             )?
             .query_row(
@@ -399,6 +401,11 @@ impl Batch<'_> {
             .optional()?;
         found.ok_or_else(|| Refusal::NoSuchJob(job).into())
     }
+}
+
+/// Whether an attempt that ended so is one that does not count: the daemon's end cut it short.
+fn pardons(outcome: &Outcome, next: State) -> bool {
+    *outcome == Outcome::Interrupted && !next.is_final()
 }
 
 fn elsewhere(job: JobId, found: State, expected: State) -> Fault {

@@ -27,7 +27,7 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("schema/0001_jobs.sql"),
     include_str!("schema/0002_requirements.sql"),
     include_str!("schema/0003_moments.sql"),
-    include_str!("schema/0004_uniques.sql"),
+    include_str!("schema/0004_job_facts.sql"),
 ];
 
 /// The number of this program's schema.

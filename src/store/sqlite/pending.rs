@@ -52,7 +52,8 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
         "SELECT j.id, j.state, j.attempts, j.cancel_asked, j.submitted_at, j.queue, j.owner, \
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
-         s.at_most_once, j.unique_key FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+         s.at_most_once, j.unique_key, \
+         j.pardoned, iif(j.state = 2, j.reason, NULL) FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
     ))
 }
 
@@ -83,6 +84,8 @@ impl Pass {
             retry: work::read_retry(row, 17)?,
             at_most_once: row.get(20)?,
             attempts: row.get(2)?,
+            pardoned: row.get(22)?,
+            reason: row.get(23)?,
             cancel_asked: row.get(3)?,
             token: match state {
                 State::Running => self.tokens.get(&id).copied(),

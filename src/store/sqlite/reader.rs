@@ -163,10 +163,10 @@ const JOB_COLUMNS: &str = "j.id, j.owner, j.submission, j.array, j.array_index, 
      coalesce(j.due_wall_us, m.wall_us), coalesce(j.due_delay_ns, m.delay_ns), j.submitted_at, \
      j.moved_at, \
      j.attempts, j.cancel_asked, j.reason, a.started_at, a.lane, e.outcome, e.detail, e.message, \
-     j.context, j.spec, s.kind, j.queue, j.unique_key";
+     j.context, j.spec, s.kind, j.queue, j.unique_key, j.pardoned";
 
 /// Where [`SPEC_COLUMNS`] start behind [`JOB_COLUMNS`].
-const SPEC_STARTS: usize = 25;
+const SPEC_STARTS: usize = 26;
 
 /// What a job joins: its spec, its latest attempt `a`, its latest ended attempt `e`.
 const JOB_TABLES: &str = "CROSS JOIN specs AS s ON s.id = j.spec \
@@ -203,6 +203,7 @@ impl View<'_> {
             started_at: row.get::<_, Option<i64>>(15)?.map(WallTime),
             finished_at: state.is_final().then_some(moved_at),
             attempts: row.get(12)?,
+            pardoned: row.get(25)?,
             outcome: codes::outcome(row, 17)?,
             cancel_asked: row.get(13)?,
             reason: row.get(14)?,
