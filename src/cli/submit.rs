@@ -252,7 +252,8 @@ fn report(
         }
     };
     let Some(first) = ranges.first().map(|range| range.first) else { return Ok(()) };
-    if sender.calls() == 1 && ids_of(&ranges).count() >= MAX_BATCH {
+    let several = args.array.is_none() && ids_of(&ranges).count() >= MAX_BATCH;
+    if sender.calls() == 1 && several {
         desk.out.notice(format_args!(
             "more than {MAX_BATCH} jobs are handed in by several calls, each all or nothing"
         ));
