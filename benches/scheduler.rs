@@ -66,6 +66,9 @@ impl Bench {
             demand: Demand { class, permits },
             retry: RetryPolicy { retries, backoff: Backoff::default() },
             attempts: 0,
+            pardoned: 0,
+            reason: None,
+            requires: Vec::new(),
         }
     }
 

@@ -90,6 +90,8 @@ impl Bench {
                     submitted_at: WallTime(1_800_000_000_000_000),
                     state: State::Queued,
                     not_before: None,
+                    requirements: Arc::default(),
+                    unique: None,
                     spec: Arc::clone(&spec),
                     context: Arc::clone(&self.context),
                 }

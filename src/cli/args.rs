@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    cancel, completions, config, drain, events, explain, hold, kinds, list, logs, man, pool, prune,
-    queue, release, reload, remove, restart, retry, run, show, stats, status, stop, submit, wait,
+    apply, cancel, completions, config, drain, events, explain, hold, kinds, list, logs, man, pool,
+    prune, queue, release, reload, remove, restart, retry, run, show, stats, status, stop, submit,
+    wait,
 };
 
 /// One queue, one command, two lanes: jobs that wait cost nothing, jobs that work get every core.
@@ -83,6 +84,7 @@ pub(super) enum Command {
     #[command(visible_alias = "add")]
     Submit(submit::Args),
     Run(run::Args),
+    Apply(apply::Args),
     #[command(visible_alias = "ls")]
     List(list::Args),
     Show(show::Args),

@@ -2,6 +2,7 @@
 
 use super::desk::{DONE, Desk};
 use super::error::Error;
+use super::moment;
 use super::select;
 use super::table::visible;
 use crate::job::State;
@@ -41,7 +42,10 @@ fn sentences(reply: &ExplainReply) -> Vec<String> {
         }
         [] => {}
         gates => {
-            let gate = |gate: &Gate| format!("- {}: {}", gate.gate, gate.detail);
+            let gate = |gate: &Gate| match gate.at.as_deref().map(moment::local) {
+                Some(at) => format!("- {}: {}, until {at}", gate.gate, gate.detail),
+                None => format!("- {}: {}", gate.gate, gate.detail),
+            };
             sentences.extend(gates.iter().map(gate));
         }
     }

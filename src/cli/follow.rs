@@ -31,7 +31,10 @@ pub(super) fn ending(finished: &Finished) -> Option<String> {
     let reason = finished.message.as_deref().map(super::table::visible);
     match (finished.state, finished.outcome.as_deref()) {
         (State::Succeeded, _) | (State::Failed, Some("exit" | "signal")) => reason,
-        (State::Skipped | State::Cancelled, _) => Some(finished.state.to_string()),
+        (State::Skipped | State::Cancelled, _) => Some(match reason {
+            Some(reason) => format!("{}: {reason}", finished.state),
+            None => finished.state.to_string(),
+        }),
         (_, Some("timed_out")) => Some(reason.unwrap_or_else(|| "timed out".to_owned())),
         (_, Some("interrupted")) => {
             Some(reason.unwrap_or_else(|| "interrupted: the daemon ended before it did".to_owned()))

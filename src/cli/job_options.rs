@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 
+use jiff::Zoned;
 use serde_json::Value;
 
 use super::error::Error;
+use super::when::{self, WhenError};
 use crate::job::{Backoff, Class, Params, parse_duration};
-use crate::protocol::{JobSpec, MAX_MESSAGE};
+use crate::protocol::{After, AfterError, JobSpec, MAX_MESSAGE};
 
 /// The kind whose words are a command line.
 const COMMAND: &str = "command";
@@ -66,6 +68,21 @@ pub(super) struct JobOptions {
     /// Standard error goes where standard output goes
     #[arg(long)]
     merge: bool,
+    /// Only after these jobs: ok:12 or 12 if it succeeds, any:12 however it ends, fail:12 if it fails
+    #[arg(short, long, value_name = "WHEN:JOBS", value_parser = after)]
+    pub(super) after: Vec<String>,
+    /// Not before this time: 17:30, tomorrow 09:00, friday 8:15, 2030-01-31 09:00, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = at, conflicts_with = "delay")]
+    at: Option<String>,
+    /// Not before so much time has passed, as in 2h30m
+    #[arg(long = "in", value_name = "DURATION", value_parser = duration)]
+    delay: Option<String>,
+    /// Only if no other unfinished job of yours has this key
+    #[arg(long, value_name = "KEY")]
+    unique: Option<String>,
+    /// If one has: skip (take that one, the usual), replace (cancel it unless it runs) or fail
+    #[arg(long, value_name = "WHAT", requires = "unique", value_parser = ["skip", "replace", "fail"])]
+    on_conflict: Option<String>,
     /// Never run it again when it is not known whether it ended
     #[arg(long)]
     pub(super) at_most_once: bool,
@@ -73,6 +90,14 @@ pub(super) struct JobOptions {
 
 fn checked<T: std::str::FromStr>(text: &str) -> Result<String, T::Err> {
     text.parse::<T>().map(|_| text.to_owned())
+}
+
+fn after(text: &str) -> Result<String, AfterError> {
+    After::parse(text).map(|_| text.to_owned())
+}
+
+fn at(text: &str) -> Result<String, WhenError> {
+    when::moment(text, &Zoned::now())
 }
 
 fn duration(text: &str) -> Result<String, crate::job::DurationError> {
@@ -108,6 +133,11 @@ impl JobOptions {
             timeout: self.timeout.clone(),
             grace: self.grace.clone(),
             at_most_once: self.at_most_once,
+            after: self.after.clone(),
+            at: self.at.clone(),
+            delay: self.delay.clone(),
+            unique: self.unique.clone(),
+            on_conflict: self.on_conflict.clone(),
             output: self.output.clone(),
             merge: self.merge,
             ..JobSpec::default()

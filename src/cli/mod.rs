@@ -7,11 +7,12 @@
 //! | files | what they are |
 //! |---|---|
 //! | `args` | the command line as a whole |
-//! | `desk`, `start`, `output`, `error`, `table`, `moment` | what every command has at hand |
-//! | `job_options`, `environment`, `inputs`, `pattern`, `template`, `batch`, `spool` | making and sending jobs |
-//! | `select`, `change`, `follow` | naming jobs, changing them, copying their output |
+//! | `desk`, `start`, `output`, `error`, `table`, `moment`, `when` | what every command has at hand |
+//! | `job_options`, `environment`, `inputs`, `pattern`, `template`, `pipeline`, `batch`, `spool` | making and sending jobs |
+//! | `select`, `change`, `follow`, `graph` | naming jobs, changing them, copying their output, drawing them |
 //! | the rest | a command each |
 
+mod apply;
 mod args;
 mod batch;
 mod cancel;
@@ -25,6 +26,7 @@ mod error;
 mod events;
 mod explain;
 mod follow;
+mod graph;
 mod hold;
 mod inputs;
 mod job_options;
@@ -35,6 +37,7 @@ mod man;
 mod moment;
 mod output;
 mod pattern;
+mod pipeline;
 mod pool;
 mod prune;
 mod queue;
@@ -57,6 +60,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod when;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -134,6 +138,7 @@ fn command(cli: Cli) -> i32 {
 async fn perform(command: Command, desk: &mut Desk) -> Result<i32, Error> {
     match command {
         Command::Submit(args) => submit::run(args, desk).await,
+        Command::Apply(args) => apply::run(args, desk).await,
         Command::Run(args) => run::run(args, desk).await,
         Command::List(args) => list::run(args, desk).await,
         Command::Show(args) => show::run(args, desk).await,

@@ -103,7 +103,17 @@ async fn list(desk: &mut Desk) -> Result<i32, Error> {
         desk.out.json(&reply.queues)?;
         return DONE;
     }
-    let heads = ["QUEUE", ">RUNNING", ">MAX", ">QUEUED", ">HELD", ">SCHEDULED", ">WEIGHT", "STATE"];
+    let heads = [
+        "QUEUE",
+        ">RUNNING",
+        ">MAX",
+        ">QUEUED",
+        ">WAITING",
+        ">HELD",
+        ">SCHEDULED",
+        ">WEIGHT",
+        "STATE",
+    ];
     let mut table = Table::new(&heads);
     reply.queues.iter().for_each(|queue| table.row(row(queue)));
     desk.out.text(&table.render(desk.out.style()))?;
@@ -121,6 +131,7 @@ fn row(queue: &Queue) -> Vec<Cell> {
         queue.running.to_string().into(),
         queue.max.map_or_else(|| "-".to_owned(), |max| max.to_string()).into(),
         queue.queued.to_string().into(),
+        queue.waiting.to_string().into(),
         queue.held.to_string().into(),
         queue.scheduled.to_string().into(),
         queue.weight.to_string().into(),

@@ -11,10 +11,13 @@ use crate::protocol::{Retry, call};
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,
+    /// And those that were skipped because of them
+    #[arg(long)]
+    dependents: bool,
 }
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
-    let retry = Retry { jobs: args.select.some("retry")? };
+    let retry = Retry { jobs: args.select.some("retry")?, dependents: args.dependents };
     let reply = desk.call::<call::Retry>(&retry).await?;
     change::tell("runs again:", &retry.jobs, &reply, desk)
 }

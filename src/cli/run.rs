@@ -140,7 +140,7 @@ async fn hand_in(
     for warning in sender.take_warnings() {
         desk.out.notice(warning);
     }
-    let id = sent.map(|range| range.first).ok_or(CallError::Closed)?;
+    let id = sent.first().map(|range| range.first).ok_or(CallError::Closed)?;
     Ok((sender.into_client(), id))
 }
 

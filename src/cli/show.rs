@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::desk::{DONE, Desk};
 use super::error::Error;
+use super::graph;
 use super::list::{colour, state_text};
 use super::moment;
 use super::select;
 use super::table::{Cell, Table, painted, visible};
 use crate::job::format_size;
-use crate::protocol::{Attempt, Details, Job, Show, call};
+use crate::protocol::{Attempt, Details, Graph, Job, Required, Selector, Show, call};
 
 /// The width of the names on the left.
 const LEFT: usize = 14;
@@ -20,9 +21,15 @@ pub(super) struct Args {
     /// The job
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
+    /// Draw who waits for whom, from these jobs on in both directions
+    #[arg(long)]
+    graph: bool,
 }
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
+    if args.graph {
+        return draw(&args.ids, desk).await;
+    }
     let ids = select::named(&args.ids, desk).await?;
     let mut client = desk.connect().await?;
     for (place, id) in ids.into_iter().enumerate() {
@@ -35,6 +42,25 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
             desk.out.line("")?;
         }
         tell(&job, desk)?;
+    }
+    DONE
+}
+
+async fn draw(words: &[String], desk: &mut Desk) -> Result<i32, Error> {
+    let mut jobs = Selector::default();
+    for word in words {
+        jobs.add(word).map_err(|error| Error::Usage(error.to_string()))?;
+    }
+    let reply = desk.call::<call::Graph>(&Graph { jobs }).await?;
+    if desk.json() {
+        desk.out.json(&reply)?;
+        return DONE;
+    }
+    for line in graph::drawn(&reply, desk.out.style()) {
+        desk.out.line(line)?;
+    }
+    if reply.more {
+        desk.out.notice("there are more jobs than can be drawn: begin with fewer");
     }
     DONE
 }
@@ -98,7 +124,8 @@ fn retries(job: &Job) -> String {
 }
 
 fn more(details: &Details) -> Vec<(&'static str, String)> {
-    let mut facts = Vec::new();
+    let mut facts: Vec<(&'static str, String)> =
+        details.after.iter().map(|other| ("after", required(other))).collect();
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
     let params = details.params.iter().filter(|(name, _)| *name != "argv");
     for (name, value) in params {
@@ -106,10 +133,19 @@ fn more(details: &Details) -> Vec<(&'static str, String)> {
     }
     add("timeout", details.timeout_seconds.map(moment::seconds));
     add("at most once", details.at_most_once.then(|| "yes".to_owned()));
+    add("unique", details.unique.clone());
     add("folder", Some(details.cwd.clone()));
     add("variables", (!details.env_names.is_empty()).then(|| details.env_names.join(" ")));
     add("output", details.output.clone().or_else(|| details.output_path.clone()));
     facts
+}
+
+fn required(other: &Required) -> String {
+    let Required { job, on, standing, ended } = other;
+    match ended {
+        Some(ended) => format!("{on}:{job} ({standing}: it {ended})"),
+        None => format!("{on}:{job} ({standing})"),
+    }
 }
 
 fn plain(value: &Value) -> String {

@@ -14,7 +14,9 @@ use super::pattern::Item;
 use super::template::Template;
 use super::wait;
 use crate::client::Client;
-use crate::protocol::{Array, Context, IdRange, JobSpec, MAX_ARRAY, MAX_BATCH, Selector, summary};
+use crate::protocol::{
+    Array, Context, IdRange, JobSpec, MAX_ARRAY, MAX_BATCH, Selector, summary_of,
+};
 
 /// What stands between a command and the values that it is to be run with.
 const VALUES: &str = ":::";
@@ -62,7 +64,7 @@ Examples:
   twolane submit --array 1-100 -- ./simulate
   twolane submit --kind http url=https://example.org/hook method=POST body=@event.json
 
-In the words, --name, --output, --cwd and --env: {} is the value, {.} the value without its file
+In the words, --name, --output, --cwd, --unique and --env: {} is the value, {.} the value without its file
 ending, {/} its last part, {//} the folder before that, {/.} the last part without ending, {#} its
 number. Without any of them the value is the last argument.";
 
@@ -231,7 +233,7 @@ fn from_json(defaults: &JobSpec, line: &str) -> Result<JobSpec, String> {
 }
 
 fn report(
-    sent: Result<Option<IdRange>, SendError>,
+    sent: Result<Vec<IdRange>, SendError>,
     work: &Work,
     sender: &mut Sender,
     args: &Args,
@@ -240,9 +242,8 @@ fn report(
     for warning in sender.take_warnings() {
         desk.out.notice(warning);
     }
-    let range = match sent {
-        Ok(Some(range)) => range,
-        Ok(None) => return Ok(()),
+    let ranges = match sent {
+        Ok(ranges) => ranges,
         Err(SendError { line, error }) => {
             return Err(match line.and_then(|line| work.name_of(line)) {
                 Some(about) => Error::CallAbout { about, error },
@@ -250,7 +251,9 @@ fn report(
             });
         }
     };
-    if sender.calls() == 1 && range.last.get() - range.first.get() + 1 >= MAX_BATCH as u64 {
+    let Some(first) = ranges.first().map(|range| range.first) else { return Ok(()) };
+    let several = args.array.is_none() && ids_of(&ranges).count() >= MAX_BATCH;
+    if sender.calls() == 1 && several {
         desk.out.notice(format_args!(
             "more than {MAX_BATCH} jobs are handed in by several calls, each all or nothing"
         ));
@@ -259,9 +262,9 @@ fn report(
         return Ok(());
     }
     if args.array.is_some() {
-        return desk.out.line(range.first);
+        return desk.out.line(first);
     }
-    for id in ids_of(&[range]) {
+    for id in ids_of(&ranges) {
         desk.out.line(id)?;
     }
     desk.out.flush()
@@ -272,15 +275,7 @@ fn show(job: &JobSpec, desk: &mut Desk) -> Result<(), Error> {
     if desk.json() {
         return desk.out.json(job);
     }
-    let mut spec = crate::job::Spec {
-        kind: job.kind.clone().unwrap_or_default(),
-        params: job.params.clone(),
-        ..crate::job::Spec::default()
-    };
-    if let Some(argv) = &job.argv {
-        spec.params.insert("argv".to_owned(), json!(argv));
-    }
-    desk.out.line(summary(&spec))
+    desk.out.line(summary_of(job))
 }
 
 fn print_json(accepted: &[IdRange], args: &Args, desk: &mut Desk) -> Result<(), Error> {

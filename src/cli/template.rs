@@ -15,6 +15,7 @@ pub(super) struct Template {
     argv: Option<Vec<Pattern>>,
     params: Vec<(String, Pattern)>,
     name: Option<Pattern>,
+    unique: Option<Pattern>,
     output: Option<Pattern>,
     cwd: Option<Pattern>,
     env: Vec<(String, Pattern)>,
@@ -33,6 +34,7 @@ impl Template {
                 .map(|words| words.iter().map(|word| Pattern::parse(word)).collect()),
             params: take_texts(&mut spec),
             name: spec.name.take().map(|text| Pattern::parse(&text)),
+            unique: spec.unique.take().map(|text| Pattern::parse(&text)),
             output: spec.output.take().map(|text| Pattern::parse(&text)),
             cwd: spec.cwd.take().map(|text| Pattern::parse(&text)),
             env: std::mem::take(&mut spec.env)
@@ -49,7 +51,7 @@ impl Template {
     }
 
     fn has_placeholder(&self) -> bool {
-        let texts = self.name.iter().chain(&self.output).chain(&self.cwd);
+        let texts = self.name.iter().chain(&self.output).chain(&self.cwd).chain(&self.unique);
         let pairs = self.params.iter().chain(&self.env).map(|(_, pattern)| pattern);
         texts.chain(pairs).chain(self.argv.iter().flatten()).any(Pattern::has_any)
     }
@@ -76,6 +78,7 @@ impl Template {
             self.params.iter().map(|(name, value)| (name.clone(), Value::String(text(value)))),
         );
         spec.name = self.name.as_ref().map(text);
+        spec.unique = self.unique.as_ref().map(text);
         spec.output = self.output.as_ref().map(text);
         spec.cwd = self.cwd.as_ref().map(text);
         spec.env = self

@@ -20,6 +20,7 @@ use super::readers::Readers;
 use super::requests::Requests;
 use super::session::{self, Connections, Hub, SocketPlace};
 use super::settings::{About, Live};
+use super::uniques::Uniques;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
@@ -30,7 +31,7 @@ use crate::job::StoreId;
 use crate::lanes::Lanes;
 use crate::pool::{self, BuildError, Pool};
 use crate::process::{self, Owner, Processes};
-use crate::scheduler::{AgingError, Input, Scheduler};
+use crate::scheduler::{Action, AgingError, Input, Scheduler};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{Recovery, StoreError};
 
@@ -190,7 +191,7 @@ impl Builder {
         let launcher = launcher(&registry, &output_dir, &settings);
         let pool = Pool::new(settings.pool_options())?;
         sweep(recovery.store).await;
-        let scheduler = enter(&mut store, &recovery, &launcher, &settings)?;
+        let entered = enter(&mut store, &recovery, &launcher, &settings)?;
         let readers = Readers::start(&store)?;
         let (events, inbox) = mpsc::channel(EVENTS);
         let (reports, reported) = mpsc::channel(REPORTS);
@@ -214,7 +215,7 @@ impl Builder {
             reports: reported,
             own: events.clone(),
             alarm: clock::Alarm::new().map_err(system("the alarm"))?,
-            scheduler,
+            scheduler: entered.scheduler,
             lanes: Lanes::new(pool.clone(), reports),
             pool: pool.clone(),
             launcher,
@@ -222,6 +223,7 @@ impl Builder {
             readers: readers.clone(),
             works: Works::default(),
             waiters: Waiters::default(),
+            uniques: entered.uniques,
             requests: Requests::default(),
             happenings,
             bounds,
@@ -229,7 +231,7 @@ impl Builder {
             settings,
             next_id: recovery.next_id,
             output_dir,
-            state: LoopState::default(),
+            state: LoopState::beginning_with(entered.actions),
         };
         control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
         if self.owns_process {
@@ -238,8 +240,7 @@ impl Builder {
         wake_when_lent(&pool, &events);
         let ending = hub.ending.clone();
         let place = SocketPlace { path: places.socket.clone(), mode: places.mode };
-        let keeping = retention::run(readers, events.clone(), bounds_seen);
-        tokio::spawn(ending.clone().run_until_cancelled_owned(keeping));
+        keep_house(&ending, retention::run(readers, events.clone(), bounds_seen));
         Ok(Running {
             socket: places.socket,
             events,
@@ -349,17 +350,30 @@ fn wake_when_lent(pool: &Pool, events: &mpsc::Sender<Event>) {
     debug_assert!(first, "nobody else has this pool");
 }
 
+/// Runs what goes on in the background for as long as the daemon does.
+fn keep_house(ending: &CancellationToken, keeping: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(ending.clone().run_until_cancelled_owned(keeping));
+}
+
+/// What the unfinished jobs of the store make of an empty daemon.
+struct Entered {
+    scheduler: Scheduler,
+    /// What the scheduler wants done about them.
+    actions: Vec<Action>,
+    uniques: Uniques,
+}
+
 /// A scheduler that knows every unfinished job.
 fn enter(
     store: &mut SqliteStore,
     recovery: &Recovery,
     launcher: &Launcher,
     settings: &Live,
-) -> Result<Scheduler, StartError> {
+) -> Result<Entered, StartError> {
     let sizes = settings.sizes().into();
     let options = settings.scheduler_options()?;
     let mut scheduler = Scheduler::new(options, sizes, recovery.store, recovery.life);
-    let mut actions = Vec::new();
+    let (mut actions, mut uniques) = (Vec::new(), Uniques::default());
     // Nothing may start before the loop runs that performs it.
     scheduler.step(clock::now(), Input::Starts(false), &mut actions);
     for record in recovery::queues(recovery.queues.clone(), settings.queues()).into_values() {
@@ -367,13 +381,13 @@ fn enter(
     }
     let interrupt = settings.interrupts_after_crash();
     let at = clock::now().wall;
-    let judged = recovery::recover(store, launcher, interrupt, at, |entries| {
+    let judged = recovery::recover(store, launcher, interrupt, at, &mut uniques, |entries| {
         scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);
     })?;
     if judged.pending > 0 {
         tracing::info!(?judged, clean = recovery.clean, "found unfinished jobs");
     }
-    Ok(scheduler)
+    Ok(Entered { scheduler, actions, uniques })
 }
 
 impl Running {

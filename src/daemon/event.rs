@@ -1,16 +1,20 @@
 //! Everything that can happen to the control loop: one closed list.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::requests::RequestId;
 use super::writer::Written;
-use crate::job::{ArrayPlace, Context, Job, JobId, Spec};
+use crate::job::{
+    ArrayPlace, Condition, Context, Deadline, Ending, Job, JobId, Now, Requirement, Spec, WallTime,
+};
 use crate::lanes::Ended;
 use crate::protocol::{self, Error, Finished};
-use crate::scheduler::Explanation;
-use crate::store::Work;
+use crate::scheduler::{Entry, Explanation};
+use crate::store::{Edge, Work};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -34,6 +38,15 @@ pub(super) enum Event {
         wanted: Vec<(JobId, RequestId)>,
         /// Those that were found.
         found: Vec<Job>,
+        /// What they require.
+        edges: Vec<Edge>,
+    },
+    /// It was read how the jobs ended that these require.
+    Known {
+        /// Jobs that are written down and not with the scheduler yet.
+        entries: Vec<Entry>,
+        /// How the others ended.
+        endings: Endings,
     },
     /// The operating system or the service manager wants something.
     Signal(Signal),
@@ -61,11 +74,11 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 #[derive(Debug)]
 pub(super) enum Ask {
     /// Submit jobs, all or none.
-    Submit(Submission, Answer<(JobId, JobId)>),
+    Submit(Submission, Answer<Taken>),
     /// Change jobs that are not final.
     Change(JobChange, Vec<JobId>, Answer<protocol::ChangeReply>),
     /// Run final jobs again.
-    Retry(Vec<Job>, Answer<protocol::ChangeReply>),
+    Retry(Vec<Revival>, Answer<protocol::ChangeReply>),
     /// Forget final jobs.
     Remove(Vec<JobId>, Answer<protocol::ChangeReply>),
     /// Tell when jobs become final.
@@ -126,6 +139,18 @@ pub(super) struct QueueChange {
     pub(super) create: bool,
 }
 
+/// How jobs ended that others require, as far as somebody has looked.
+pub(super) type Endings = HashMap<JobId, Ending>;
+
+/// A final job that is to be run again.
+#[derive(Debug)]
+pub(super) struct Revival {
+    /// The job as it was read.
+    pub(super) job: Job,
+    /// It has not passed what it requires of other jobs and waits for them again.
+    pub(super) waits: bool,
+}
+
 /// Jobs that were checked and only lack their ids.
 #[derive(Debug)]
 pub(super) struct Submission {
@@ -137,6 +162,8 @@ pub(super) struct Submission {
     pub(super) array: bool,
     /// The submission that they continue.
     pub(super) continues: Option<JobId>,
+    /// How jobs ended that these require and that had ended when they were looked at.
+    pub(super) endings: Endings,
 }
 
 /// A job without an id.
@@ -146,16 +173,87 @@ pub(super) struct Draft {
     pub(super) index: Option<u64>,
     /// Stays where it is until released.
     pub(super) hold: bool,
+    /// A key that no other unfinished job may have, and what to do if one has.
+    pub(super) unique: Option<(Arc<str>, Conflict)>,
+    /// When it may start at the earliest.
+    pub(super) begin: Option<Begin>,
+    /// What it requires of jobs that were there before.
+    pub(super) requirements: Arc<[Requirement]>,
+    /// What it requires of jobs of the same submission, by their places.
+    pub(super) beside: Vec<(Condition, u64)>,
     /// The work.
     pub(super) spec: Arc<Spec>,
     /// The submitter's surroundings.
     pub(super) context: Arc<Context>,
 }
 
+/// What to do when another unfinished job has the unique key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// Take that one.
+    Skip,
+    /// Cancel it.
+    Replace,
+    /// Refuse.
+    Fail,
+}
+
+/// A submission that was taken.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    /// The first and the last new id, if there is one.
+    pub(super) new: Option<(JobId, JobId)>,
+    /// Jobs that were there already.
+    pub(super) existing: Vec<protocol::Existing>,
+}
+
+/// When a job may start at the earliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// At this moment.
+    At(WallTime),
+    /// So long after it was taken.
+    In(Duration),
+}
+
+impl Begin {
+    /// The moment, for a job that is taken now.
+    pub(super) fn deadline(self, now: Now) -> Deadline {
+        Deadline::after(
+            now,
+            match self {
+                Self::At(moment) => moment.since(now.wall),
+                Self::In(delay) => delay,
+            },
+        )
+    }
+}
+
 impl Draft {
     /// The job's place in the array that begins with `array`.
     pub(super) fn place(&self, array: JobId) -> Option<ArrayPlace> {
         self.index.map(|index| ArrayPlace { array, index })
+    }
+
+    /// Whether it requires anything of other jobs.
+    pub(super) fn requires_something(&self) -> bool {
+        !self.requirements.is_empty() || !self.beside.is_empty()
+    }
+
+    /// Everything it requires, in a submission whose jobs have these ids, by their places.
+    pub(super) fn requirements_among(&self, ids: &[JobId]) -> Arc<[Requirement]> {
+        if self.beside.is_empty() {
+            return Arc::clone(&self.requirements);
+        }
+        let id = |place: u64| ids.get(place as usize).copied();
+        let beside = self.beside.iter();
+        let beside =
+            beside.filter_map(|(on, place)| Some(Requirement { job: id(*place)?, on: *on }));
+        let mut all: Vec<_> = self.requirements.iter().copied().chain(beside).collect();
+        // A job that was there already may be named in both ways.
+        all.sort_unstable();
+        all.dedup_by_key(|requirement| requirement.job);
+        all.into()
     }
 }
 

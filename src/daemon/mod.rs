@@ -23,6 +23,7 @@ mod settings;
 mod signals;
 mod systemd;
 mod telemetry;
+mod uniques;
 mod waiters;
 mod works;
 mod writer;

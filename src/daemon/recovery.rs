@@ -3,10 +3,12 @@
 //! Jobs that were running are judged before anything starts: those that a user wanted to end are
 //! cancelled, those that must not run twice are interrupted, all others are queued again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::launch::Launcher;
-use crate::job::{Change, Outcome, QueueRecord, State, Usage, WallTime};
+use super::uniques::Uniques;
+use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, Usage, WallTime};
 use crate::scheduler::Entry;
 use crate::store::{Pending, Store, StoreError};
 
@@ -19,19 +21,28 @@ pub(super) fn recover(
     launcher: &Launcher,
     interrupt: bool,
     at: WallTime,
+    uniques: &mut Uniques,
     mut enter: impl FnMut(Vec<Entry>),
 ) -> Result<Judged, StoreError> {
     let mut entries = Vec::new();
     let mut changes = Vec::new();
     let mut judged = Judged::default();
+    let mut ended = HashMap::new();
     store.pending(&mut |pending| {
         judged.pending += 1;
         if pending.state == State::Running {
-            changes.extend(judge(&pending, interrupt, at, &mut judged));
+            let change = judge(&pending, interrupt, at, &mut judged);
+            ended.extend(change.as_ref().and_then(ending));
+            changes.extend(change);
             if goes_on(&pending, interrupt) {
-                entries.push(entry(Pending { state: State::Queued, ..pending }, launcher));
+                keep_key(uniques, &pending);
+                // The attempt that the crash cut short does not count.
+                let pardoned = pending.pardoned.saturating_add(1);
+                let again = Pending { state: State::Queued, pardoned, ..pending };
+                entries.push(entry(again, launcher));
             }
         } else {
+            keep_key(uniques, &pending);
             entries.push(entry(pending, launcher));
         }
     })?;
@@ -40,8 +51,20 @@ pub(super) fn recover(
             tracing::error!("a job of the last life could not be judged: {refused}");
         }
     }
+    // Jobs that were judged to have ended are not with the scheduler, which could never tell.
+    for awaited in entries.iter_mut().flat_map(|entry: &mut Entry| &mut entry.requires) {
+        if let Some(ending) = ended.get(&awaited.requirement.job) {
+            awaited.ending = Some(ending.clone());
+        }
+    }
     enter(entries);
     Ok(judged)
+}
+
+fn keep_key(uniques: &mut Uniques, pending: &Pending) {
+    if let Some(key) = &pending.unique {
+        uniques.take(pending.owner, key, pending.id);
+    }
 }
 
 /// What became of the jobs that the last life left.
@@ -77,6 +100,16 @@ fn judge(pending: &Pending, interrupt: bool, at: WallTime, judged: &mut Judged) 
     Some(Change::Ended { job: pending.id, token, outcome, usage, at, next, not_before: None })
 }
 
+/// How a job ended by this change, if it did.
+fn ending(change: &Change) -> Option<(JobId, Ending)> {
+    match change {
+        Change::Ended { job, next, outcome, .. } if next.is_final() => {
+            Some((*job, Ending::Final { state: *next, outcome: Some(outcome.clone()) }))
+        }
+        _ => None,
+    }
+}
+
 fn entry(pending: Pending, launcher: &Launcher) -> Entry {
     Entry {
         id: pending.id,
@@ -90,6 +123,9 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         demand: launcher.demand(&pending.kind, pending.class, pending.cpus),
         retry: pending.retry,
         attempts: pending.attempts,
+        pardoned: pending.pardoned,
+        reason: pending.reason,
+        requires: pending.requires,
     }
 }
 

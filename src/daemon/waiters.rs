@@ -68,7 +68,7 @@ mod tests {
     }
 
     fn end(waiters: &mut Waiters, number: u64) {
-        waiters.finished(&finished_to_wire(id(number), State::Succeeded, None));
+        waiters.finished(&finished_to_wire(id(number), State::Succeeded, None, None));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `run`, `output`, `template`, `progress` | what an attempt is given, where its output goes, how far it is |
-//! | `handler`, `kind`, `param`, `registry`, `nearest` | how kinds declare themselves and how a submit is checked |
+//! | `handler`, `kind`, `param`, `registry` | how kinds declare themselves and how a submit is checked |
 //! | `command`, `http`, `checksum`, `compress`, `sleep` | the kinds themselves |
 //! | `files`, `replace` | finding the files of a tree, and writing by rename |
 
@@ -18,7 +18,6 @@ mod files;
 mod handler;
 mod http;
 mod kind;
-mod nearest;
 mod options;
 mod output;
 mod param;
@@ -31,9 +30,9 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use crate::job::nearest;
 pub use handler::{AsyncHandler, BlockingHandler, Handler};
 pub use kind::{Kind, KindInfo};
-pub use nearest::nearest;
 pub use options::{HttpOptions, Options};
 pub use output::{Output, OutputError};
 pub use param::{Param, ParamError, ParamKind};

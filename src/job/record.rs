@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::class::{Class, Lane};
 use super::id::{AttemptToken, JobId};
 use super::outcome::Outcome;
+use super::requirement::Requirement;
 use super::spec::{ArrayPlace, Context, Spec};
 use super::state::State;
 use super::time::{Deadline, WallTime};
@@ -25,10 +26,14 @@ pub struct NewJob {
     pub place: Option<ArrayPlace>,
     /// When it came.
     pub submitted_at: WallTime,
-    /// Where it starts its life: queued, held or scheduled.
+    /// Where it starts its life: queued, held, scheduled, or waiting if it requires something.
     pub state: State,
-    /// Not before this moment; only with [`State::Scheduled`].
+    /// Not before this moment; always with [`State::Scheduled`], and kept while it is held or waits.
     pub not_before: Option<Deadline>,
+    /// What it requires of other jobs, each named once; shared between the elements of an array.
+    pub requirements: Arc<[Requirement]>,
+    /// A key that no other unfinished job of the same owner has.
+    pub unique: Option<Arc<str>>,
     /// The work; shared between jobs that have the same.
     pub spec: Arc<Spec>,
     /// The submitter's surroundings; shared between the jobs of a submission.
@@ -48,7 +53,7 @@ pub struct Job {
     pub place: Option<ArrayPlace>,
     /// Where it stands.
     pub state: State,
-    /// Not before this moment; only with [`State::Scheduled`].
+    /// Not before this moment; always with [`State::Scheduled`], and kept while it is held or waits.
     pub not_before: Option<Deadline>,
     /// When it came.
     pub submitted_at: WallTime,
@@ -58,6 +63,8 @@ pub struct Job {
     pub finished_at: Option<WallTime>,
     /// How many attempts it has had, the running one included.
     pub attempts: u32,
+    /// How many of these do not count against its retries.
+    pub pardoned: u32,
     /// How its latest ended attempt ended.
     pub outcome: Option<Outcome>,
     /// A user asked for its running attempt to be cancelled.
@@ -66,6 +73,8 @@ pub struct Job {
     pub reason: Option<String>,
     /// The lane of its latest attempt.
     pub lane: Option<Lane>,
+    /// A key that no other unfinished job of the same owner has.
+    pub unique: Option<Arc<str>>,
     /// The work.
     pub spec: Arc<Spec>,
     /// The submitter's surroundings.
@@ -172,7 +181,7 @@ pub enum Change {
         at: WallTime,
         /// Where the job goes: a final state, or queued, scheduled or held for another attempt.
         next: State,
-        /// Not before this moment; only when `next` is scheduled.
+        /// Not before this moment; when `next` is scheduled, or held.
         not_before: Option<Deadline>,
     },
     /// A job that is not running goes to another state: held, released, cancelled, retried, due.
@@ -183,7 +192,7 @@ pub enum Change {
         from: State,
         /// Where it goes.
         to: State,
-        /// Not before this moment; only when `to` is scheduled.
+        /// Not before this moment; when `to` is scheduled, held or waiting.
         not_before: Option<Deadline>,
         /// Why.
         reason: Option<String>,

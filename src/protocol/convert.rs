@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::job::{self, Failure, Outcome, State, WallTime, exit_code};
 
-use super::job::{Attempt, Details, Finished, Job};
+use super::job::{Attempt, Details, Finished, Job, JobSpec, Required};
 
 /// Writes a moment as RFC 3339 in UTC with microseconds.
 pub fn to_rfc3339(time: WallTime) -> String {
@@ -74,6 +74,8 @@ fn details(job: &job::Job, attempts: &[job::AttemptRecord]) -> Details {
         env_names: job.context.env.keys().cloned().collect(),
         output: job.spec.output.as_ref().map(|path| path.display().to_string()),
         output_path: None,
+        unique: job.unique.as_deref().map(str::to_owned),
+        after: Vec::new(),
         attempts: attempts.iter().map(attempt_to_wire).collect(),
     }
 }
@@ -99,7 +101,12 @@ fn attempt_to_wire(attempt: &job::AttemptRecord) -> Attempt {
 }
 
 /// How a final job ended, with the exit code that the command line uses for it.
-pub fn finished_to_wire(id: job::JobId, state: State, outcome: Option<&Outcome>) -> Finished {
+pub fn finished_to_wire(
+    id: job::JobId,
+    state: State,
+    outcome: Option<&Outcome>,
+    reason: Option<&str>,
+) -> Finished {
     let exit_code = match (state, outcome) {
         (State::Skipped, _) => exit_code::SKIPPED,
         (State::Cancelled, _) => exit_code::CANCELLED,
@@ -112,8 +119,41 @@ pub fn finished_to_wire(id: job::JobId, state: State, outcome: Option<&Outcome>)
         outcome: outcome.map(|outcome| outcome.word().to_owned()),
         exit_code,
         signal: outcome.and_then(signal),
-        message: outcome.and_then(Outcome::message).map(str::to_owned),
+        message: match state {
+            State::Skipped | State::Cancelled => reason.map(str::to_owned),
+            _ => outcome.and_then(Outcome::message).map(str::to_owned),
+        },
     }
+}
+
+/// What a job requires of another, as it is shown.
+pub fn required_to_wire(awaited: &job::Awaited, passed: bool) -> Required {
+    let job::Awaited { requirement, ending } = awaited;
+    let standing = match ending {
+        _ if passed => "met",
+        None => "open",
+        Some(ending) if ending.meets(requirement.on) => "met",
+        Some(_) => "lost",
+    };
+    Required {
+        job: requirement.job,
+        on: requirement.on.name().to_owned(),
+        standing: standing.to_owned(),
+        ended: ending.as_ref().map(ToString::to_string),
+    }
+}
+
+/// The work of a job that was not handed in yet, in a line.
+pub fn summary_of(job: &JobSpec) -> String {
+    let mut spec = job::Spec {
+        kind: job.kind.clone().unwrap_or_default(),
+        params: job.params.clone(),
+        ..job::Spec::default()
+    };
+    if let Some(argv) = &job.argv {
+        spec.params.insert("argv".to_owned(), argv.clone().into());
+    }
+    summary(&spec)
 }
 
 /// The longest summary, in characters: a line of a wide terminal.

@@ -55,6 +55,15 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Another unfinished job has the unique key.
+    NotUnique {
+        /// Which job of the call, from 0.
+        index: u64,
+        /// The job that has it.
+        id: JobId,
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// The queue still has unfinished jobs.
     QueueInUse {
         /// Which queue.
@@ -138,6 +147,7 @@ impl Error {
             | Self::InvalidValue { message, .. }
             | Self::NoSuchJob { message, .. }
             | Self::WrongState { message, .. }
+            | Self::NotUnique { message, .. }
             | Self::QueueInUse { message, .. }
             | Self::LimitReached { message, .. }
             | Self::NotPermitted { message }

@@ -50,6 +50,23 @@ pub struct JobSpec {
     /// Never run again when it is unknown whether an attempt ended.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub at_most_once: bool,
+    /// What it requires of other jobs before it starts: texts such as `12`, `any:3-9`, `fail:12_7`, or
+    /// `ok:@0` for the job at place 0 of the same call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Not before this moment, in RFC 3339; it must not be past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Not before so much time has passed, as a duration such as `2h30m`; instead of `at`.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    pub delay: Option<String>,
+    /// A key that no other unfinished job of the caller's may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique: Option<String>,
+    /// What to do if one has: `skip` takes that one instead and is the default, `replace` cancels it unless it
+    /// runs, `fail` refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<String>,
     /// Stays where it is until released.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
@@ -120,13 +137,25 @@ pub struct Submit {
 /// The jobs are synced to disk. Their ids are consecutive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmitReply {
-    /// The first id; none after a dry run.
+    /// The first id; none after a dry run, or if no job is new.
     pub first: Option<JobId>,
     /// The last id.
     pub last: Option<JobId>,
+    /// Jobs that were there already and were taken instead of new ones.
+    #[serde(default)]
+    pub existing: Vec<Existing>,
     /// What the submitter should know though nothing is wrong.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// A job that was there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Existing {
+    /// Which job of the call it stands for, from 0.
+    pub index: u64,
+    /// Its id.
+    pub id: JobId,
 }
 
 /// Asks for everything about one job.
@@ -225,8 +254,27 @@ pub struct Details {
     pub output: Option<String>,
     /// Where the captured output of its latest attempt lies.
     pub output_path: Option<String>,
+    /// Its unique key.
+    #[serde(default)]
+    pub unique: Option<String>,
+    /// What it requires of other jobs.
+    #[serde(default)]
+    pub after: Vec<Required>,
     /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
+}
+
+/// What a job requires of another, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Required {
+    /// The other job.
+    pub job: JobId,
+    /// How it has to end: `ok`, `any` or `fail`.
+    pub on: String,
+    /// How that stands: `open`, `met` or `lost`.
+    pub standing: String,
+    /// How the other job ended, in words.
+    pub ended: Option<String>,
 }
 
 /// One attempt as it is shown.
@@ -292,6 +340,15 @@ pub struct Gate {
     pub gate: String,
     /// The gate in a sentence, with its numbers.
     pub detail: String,
+    /// The other job that it is about.
+    #[serde(default)]
+    pub job: Option<JobId>,
+    /// Where that one stands.
+    #[serde(default)]
+    pub state: Option<State>,
+    /// The moment that it is about.
+    #[serde(default)]
+    pub at: Option<String>,
 }
 
 /// Waits until jobs are final. With `more`, each reply brings those that have become final since.

@@ -46,6 +46,9 @@ pub struct Release {
 pub struct Retry {
     /// Which jobs.
     pub jobs: Selector,
+    /// And the jobs that were skipped because of these, and because of those.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dependents: bool,
 }
 
 /// Forgets final jobs and their output. With `all`: every final one.
@@ -126,6 +129,9 @@ pub struct Queue {
     pub running: u64,
     /// Jobs held by hand.
     pub held: u64,
+    /// Jobs that wait for other jobs.
+    #[serde(default)]
+    pub waiting: u64,
     /// Jobs that wait for a time.
     pub scheduled: u64,
 }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{job, manage, observe, select};
+use super::{graph, job, manage, observe, select};
 
 /// A method: parameters that know their name and their reply.
 ///
@@ -76,7 +76,7 @@ macro_rules! methods {
                     type Reply = $reply;
                 }
             )*
-            use super::{job, manage, observe, select};
+            use super::{graph, job, manage, observe, select};
         }
     };
 }
@@ -85,6 +85,7 @@ methods! {
     Submit: job::Submit => job::SubmitReply, "Submits jobs.";
     List: select::List => select::ListReply, "Tells one page of jobs.";
     Show: job::Show => job::ShowReply, "Tells everything about one job.";
+    Graph: graph::Graph => graph::GraphReply, "Tells who waits for whom.";
     Explain: job::Explain => job::ExplainReply, "Tells why a job is where it is.";
     Wait: job::Wait => job::WaitReply, "Waits until jobs are final.";
     Logs: job::Logs => job::LogsReply, "Reads a job's output.";

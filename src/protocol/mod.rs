@@ -5,9 +5,11 @@
 //! a job is stored or run. Invariant: wire types only ever gain fields, and the interface file and
 //! the types here say the same, which a test holds.
 
+mod after;
 mod convert;
 mod envelope;
 mod error;
+mod graph;
 mod job;
 mod manage;
 mod method;
@@ -15,14 +17,18 @@ mod observe;
 mod place;
 mod select;
 
+pub use after::{After, AfterError, Whom};
 pub use convert::{
-    finished_to_wire, from_rfc3339, job_to_wire, summary, to_rfc3339, usage_seconds,
+    finished_to_wire, from_rfc3339, job_to_wire, required_to_wire, summary, summary_of, to_rfc3339,
+    usage_seconds,
 };
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
+pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
-    Array, Attempt, Context, Details, Explain, ExplainReply, Finished, Gate, Job, JobSpec, Logs,
-    LogsReply, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,
+    Array, Attempt, Context, Details, Existing, Explain, ExplainReply, Finished, Gate, Job,
+    JobSpec, Logs, LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait,
+    WaitReply,
 };
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Empty, Hold, Lanes, LanesReply, Pause, Prune, PruneReply,
@@ -44,6 +50,12 @@ pub const MAX_MESSAGE: usize = 16 << 20;
 pub const MAX_BATCH: usize = 10_000;
 /// The most elements of one array.
 pub const MAX_ARRAY: u64 = 100_000;
+/// The most other jobs that one job can require something of.
+pub const MAX_REQUIREMENTS: usize = 10_000;
+/// The most requirements of all jobs of one Submit together: they are one commit.
+pub const MAX_BATCH_REQUIREMENTS: usize = 1_000_000;
+/// The longest unique key, in bytes: an index is no place for texts.
+pub const MAX_UNIQUE: usize = 512;
 /// The most jobs on one page of List.
 pub const MAX_PAGE: u32 = 1_000;
 /// The most bytes of output in one Logs reply, before encoding.

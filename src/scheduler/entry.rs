@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::job::{ArrayPlace, Class, Deadline, JobId, Lane, RetryPolicy, State, WallTime};
+use crate::job::{ArrayPlace, Awaited, Class, Deadline, JobId, Lane, RetryPolicy, State, WallTime};
 
 /// A job as it enters the scheduler: after its submission, or a retry of it, was committed.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,9 +13,9 @@ pub struct Entry {
     pub owner: u32,
     /// Its place in an array.
     pub place: Option<ArrayPlace>,
-    /// Queued, held or scheduled.
+    /// Queued, held, scheduled or waiting.
     pub state: State,
-    /// Not before this moment; only with [`State::Scheduled`].
+    /// Not before this moment; a queued one has none.
     pub not_before: Option<Deadline>,
     /// When it came: the older of two equals goes first.
     pub submitted_at: WallTime,
@@ -29,6 +29,13 @@ pub struct Entry {
     pub retry: RetryPolicy,
     /// How many attempts it has had.
     pub attempts: u32,
+    /// How many of these do not count against its retries.
+    pub pardoned: u32,
+    /// Why it is held, if it is.
+    pub reason: Option<Box<str>>,
+    /// What it still requires of other jobs; only while it waits or is held. One whose end is not told
+    /// will be here or is here already.
+    pub requires: Vec<Awaited>,
 }
 
 /// What a job takes while it runs.

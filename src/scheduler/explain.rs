@@ -5,9 +5,10 @@
 
 use std::fmt;
 
+use super::dependencies::{Standing, Verdict};
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};
-use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, State};
+use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, Requirement, State};
 
 /// Why a job is where it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +33,23 @@ pub enum Gate {
         /// Why, if somebody said so since the daemon started.
         reason: Option<String>,
     },
-    /// It waits for other jobs.
-    Waiting,
+    /// It requires something of another job that has not ended.
+    Requires {
+        /// What.
+        requirement: Requirement,
+        /// Where the other job stands; none while it is on its way back to life.
+        state: Option<State>,
+    },
+    /// More of the same.
+    RequiresMore {
+        /// How many.
+        count: usize,
+    },
+    /// Something that it requires can't come true any more: it is skipped as soon as it waits again.
+    Lost {
+        /// Why.
+        why: String,
+    },
     /// It is not its time yet.
     NotBefore {
         /// When.
@@ -137,6 +153,9 @@ pub struct Rank {
     pub of: usize,
 }
 
+/// The most open requirements that are named one by one.
+const MOST_REQUIRED: usize = 32;
+
 /// The most holders that are named: the rest would only fill the screen.
 const MOST_HOLDERS: usize = 8;
 
@@ -162,11 +181,11 @@ impl Scheduler {
                 let reason = self.reasons.get(&slot).map(ToString::to_string);
                 told.gates.push(Gate::Held { reason });
             }
-            Place::Held => told.gates.push(Gate::Waiting),
-            Place::Ready | Place::Timed => {}
+            Place::Held | Place::Waiting | Place::Ready | Place::Timed => {}
         }
+        self.requirement_gates(slot, &mut told.gates);
         if let Some(moment) = self.timers.moment(slot).filter(|moment| !moment.is_due(now))
-            && matches!(record.place, Place::Timed | Place::Held)
+            && matches!(record.place, Place::Timed | Place::Held | Place::Waiting)
         {
             let left = moment.boot.saturating_sub(now.boot);
             told.gates.push(Gate::NotBefore { moment, left });
@@ -180,6 +199,24 @@ impl Scheduler {
             told.gates.extend(self.turn_gate(slot, told.rank));
         }
         Some(told)
+    }
+
+    /// What the job still requires of others.
+    fn requirement_gates(&self, slot: Slot, gates: &mut Vec<Gate>) {
+        if let Verdict::Skipped(why) = self.dependencies.verdict(slot) {
+            gates.push(Gate::Lost { why });
+        }
+        let open =
+            || self.dependencies.of(slot).filter(|(_, standing)| *standing == Standing::Open);
+        gates.extend(open().take(MOST_REQUIRED).map(|(requirement, _)| {
+            let other = self.jobs.find(requirement.job);
+            let state = other.map(|other| self.jobs.get(other).state);
+            Gate::Requires { requirement, state }
+        }));
+        let count = open().count();
+        if count > MOST_REQUIRED {
+            gates.push(Gate::RequiresMore { count: count - MOST_REQUIRED });
+        }
     }
 
     fn writing_gate(&self, slot: Slot) -> Option<Gate> {
@@ -302,7 +339,7 @@ impl Gate {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Held { .. } => "held",
-            Self::Waiting => "waiting",
+            Self::Requires { .. } | Self::RequiresMore { .. } | Self::Lost { .. } => "dependency",
             Self::NotBefore { .. } => "time",
             Self::Writing { .. } => "writing",
             Self::TooBig { .. } => "too_big",
@@ -327,7 +364,12 @@ impl fmt::Display for Gate {
                 because(f, reason.as_deref())?;
                 f.write_str("; release it to let it go on")
             }
-            Self::Waiting => f.write_str("it waits for other jobs to end"),
+            Self::Requires { requirement: Requirement { job, on }, state } => {
+                write!(f, "job {job} has to {}", on.verb())?;
+                state.map_or(Ok(()), |state| write!(f, "; it is {state}"))
+            }
+            Self::RequiresMore { count } => write!(f, "it waits for {count} more jobs"),
+            Self::Lost { why } => write!(f, "it will be skipped: {why}"),
             Self::NotBefore { left, .. } => {
                 write!(f, "it may not start for another {}", seconds(*left))
             }

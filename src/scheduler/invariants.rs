@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::dependencies::Verdict;
 use super::queues::Counts;
 use super::table::Place;
 use super::{SEATS, Scheduler, Writing, seat};
@@ -27,6 +28,7 @@ impl Scheduler {
         self.check_permits()?;
         self.check_lines()?;
         self.check_contests()?;
+        self.check_dependencies()?;
         self.check_rest()
     }
 
@@ -41,7 +43,8 @@ impl Scheduler {
             let fits = match record.place {
                 Place::Ready => record.state == State::Queued,
                 Place::Timed => record.state == State::Scheduled && self.timers.is_armed(slot),
-                Place::Held => matches!(record.state, State::Held | State::Waiting),
+                Place::Held => record.state == State::Held,
+                Place::Waiting => record.state == State::Waiting,
                 Place::Running => record.state == State::Running,
                 Place::Writing => match writing {
                     Some(Writing::Ended { next, .. }) => {
@@ -147,6 +150,36 @@ impl Scheduler {
         }
         let standing: [usize; SEATS] = std::array::from_fn(|class| self.contests[class].len());
         hold(open == standing, "only open lines compete", format!("{open:?} {standing:?}"))
+    }
+
+    /// Both ways between jobs and what they require say the same, and no waiting job is forgotten.
+    fn check_dependencies(&self) -> Result<(), Violation> {
+        let (slots, is_moved, (pairs, wanted)) = self.dependencies.check();
+        hold(pairs == wanted, "requirements are known both ways", format!("{pairs} {wanted}"))?;
+        let mut known = 0;
+        for slot in slots {
+            known += 1;
+            let right = self.dependencies.is_counted_right(slot);
+            hold(right, "open requirements are counted", slot)?;
+        }
+        let mut found = 0;
+        for (slot, record) in self.jobs.iter() {
+            let id = record.id;
+            let requires = self.dependencies.of(slot).next().is_some();
+            let may = matches!(record.place, Place::Held | Place::Waiting | Place::Writing);
+            found += usize::from(requires);
+            hold(!requires || may, "what is passed is forgotten", id)?;
+            let waits = self.dependencies.verdict(slot) == Verdict::Waits;
+            let moves = record.place == Place::Waiting && !waits && self.may_fire();
+            hold(!moves || is_moved(slot), "a decided job is moved on", id)?;
+            let strange = is_moved(slot) && (record.place != Place::Waiting || waits);
+            hold(!strange, "only decided jobs are moved on", id)?;
+        }
+        hold(
+            found == known,
+            "requirements belong to a job that is here",
+            format!("{found} {known}"),
+        )
     }
 
     fn check_rest(&self) -> Result<(), Violation> {

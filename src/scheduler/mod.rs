@@ -18,12 +18,16 @@
 //! does not fit yet, at most [`Options::backfill`] others that fit may overtake it; then what gets
 //! free is kept for it. A queue with a limit of its own bounds overtaking inside it the same way.
 //!
-//! A job in one of three further places costs nothing while it waits: on a timer, held, or *being
-//! written* (a change of it is under way to the disk, and it can't start meanwhile).
+//! A job in one of four further places costs nothing while it waits: on a timer, held, waiting for
+//! other jobs, or *being written* (a change of it is under way to the disk, and it can't start
+//! meanwhile). When a job's end is synced, those that require something of it are looked at and the
+//! decided ones are written down as queued or skipped, so nothing starts on an outcome that a crash
+//! could take back.
 
 mod action;
 mod capacity;
 mod contest;
+mod dependencies;
 mod dispatch;
 mod entry;
 mod explain;
@@ -32,6 +36,7 @@ mod invariants;
 mod line;
 mod on_ended;
 mod on_request;
+mod on_required;
 mod on_settings;
 mod on_submitted;
 mod on_tick;
@@ -63,6 +68,7 @@ pub use self::views::{ClassView, Live, QueueView};
 
 use self::capacity::Room;
 use self::contest::Contest;
+use self::dependencies::Dependencies;
 use self::policies::Policies;
 use self::queues::Queues;
 use self::table::{JobTable, Slot, Spread};
@@ -90,6 +96,7 @@ pub struct Scheduler {
     queues: Queues,
     policies: Policies,
     timers: Timers,
+    dependencies: Dependencies,
     /// What is handed out and what is left, by class (see [`seat`]).
     rooms: [Room; SEATS],
     /// Who competes for what is left, by class.
@@ -176,6 +183,7 @@ impl Scheduler {
             queues: Queues::default(),
             policies: Policies::default(),
             timers: Timers::default(),
+            dependencies: Dependencies::default(),
             rooms: [lanes.io, lanes.cpu, lanes.blocking].map(Room::of_size),
             contests: Default::default(),
             running: HashMap::default(),
@@ -207,13 +215,18 @@ impl Scheduler {
             Input::Tick => {}
         }
         self.fire_timers(now, actions);
+        self.move_decided(now, actions);
         self.dispatch(actions);
     }
 
     /// When [`Input::Tick`] is wanted next, if nothing else comes before; none while so much is
     /// being written that what is due waits for [`Input::Committed`]. Changes with every step.
     pub fn next_deadline(&self) -> Option<Deadline> {
-        if self.may_fire() { self.timers.next() } else { None }
+        if !self.may_fire() {
+            return None;
+        }
+        let moments = [self.timers.next(), self.dependencies.next()];
+        moments.into_iter().flatten().min_by_key(|moment| moment.boot)
     }
 
     fn token(&self, counter: u64) -> AttemptToken {

@@ -38,7 +38,8 @@ impl Scheduler {
         if let (State::Held, Some(HoldWish { reason: Some(reason) })) = (next, running.hold) {
             self.reasons.insert(slot, reason.into());
         }
-        let not_before = if next == State::Scheduled { self.timers.moment(slot) } else { None };
+        let keeps = matches!(next, State::Scheduled | State::Held);
+        let not_before = if keeps { self.timers.moment(slot) } else { None };
         let writing = Writing::Ended { counter: token.counter, next, again: None };
         self.writing.insert(slot, writing);
         let End { outcome, usage, .. } = end;
@@ -59,7 +60,7 @@ impl Scheduler {
     fn retry_pause(&self, slot: Slot, end: &End) -> Option<Duration> {
         let record = self.jobs.get(slot);
         let policy = self.policies.get(record.policy);
-        let used = record.attempts.saturating_sub(1);
+        let used = record.attempts.saturating_sub(record.pardoned).saturating_sub(1);
         let again = end.retryable && policy.wants_retry(&end.outcome, used);
         let pause = || policy.backoff.pause(used.saturating_add(1), record.id.get());
         again.then(|| pause().max(end.retry_after.unwrap_or_default()))

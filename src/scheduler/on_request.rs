@@ -1,5 +1,6 @@
 //! What users ask of one job: cancel, hold, release.
 
+use super::dependencies::Verdict;
 use super::places::decline;
 use super::table::{Place, Slot};
 use super::{Action, CancelWish, Decline, HoldWish, Scheduler};
@@ -86,8 +87,10 @@ impl Scheduler {
         if state != State::Held {
             return decline(job, Decline::State(state), actions);
         }
-        let early = self.timers.moment(slot).is_some_and(|moment| !moment.is_due(now));
-        let to = if early { State::Scheduled } else { State::Queued };
+        let to = match self.dependencies.verdict(slot) {
+            Verdict::Passes => self.ready_state(now, slot),
+            Verdict::Waits | Verdict::Skipped(_) => State::Waiting,
+        };
         self.write_move(now, slot, to, None, actions);
     }
 

@@ -1,9 +1,9 @@
 //! Jobs come in.
 
 use super::places::decline;
-use super::table::{Place, Record};
+use super::table::{Place, Record, Slot};
 use super::{Action, Decline, Entry, Scheduler};
-use crate::job::{Class, Deadline, Now, State};
+use crate::job::{Awaited, Class, Deadline, Now, State};
 
 impl Scheduler {
     /// Takes committed jobs in. One that is here already, or whose state says that it does not wait,
@@ -14,19 +14,34 @@ impl Scheduler {
         entries: Vec<Entry>,
         actions: &mut Vec<Action>,
     ) {
-        for entry in entries {
+        let mut slots = Vec::with_capacity(entries.len());
+        for mut entry in entries {
             if let Some(slot) = self.jobs.find(entry.id) {
                 let state = self.jobs.get(slot).state;
                 decline(entry.id, Decline::State(state), actions);
             } else if entry.state.is_final() || entry.state == State::Running {
                 decline(entry.id, Decline::State(entry.state), actions);
             } else {
-                self.take_in(now, &entry);
+                let requires = std::mem::take(&mut entry.requires);
+                slots.push((self.take_in(now, &entry), requires));
             }
+        }
+        self.await_others(slots);
+    }
+
+    /// Only when all are in, since jobs that come together may require each other in any order.
+    fn await_others(&mut self, slots: Vec<(Slot, Vec<Awaited>)>) {
+        for (slot, requires) in slots {
+            self.dependencies.revived(self.jobs.get(slot).id);
+            if !requires.is_empty() {
+                let jobs = &self.jobs;
+                self.dependencies.insert(slot, requires, |job| jobs.find(job).is_some());
+            }
+            self.enter(slot);
         }
     }
 
-    fn take_in(&mut self, now: Now, entry: &Entry) {
+    fn take_in(&mut self, now: Now, entry: &Entry) -> Slot {
         let queue = self.queues.number(&entry.queue);
         let class = if entry.demand.class == Class::Auto { Class::Cpu } else { entry.demand.class };
         let permits = if class == Class::Cpu { entry.demand.permits.max(1) } else { 1 };
@@ -38,6 +53,7 @@ impl Scheduler {
             priority: entry.priority,
             permits,
             attempts: entry.attempts,
+            pardoned: entry.pardoned,
             policy: self.policies.take(&entry.retry),
             state: entry.state,
             class,
@@ -45,13 +61,18 @@ impl Scheduler {
         });
         self.queues.get_mut(queue).counts.held += 1;
         match (entry.not_before, entry.state) {
-            (Some(moment), State::Scheduled | State::Held) => self.timers.remember(slot, moment),
+            (Some(moment), State::Scheduled | State::Held | State::Waiting) => {
+                self.timers.remember(slot, moment);
+            }
             (None, State::Scheduled) => {
                 self.timers.remember(slot, Deadline::after(now, std::time::Duration::ZERO));
             }
             _ => {}
         }
-        self.enter(slot);
+        if let (State::Held, Some(reason)) = (entry.state, &entry.reason) {
+            self.reasons.insert(slot, reason.clone());
+        }
+        slot
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::table::Slot;
 use super::{Action, CancelWish, Scheduler, WRITE_AGAIN, Writing};
-use crate::job::{Change, Deadline, JobId, Now, State};
+use crate::job::{Change, Deadline, Ending, JobId, Now, State};
 
 impl Scheduler {
     /// Applies a synced change. Changes that were not asked for here, or no longer matter, are
@@ -10,7 +10,13 @@ impl Scheduler {
     pub(super) fn on_committed(&mut self, change: &Change, actions: &mut Vec<Action>) {
         let Some((slot, step)) = self.answered(change) else { return };
         match step {
-            Answered::Goes(to) => self.settle(slot, to, actions),
+            Answered::Goes(to) => {
+                let job = self.jobs.get(slot).id;
+                self.settle(slot, to, actions);
+                if to.is_final() {
+                    self.tell_dependents(job, &ending(change, to));
+                }
+            }
             Answered::CancelAsked => self.abort(slot, actions),
         }
     }
@@ -43,6 +49,9 @@ impl Scheduler {
         }
         if (from, to) == (State::Scheduled, State::Queued) {
             self.timers.remember(slot, Deadline::after(now, WRITE_AGAIN));
+        }
+        if from == State::Waiting && to != State::Held && to != State::Cancelled {
+            self.dependencies.put_off(slot, Deadline::after(now, WRITE_AGAIN));
         }
         self.enter(slot);
     }
@@ -80,6 +89,15 @@ impl Scheduler {
             _ => None,
         }
     }
+}
+
+/// How a job came to its end by this change.
+fn ending(change: &Change, state: State) -> Ending {
+    let outcome = match change {
+        Change::Ended { outcome, .. } => Some(outcome.clone()),
+        _ => None,
+    };
+    Ending::Final { state, outcome }
 }
 
 /// What an answer from the disk is about.

@@ -17,6 +17,10 @@ impl Scheduler {
                 self.timers.arm(slot);
                 self.place(slot, Place::Timed);
             }
+            State::Waiting => {
+                self.place(slot, Place::Waiting);
+                self.dependencies.enter(slot);
+            }
             _ => self.place(slot, Place::Held),
         }
     }
@@ -43,6 +47,7 @@ impl Scheduler {
                 self.refresh(queue);
             }
             Place::Timed => self.timers.disarm(slot),
+            Place::Waiting => self.dependencies.leave(slot),
             Place::Held | Place::Running | Place::Writing => {}
         }
     }
@@ -72,7 +77,8 @@ impl Scheduler {
         self.leave(slot);
         self.place(slot, Place::Writing);
         self.writing.insert(slot, Writing::Moved(to));
-        let not_before = if to == State::Scheduled { self.timers.moment(slot) } else { None };
+        let keeps = matches!(to, State::Scheduled | State::Held | State::Waiting);
+        let not_before = if keeps { self.timers.moment(slot) } else { None };
         let at = now.wall;
         actions.push(Action::Write(Change::Moved {
             job: id,
@@ -97,6 +103,9 @@ impl Scheduler {
         if state != State::Held {
             self.reasons.remove(&slot);
         }
+        if matches!(state, State::Queued | State::Scheduled) {
+            self.dependencies.remove(slot);
+        }
         if state.is_final() {
             self.forget(slot);
         } else {
@@ -107,6 +116,7 @@ impl Scheduler {
 
     fn forget(&mut self, slot: Slot) {
         self.timers.forget(slot);
+        self.dependencies.remove(slot);
         self.reasons.remove(&slot);
         if let Some(record) = self.jobs.remove(slot) {
             self.policies.give_back(record.policy);

@@ -54,6 +54,7 @@ pub(super) struct Counts {
     pub(super) ready: u32,
     pub(super) timed: u32,
     pub(super) held: u32,
+    pub(super) waiting: u32,
     pub(super) running: u32,
     pub(super) writing: u32,
 }
@@ -64,13 +65,14 @@ impl Counts {
             Place::Ready => &mut self.ready,
             Place::Timed => &mut self.timed,
             Place::Held => &mut self.held,
+            Place::Waiting => &mut self.waiting,
             Place::Running => &mut self.running,
             Place::Writing => &mut self.writing,
         }
     }
 
     pub(super) fn total(&self) -> u32 {
-        self.ready + self.timed + self.held + self.running + self.writing
+        self.ready + self.timed + self.held + self.waiting + self.running + self.writing
     }
 }
 

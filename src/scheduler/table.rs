@@ -27,6 +27,8 @@ pub(super) struct Record {
     /// How much it takes of its class's room.
     pub(super) permits: u32,
     pub(super) attempts: u32,
+    /// Attempts that do not count against its retries.
+    pub(super) pardoned: u32,
     /// Its retry policy's number.
     pub(super) policy: u32,
     /// Where it stands as far as the disk knows; a start counts at once.
@@ -44,6 +46,8 @@ pub(super) enum Place {
     Timed,
     /// Nothing but a request moves it.
     Held,
+    /// For other jobs to end.
+    Waiting,
     /// An attempt is under way.
     Running,
     /// A change is under way to the disk.
@@ -203,6 +207,7 @@ mod tests {
             priority: 0,
             permits: 1,
             attempts: 0,
+            pardoned: 0,
             policy: 0,
             state: State::Queued,
             class: Class::Io,

@@ -44,8 +44,10 @@ pub struct QueueView {
     pub queued: u32,
     /// On a timer.
     pub scheduled: u32,
-    /// Held, or waiting for other jobs.
+    /// Held by hand.
     pub held: u32,
+    /// Waiting for other jobs.
+    pub waiting: u32,
     /// Under way.
     pub running: u32,
     /// A change of them is being written.
@@ -168,6 +170,7 @@ fn view(queue: &super::queues::Queue) -> QueueView {
         queued: counts.ready,
         scheduled: counts.timed,
         held: counts.held,
+        waiting: counts.waiting,
         running: counts.running,
         writing: counts.writing,
     }

@@ -1,6 +1,7 @@
 //! One suite for every store: what the daemon counts on, whatever is behind the trait.
 
 mod reading;
+mod requiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 15] = [
+    let cases: [(&str, Case); 20] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -37,6 +38,14 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("each life is numbered and knows how the last ended", lives_are_numbered),
         ("only finished jobs are removed", only_finished_jobs_are_removed),
         ("queues are kept while they are used", queues_are_kept_while_used),
+        ("held and waiting jobs keep their time", requiring::held_and_waiting_jobs_keep_their_time),
+        (
+            "a key is unique among unfinished jobs",
+            requiring::a_key_is_unique_while_its_job_is_unfinished,
+        ),
+        ("requirements read back", requiring::requirements_read_back),
+        ("what is passed stays passed", requiring::what_is_passed_stays_passed),
+        ("what is waited for is not removed", requiring::what_is_waited_for_stays),
         ("filters narrow", reading::filters_narrow),
         ("pages follow each other", reading::pages_follow_each_other),
     ];
@@ -70,6 +79,8 @@ pub(super) fn new_job(number: u64) -> NewJob {
         submitted_at: at(number as i64),
         state: State::Queued,
         not_before: None,
+        requirements: Arc::default(),
+        unique: None,
         spec: Arc::new(Spec { kind: "command".to_owned(), ..Spec::default() }),
         context: Arc::new(Context::default()),
     }
@@ -309,6 +320,7 @@ fn an_old_token_changes_nothing(home: &mut dyn Home) {
         not_before: None,
     };
     take(&mut *store, &[again]);
+    assert_eq!(all_pending(&mut *store)[0].pardoned, 1, "nobody failed");
     assert_eq!(refuse(&mut *store, succeeded(first)), Refusal::Stale(id(1)));
     assert!(matches!(refuse(&mut *store, start(1, 2, first)), Refusal::Invariant(_)));
     assert!(matches!(refuse(&mut *store, start(1, 2, stranger)), Refusal::Invariant(_)));
@@ -329,6 +341,7 @@ fn a_retry_goes_on_numbering(home: &mut dyn Home) {
     let mut reader = store.reader().unwrap();
     let retried = job(&mut *reader, 1);
     assert_eq!((retried.state, retried.finished_at, retried.attempts), (State::Queued, None, 1));
+    assert_eq!((retried.pardoned, all_pending(&mut *store)[0].pardoned), (1, 1));
     assert_eq!(retried.outcome, Some(Outcome::Failed(Failure::Exit(3))));
     for wrong in [1, 3] {
         let refusal = refuse(&mut *store, start(1, wrong, second));

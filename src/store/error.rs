@@ -23,6 +23,14 @@ pub enum Refusal {
         /// Where the change assumed it.
         expected: State,
     },
+    /// Another job still waits for it.
+    #[error("job {by} waits for job {job}: cancel job {by} first, or wait until it has gone on")]
+    Awaited {
+        /// Which job.
+        job: JobId,
+        /// Who waits for it.
+        by: JobId,
+    },
     /// The queue still has unfinished jobs.
     #[error("queue {0:?} still has unfinished jobs: cancel or finish them first")]
     QueueInUse(String),

@@ -13,6 +13,8 @@ pub struct Selected {
     pub state: State,
     /// How its latest ended attempt ended.
     pub outcome: Option<Outcome>,
+    /// Why it was held, cancelled or skipped.
+    pub reason: Option<String>,
 }
 
 /// Which jobs; every field narrows, an empty one does not.

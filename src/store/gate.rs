@@ -26,9 +26,28 @@ pub(super) fn submitted(jobs: &[NewJob], mut next: u64) -> Result<u64, Refusal> 
         if job.spec.cpus == 0 {
             return forbid(format!("job {id} takes no core permit"));
         }
+        requires(job)?;
         next = id.get() + 1;
     }
     Ok(next)
+}
+
+/// Checks what a new job requires.
+fn requires(job: &NewJob) -> Result<(), Refusal> {
+    let (id, others) = (job.id, &job.requirements);
+    if others.is_empty() {
+        return Ok(());
+    }
+    if !matches!(job.state, State::Waiting | State::Held) {
+        return forbid(format!("job {id} requires others and would not wait: it is {}", job.state));
+    }
+    if others.iter().any(|other| other.job == id) {
+        return forbid(format!("job {id} requires itself"));
+    }
+    if !others.is_sorted_by(|one, next| one.job < next.job) {
+        return forbid(format!("job {id} requires the same job twice, or out of order"));
+    }
+    Ok(())
 }
 
 /// Checks the class that an attempt runs as.
@@ -85,9 +104,12 @@ fn way(job: JobId, from: State, to: State) -> Result<(), Refusal> {
 }
 
 fn timed(job: JobId, state: State, due: Option<Deadline>) -> Result<(), Refusal> {
+    let may = matches!(state, State::Scheduled | State::Held | State::Waiting);
     match (state == State::Scheduled, due.is_some()) {
         (true, false) => forbid(format!("job {job} would be scheduled for no time at all")),
-        (false, true) => forbid(format!("job {job} is {state}: only scheduled jobs have a time")),
+        (false, true) if !may => {
+            forbid(format!("job {job} is {state}: only jobs that wait have a time"))
+        }
         _ => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ mod conformance;
 use std::sync::Arc;
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Change, Class, Context, Deadline, Job, JobId,
+    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Job, JobId,
     QueueRecord, RetryPolicy, Spec, State, StoreId, WallTime,
 };
 
@@ -90,10 +90,18 @@ pub struct Pending {
     pub at_most_once: bool,
     /// How many attempts it has had, the running one included.
     pub attempts: u32,
+    /// How many of these do not count against its retries.
+    pub pardoned: u32,
+    /// Why it is held, if it is and somebody said so.
+    pub reason: Option<Box<str>>,
     /// A user asked for its running attempt to be cancelled.
     pub cancel_asked: bool,
     /// The token of its running attempt.
     pub token: Option<AttemptToken>,
+    /// Its unique key.
+    pub unique: Option<Arc<str>>,
+    /// What it still requires of other jobs, while it waits or is held.
+    pub requires: Vec<Awaited>,
 }
 
 /// Reads beside the writer. No call holds a read transaction open when it returns.
@@ -110,8 +118,27 @@ pub trait Reader: Send {
     /// The specs and contexts of jobs, in the order asked; ids that are not there are left out.
     fn specs(&mut self, ids: &[JobId]) -> Result<Vec<Work>, StoreError>;
 
+    /// What these jobs require, by job and by what they require.
+    fn requirements(&mut self, ids: &[JobId]) -> Result<Vec<Edge>, StoreError>;
+
+    /// What others require of these jobs, in the same order.
+    fn dependents(&mut self, ids: &[JobId]) -> Result<Vec<Edge>, StoreError>;
+
     /// How many jobs there are, by queue and state.
     fn counts(&mut self) -> Result<Vec<(String, State, u64)>, StoreError>;
+}
+
+/// What one job requires of another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edge {
+    /// The job that requires it.
+    pub job: JobId,
+    /// Where that job stands.
+    pub state: State,
+    /// What it requires, and how the other job ended.
+    pub awaited: Awaited,
+    /// It has passed this for good, until it is run again.
+    pub passed: bool,
 }
 
 /// The work of a job, read when its turn comes near.

@@ -40,7 +40,7 @@ async fn a_final_job_runs_again_under_its_id() {
     let id = daemon.submit_one(shell("test -e flag && echo found")).await;
     assert_eq!(daemon.wait(id).await.exit_code, 1);
     std::fs::write(daemon.folder().join("flag"), "").unwrap();
-    let retry = Retry { jobs: range(id, 1) };
+    let retry = Retry { jobs: range(id, 1), dependents: false };
     let reply = daemon.client().await.call::<call::Retry>(&retry).await.unwrap();
     assert_eq!(reply.changed, [id]);
     assert_eq!(daemon.wait(id).await.exit_code, 0);
@@ -169,7 +169,7 @@ async fn retries_that_come_together_leave_one_job_that_ends() {
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let mut client = daemon.client().await;
-        let retry = Retry { jobs: range(id, 1) };
+        let retry = Retry { jobs: range(id, 1), dependents: false };
         asking.spawn(async move { client.call::<call::Retry>(&retry).await });
     }
     let answers = within(asking.join_all()).await;

@@ -7,16 +7,16 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A user with a home of their own and no daemon yet.
-struct User {
+pub(crate) struct User {
     home: TempDir,
 }
 
 impl User {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: TempDir::new().unwrap() }
     }
 
-    fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
@@ -33,22 +33,22 @@ impl User {
         command
     }
 
-    fn run(&self, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         self.command(words).output().unwrap()
     }
 
     /// What a command that must succeed prints.
-    fn out(&self, words: &[&str]) -> String {
+    pub(crate) fn out(&self, words: &[&str]) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "{words:?}: {}", err(&output));
         out(&output)
     }
 
-    fn code(&self, words: &[&str]) -> Option<i32> {
+    pub(crate) fn code(&self, words: &[&str]) -> Option<i32> {
         self.run(words).status.code()
     }
 
-    fn json(&self, words: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, words: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.out(words)).unwrap()
     }
 }
@@ -60,11 +60,11 @@ impl Drop for User {
     }
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -198,4 +198,26 @@ fn files_are_hashed_and_compressed_by_the_daemon_itself() {
     user.out(&["run", "--kind", "compress", "path=text", "algorithm=gzip"]);
     let unpacked = Command::new("gzip").args(["-dc", "text.gz"]).current_dir(user.home()).output();
     assert_eq!(unpacked.unwrap().stdout.len(), 600_000);
+}
+
+#[test]
+fn jobs_wait_for_others_and_say_why_they_were_skipped() {
+    let user = User::new();
+    let first = user.out(&["submit", "--", "sh", "-c", "exit 3"]);
+    let first = first.trim();
+    assert_eq!(user.code(&["wait", first]), Some(3));
+    let output = user.run(&["run", "--after", first, "--", "true"]);
+    assert_eq!(output.status.code(), Some(122), "{}", err(&output));
+    assert!(err(&output).contains("job 1 had to succeed, and it failed (exit code 3)"));
+    assert_eq!(user.out(&["run", "-a", &format!("fail:{first}"), "--", "echo", "so"]), "so\n");
+    assert_eq!(user.code(&["run", "-a", "any:last", "--", "true"]), Some(0));
+    let show = user.out(&["show", "2"]);
+    assert!(show.contains("ok:1 (lost: it failed (exit code 3))"), "{show}");
+    assert!(user.out(&["explain", "2"]).contains("had to succeed"));
+    let waiting = user.out(&["submit", "--hold", "--", "true"]);
+    let next = user.out(&["submit", "--after", waiting.trim(), "--", "true"]);
+    let told = user.out(&["explain", next.trim()]);
+    assert!(told.contains("- dependency: job 5 has to succeed; it is held"), "{told}");
+    assert_eq!(user.code(&["submit", "--after", "99", "true"]), Some(121));
+    assert_eq!(user.code(&["submit", "--after", "never:1", "true"]), Some(2));
 }

@@ -121,6 +121,46 @@ async fn a_stop_gives_running_jobs_back_to_the_queue() {
     client.call::<call::Cancel>(&cancel).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_uses_up_no_retry_and_forgets_no_reason() {
+    let folder = TempDir::new().unwrap();
+    let mut daemon = Daemon::start(folder.path());
+    let tries = folder.path().join("tries");
+    // The first attempt is killed with the daemon; the others fail, and one retry is to be left for them.
+    let script = format!(
+        "echo x >> {tries}; test $(wc -l < {tries}) = 1 && exec sleep 600; exit 1",
+        tries = tries.display()
+    );
+    let job = JobSpec { retries: Some(1), backoff: Some("0s".to_owned()), ..shell(&script) };
+    let by_hand = JobSpec { hold: true, ..shell("true") };
+    let mut first_client = client(folder.path()).await;
+    let id = submit(&mut first_client, vec![job, by_hand]).await.unwrap();
+    let only =
+        |id: JobId| Selector { ids: vec![IdRange { first: id, last: id }], ..Selector::default() };
+    let release = twolane::protocol::Release { jobs: only(id.after(1)) };
+    let hold = twolane::protocol::Hold { jobs: only(id.after(1)), reason: Some("why".to_owned()) };
+    until_lines(&tries, 1).await;
+    let set = twolane::protocol::Pause { queue: "default".to_owned(), reason: None };
+    first_client.call::<call::Pause>(&set).await.unwrap();
+    first_client.call::<call::Release>(&release).await.unwrap();
+    first_client.call::<call::Hold>(&hold).await.unwrap();
+    let set = twolane::protocol::Resume { queue: "default".to_owned() };
+    first_client.call::<call::Resume>(&set).await.unwrap();
+    daemon.signal(Signal::KILL);
+    daemon.child.wait().unwrap();
+    let _daemon = Daemon::start(folder.path());
+    let mut client = client(folder.path()).await;
+    within(client.call::<call::Wait>(&Wait { jobs: only(id) })).await.unwrap();
+    assert_eq!(
+        lines(&tries).len(),
+        3,
+        "the attempt that was killed, one that failed and its retry"
+    );
+    let explain = twolane::protocol::Explain { id: id.after(1) };
+    let told = client.call::<call::Explain>(&explain).await.unwrap();
+    assert!(told.gates[0].detail.contains("(why)"), "{told:?}");
+}
+
 fn lines(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().map(str::to_owned).collect()

@@ -88,7 +88,7 @@ impl Control {
     }
 
     /// Whether the job is in the store as unfinished and the scheduler is about to hear of it.
-    fn is_entering(&self, job: JobId) -> bool {
+    pub(super) fn is_entering(&self, job: JobId) -> bool {
         let submitted = job.get() >= self.state.entered_below && job < self.next_id;
         submitted || self.state.reviving.contains(&job)
     }
@@ -127,7 +127,14 @@ impl Control {
             let why = "it has not ended: cancel it first".to_owned();
             self.requests.decline(request, Declined { id, state: self.live_state(id), why });
         }
-        for part in gone.chunks(REMOVED_AT_ONCE) {
+        let mut free = Vec::with_capacity(gone.len());
+        for id in gone {
+            match self.is_awaited(id) {
+                Some(declined) => self.requests.decline(request, declined),
+                None => free.push(id),
+            }
+        }
+        for part in free.chunks(REMOVED_AT_ONCE) {
             self.write(Change::Removed { jobs: part.to_vec() }, Then::Removed(request));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::event::{Answer, Event};
+use super::super::event::{Answer, Endings, Event, Taken};
 use super::super::happening::Happening;
 use super::super::writer::Written;
 use super::{Control, Then};
@@ -49,8 +49,8 @@ impl Control {
             self.publish(&change);
         }
         match (then, change) {
-            (Then::Submitted(back), Change::Submitted { jobs }) => {
-                self.submitted(jobs, back, answer);
+            (Then::Submitted(back, about), Change::Submitted { jobs }) => {
+                self.submitted(jobs, back, *about, answer);
             }
             (Then::Started, change) => self.started(&change, answer),
             (Then::Scheduled, change) => self.scheduled(change, answer),
@@ -59,31 +59,43 @@ impl Control {
                     self.state.reviving.insert(job);
                     self.state.revived.push((job, request));
                 }
-                Err(refusal) => self.requests.decline(request, declined(job, &refusal)),
+                Err(refusal) => {
+                    // Another retry may have been taken.
+                    if !self.is_live(job) && !self.state.reviving.contains(&job) {
+                        self.uniques.give_back(job);
+                    }
+                    self.requests.decline(request, declined(job, &refusal));
+                }
             },
             (Then::Queue(back), change) => self.queue_changed(change, back, answer),
             (Then::Removed(request), Change::Removed { jobs }) => {
                 self.removed(jobs, request, &answer);
             }
-            (Then::Nothing | Then::Probe | Then::Submitted(_) | Then::Removed(_), _) => {}
+            (Then::Nothing | Then::Probe | Then::Submitted(..) | Then::Removed(_), _) => {}
         }
     }
 
     fn submitted(
         &mut self,
         jobs: Vec<NewJob>,
-        back: Answer<(JobId, JobId)>,
+        back: Answer<Taken>,
+        (taken, endings): (Taken, Endings),
         answer: Result<(), Refusal>,
     ) {
         if let Err(refusal) = answer {
-            let _ = back.send(Err(Error::Internal { message: refusal.to_string() }));
+            self.give_keys_back(&jobs);
+            let _ = back.send(Err(match refusal {
+                // It was removed after the session had looked.
+                Refusal::NoSuchJob(id) => super::super::refuse::no_such_job(id),
+                other => Error::Internal { message: other.to_string() },
+            }));
             return;
         }
         let entries = jobs.iter().map(|job| self.entry(job)).collect();
         if let (Some(first), Some(last)) = (jobs.first(), jobs.last()) {
             self.state.entered_below = last.id.get() + 1;
             // The client may have gone; its jobs are accepted all the same.
-            let _ = back.send(Ok((first.id, last.id)));
+            let _ = back.send(Ok(Taken { new: Some((first.id, last.id)), ..taken }));
         }
         for job in jobs {
             self.works.keep(Work {
@@ -93,7 +105,7 @@ impl Control {
                 context: job.context,
             });
         }
-        self.step(Input::Submitted(entries));
+        self.enter(entries, &endings);
     }
 
     fn started(&mut self, change: &Change, answer: Result<(), Refusal>) {
@@ -183,16 +195,17 @@ impl Control {
         self.state.counters.took(change);
         let finished = match change {
             Change::Ended { job, outcome, next, .. } if next.is_final() => {
-                Some(finished_to_wire(*job, *next, Some(outcome)))
+                Some(finished_to_wire(*job, *next, Some(outcome), None))
             }
-            Change::Moved { job, to, .. } if to.is_final() => {
-                Some(finished_to_wire(*job, *to, None))
+            Change::Moved { job, to, reason, .. } if to.is_final() => {
+                Some(finished_to_wire(*job, *to, None, reason.as_deref()))
             }
             _ => None,
         };
         if let Some(finished) = &finished {
             self.waiters.finished(finished);
             self.works.take(finished.id);
+            self.uniques.give_back(finished.id);
         }
         if self.happenings.receiver_count() > 0 {
             let owner = change.job().and_then(|job| self.scheduler.job(job)).map(|live| live.owner);
@@ -217,6 +230,8 @@ impl Control {
             if let Some(then) = self.refused(then, &refusal) {
                 kept.0.push(change);
                 kept.1.push(then);
+            } else if let Change::Submitted { jobs } = change {
+                self.give_keys_back(&jobs);
             }
         }
         (self.state.batch, self.state.then) = kept;
@@ -257,7 +272,7 @@ impl Control {
     /// Answers those that asked for a change which will not be written; gives back what must be.
     fn refused(&mut self, then: Then, error: &Error) -> Option<Then> {
         match then {
-            Then::Submitted(answer) => {
+            Then::Submitted(answer, _) => {
                 let _ = answer.send(Err(error.clone()));
             }
             Then::Queue(answer) => {

@@ -8,10 +8,12 @@
 mod ask;
 mod change;
 mod commit;
+mod dependencies;
 mod end;
 mod observe;
 mod queue;
 mod submit;
+mod unique;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -20,13 +22,14 @@ use std::time::Instant;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::clock::{self, Alarm};
-use super::event::{Answer, Event, JobChange};
+use super::event::{Answer, Endings, Event, JobChange, Taken};
 use super::happening::Happening;
 use super::launch::Launcher;
 use super::readers::Readers;
 use super::requests::{RequestId, Requests};
 use super::session::Bounds;
 use super::settings::Live;
+use super::uniques::Uniques;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
@@ -46,7 +49,7 @@ const TURN: usize = 512;
 #[derive(Debug)]
 enum Then {
     /// Jobs enter the scheduler and their submitter gets the ids.
-    Submitted(Answer<(JobId, JobId)>),
+    Submitted(Answer<Taken>, Box<(Taken, Endings)>),
     /// An attempt may be launched if it waited for its start record.
     Started,
     /// The scheduler asked for it and gets it back.
@@ -78,6 +81,7 @@ pub(super) struct Control {
     pub(super) readers: Readers,
     pub(super) works: Works,
     pub(super) waiters: Waiters,
+    pub(super) uniques: Uniques,
     pub(super) requests: Requests,
     pub(super) happenings: broadcast::Sender<Happening>,
     pub(super) bounds: watch::Sender<Bounds>,
@@ -137,6 +141,13 @@ pub(super) struct LoopState {
     pub(super) careful_until: Option<Instant>,
 }
 
+impl LoopState {
+    /// The state at the beginning, with what the scheduler wanted done when the unfinished jobs entered it.
+    pub(super) fn beginning_with(actions: Vec<Action>) -> Self {
+        Self { actions, ..Self::default() }
+    }
+}
+
 impl Control {
     /// Runs until the daemon is to end; `Err` when the store can't be counted on any more.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
@@ -194,7 +205,8 @@ impl Control {
             Event::Ended(ended) => self.on_ended(ended),
             Event::Written(written) => self.on_written(written)?,
             Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
-            Event::Revived { wanted, found } => self.on_revived(&wanted, &found),
+            Event::Revived { wanted, found, edges } => self.on_revived(&wanted, &found, &edges),
+            Event::Known { entries, endings } => self.enter(entries, &endings),
             Event::Signal(signal) => self.on_signal(signal),
             Event::Due => {
                 self.step(Input::Tick);

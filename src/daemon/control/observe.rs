@@ -110,6 +110,7 @@ impl Control {
                 queued: count(|view| view.queued),
                 running: count(|view| view.running),
                 held: count(|view| view.held),
+                waiting: count(|view| view.waiting),
                 scheduled: count(|view| view.scheduled),
             }
         };

@@ -4,17 +4,19 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::clock;
-use super::super::event::{Answer, Draft, Event, Submission};
+use super::super::event::{Answer, Draft, Endings, Event, Revival, Submission, Taken};
 use super::super::readers::whole_jobs;
 use super::super::requests::RequestId;
+use super::unique::Sorted;
 use super::{Control, Then};
-use crate::job::{Change, Class, Job, JobId, NewJob, State};
+use crate::job::{Change, Class, Job, JobId, NewJob, Now, State};
 use crate::protocol::{ChangeReply, Declined, Error};
-use crate::scheduler::{Demand, Entry, Input};
+use crate::scheduler::{Demand, Entry};
+use crate::store::{Edge, Reader};
 
 impl Control {
     /// Gives the jobs their ids and has them written down.
-    pub(super) fn on_submit(&mut self, submission: Submission, answer: Answer<(JobId, JobId)>) {
+    pub(super) fn on_submit(&mut self, submission: Submission, answer: Answer<Taken>) {
         if let Some(refusal) = self.refuses_jobs() {
             // The session may have gone.
             let _ = answer.send(Err(refusal));
@@ -27,9 +29,23 @@ impl Control {
             let _ = answer.send(Err(Error::LimitReached { limit: "ids".to_owned(), message }));
             return;
         }
-        self.next_id = first.after(count);
-        let jobs = new_jobs(submission, first, clock::now().wall);
-        self.write(Change::Submitted { jobs }, Then::Submitted(answer));
+        let Submission { owner, drafts, array, continues, endings } = submission;
+        let Sorted { drafts, ids, existing } = match self.sort_out(owner, drafts, first) {
+            Ok(sorted) => sorted,
+            Err(refusal) => {
+                let _ = answer.send(Err(refusal));
+                return;
+            }
+        };
+        let taken = Taken { new: None, existing };
+        if drafts.is_empty() {
+            let _ = answer.send(Ok(taken));
+            return;
+        }
+        self.next_id = first.after(drafts.len() as u64);
+        let about = About { owner, array, submission: continues.unwrap_or(first), first };
+        let jobs = new_jobs(drafts, &about, &ids, clock::now());
+        self.write(Change::Submitted { jobs }, Then::Submitted(answer, Box::new((taken, endings))));
     }
 
     /// The scheduler's view of a job that was just written down.
@@ -46,6 +62,9 @@ impl Control {
             demand: self.demand(&job.spec.kind, job.spec.class, job.spec.cpus),
             retry: job.spec.retry.clone(),
             attempts: 0,
+            pardoned: 0,
+            reason: None,
+            requires: super::dependencies::unknown(&job.requirements),
         }
     }
 
@@ -53,24 +72,34 @@ impl Control {
         self.launcher.demand(kind, class, cpus)
     }
 
-    /// Writes final jobs back to queued.
-    pub(super) fn on_retry(&mut self, jobs: Vec<Job>, answer: Answer<ChangeReply>) {
+    /// Writes final jobs back to queued, or to waiting for what they require.
+    pub(super) fn on_retry(&mut self, jobs: Vec<Revival>, answer: Answer<ChangeReply>) {
         if let Some(refusal) = self.refuses_jobs() {
             let _ = answer.send(Err(refusal));
             return;
         }
         let request = self.requests.open(jobs.len(), answer);
-        for job in jobs {
+        for Revival { job, waits } in jobs {
             if self.is_live(job.id) || !job.state.is_final() {
                 let why = "it has not ended".to_owned();
                 self.requests
                     .decline(request, Declined { id: job.id, state: Some(job.state), why });
                 continue;
             }
+            if let Some(key) = &job.unique {
+                let holder = self.uniques.holder(job.owner, key);
+                if let Some(other) = holder.filter(|other| *other != job.id) {
+                    let why = format!("job {other} has its unique key now: cancel that one first");
+                    let state = Some(job.state);
+                    self.requests.decline(request, Declined { id: job.id, state, why });
+                    continue;
+                }
+                self.uniques.take(job.owner, key, job.id);
+            }
             let change = Change::Moved {
                 job: job.id,
                 from: job.state,
-                to: State::Queued,
+                to: if waits { State::Waiting } else { State::Queued },
                 not_before: None,
                 reason: None,
                 at: clock::now().wall,
@@ -91,20 +120,27 @@ impl Control {
         let (readers, own) = (self.readers.clone(), self.own.clone());
         tokio::spawn(async move {
             let ids: Vec<JobId> = wanted.iter().map(|(id, _)| *id).collect();
-            let found = readers.query_patiently(move |reader| whole_jobs(reader, &ids)).await;
+            let read = move |reader: &mut dyn Reader| {
+                Ok((whole_jobs(reader, &ids)?, reader.requirements(&ids)?))
+            };
+            let (found, edges) = readers.query_patiently(read).await;
             // The loop is gone only when the daemon has ended.
-            let _ = own.send(Event::Revived { wanted, found }).await;
+            let _ = own.send(Event::Revived { wanted, found, edges }).await;
         });
     }
 
     /// Lets the scheduler know of jobs that came back to life.
-    pub(super) fn on_revived(&mut self, wanted: &[(JobId, RequestId)], found: &[Job]) {
+    pub(super) fn on_revived(
+        &mut self,
+        wanted: &[(JobId, RequestId)],
+        found: &[Job],
+        edges: &[Edge],
+    ) {
         let entry = |job: &Job| {
             let demand = self.launcher.demand(&job.spec.kind, job.spec.class, job.spec.cpus);
-            revived(job, demand)
+            Entry { requires: super::dependencies::of(job, edges), ..revived(job, demand) }
         };
         let entries = found.iter().map(entry).collect();
-        self.step(Input::Submitted(entries));
         let read: HashSet<JobId> = found.iter().map(|job| job.id).collect();
         for (job, request) in wanted {
             self.state.reviving.remove(job);
@@ -116,21 +152,37 @@ impl Control {
                 self.requests.decline(*request, Declined { id: *job, state, why });
             }
         }
+        self.enter(entries, &Endings::new());
         self.ask_deferred();
     }
 }
 
-fn new_jobs(submission: Submission, first: JobId, at: crate::job::WallTime) -> Vec<NewJob> {
-    let Submission { owner, drafts, array, continues } = submission;
+/// What the jobs of a submission have in common.
+struct About {
+    owner: u32,
+    array: bool,
+    submission: JobId,
+    first: JobId,
+}
+
+fn new_jobs(drafts: Vec<Draft>, about: &About, ids: &[JobId], now: Now) -> Vec<NewJob> {
+    let &About { owner, array, submission, first } = about;
     let numbered = drafts.into_iter().zip(0..);
     let job = |(draft, offset): (Draft, u64)| NewJob {
         id: first.after(offset),
         owner,
-        submission: continues.unwrap_or(first),
+        submission,
         place: if array { draft.place(first) } else { None },
-        submitted_at: at,
-        state: if draft.hold { State::Held } else { State::Queued },
-        not_before: None,
+        submitted_at: now.wall,
+        state: match draft.hold {
+            true => State::Held,
+            false if draft.requires_something() => State::Waiting,
+            false if draft.begin.is_some() => State::Scheduled,
+            false => State::Queued,
+        },
+        not_before: draft.begin.map(|begin| begin.deadline(now)),
+        requirements: draft.requirements_among(ids),
+        unique: draft.unique.map(|(key, _)| key),
         spec: draft.spec,
         context: draft.context,
     };
@@ -142,17 +194,17 @@ fn revived(job: &Job, demand: Demand) -> Entry {
         id: job.id,
         owner: job.owner,
         place: job.place,
-        state: State::Queued,
+        state: if job.state == State::Waiting { State::Waiting } else { State::Queued },
         not_before: None,
         submitted_at: job.submitted_at,
         queue: Arc::from(job.spec.queue.as_str()),
         priority: job.spec.priority,
         demand,
-        // The retries count from here: those of before are spent.
-        retry: crate::job::RetryPolicy {
-            retries: job.spec.retry.retries.saturating_add(job.attempts),
-            ..job.spec.retry.clone()
-        },
+        retry: job.spec.retry.clone(),
         attempts: job.attempts,
+        // The retries count from here: those of before are spent.
+        pardoned: job.pardoned,
+        reason: None,
+        requires: Vec::new(),
     }
 }

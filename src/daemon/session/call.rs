@@ -192,7 +192,7 @@ impl Session {
                 let result = self.submit(submit).await;
                 self.finish(result, manner).await
             }
-            Request::List(_) | Request::Show(_) | Request::Explain(_) => {
+            Request::List(_) | Request::Show(_) | Request::Graph(_) | Request::Explain(_) => {
                 self.inspect(request, manner).await
             }
             Request::Cancel(_)

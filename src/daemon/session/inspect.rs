@@ -1,4 +1,4 @@
-//! Calls that look at jobs: List, Show, Explain.
+//! Calls that look at jobs: List, Show, Graph, Explain.
 
 use super::super::event::Ask;
 use super::super::launch::output_dir_of;
@@ -10,7 +10,7 @@ use super::select::Usual;
 use crate::job::{AttemptRecord, Class, Job, JobId, State};
 use crate::protocol::{
     Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request, Show, ShowReply,
-    job_to_wire,
+    job_to_wire, required_to_wire, to_rfc3339,
 };
 use crate::scheduler::Explanation;
 use crate::store::Page;
@@ -24,6 +24,10 @@ impl Session {
             }
             Request::Show(show) => {
                 let result = self.show(show).await;
+                self.finish(result, manner).await
+            }
+            Request::Graph(graph) => {
+                let result = self.graph(graph).await;
                 self.finish(result, manner).await
             }
             Request::Explain(explain) => {
@@ -66,6 +70,12 @@ impl Session {
                 (wire.progress_done, wire.progress_total) = (Some(*done), *total);
             }
         }
+        let id = job.id;
+        let edges = self.hub.readers.query(move |reader| reader.requirements(&[id])).await?;
+        if let Some(details) = &mut wire.details {
+            let required = edges.iter().map(|edge| required_to_wire(&edge.awaited, edge.passed));
+            details.after = required.collect();
+        }
         if let Some(details) = &mut wire.details
             && details.output.is_none()
             && job.attempts > 0
@@ -105,7 +115,15 @@ impl Session {
         };
         let lane = crate::scheduler::Demand { class, permits: job.spec.cpus }.lane();
         let gates = explanation.map_or_else(
-            || vec![Gate { gate: "ended".to_owned(), detail: ended(job) }],
+            || {
+                vec![Gate {
+                    gate: "ended".to_owned(),
+                    detail: ended(job),
+                    job: None,
+                    state: None,
+                    at: None,
+                }]
+            },
             |explanation| explanation.gates.iter().map(to_wire).collect(),
         );
         let state = explanation.map_or(job.state, |explanation| explanation.state);
@@ -115,9 +133,21 @@ impl Session {
 
 fn ended(job: &Job) -> String {
     let outcome = job.outcome.as_ref();
-    outcome.map_or_else(|| format!("it is {}", job.state), |outcome| format!("it has {outcome}"))
+    let because = job.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+    match (job.state, outcome) {
+        (State::Succeeded | State::Failed, Some(outcome)) => format!("it has {outcome}"),
+        (state, _) => format!("it is {state}{because}"),
+    }
 }
 
 fn to_wire(gate: &crate::scheduler::Gate) -> Gate {
-    Gate { gate: gate.name().to_owned(), detail: gate.to_string() }
+    let (job, state) = match gate {
+        crate::scheduler::Gate::Requires { requirement, state } => (Some(requirement.job), *state),
+        _ => (None, None),
+    };
+    let at = match gate {
+        crate::scheduler::Gate::NotBefore { moment, .. } => Some(to_rfc3339(moment.wall)),
+        _ => None,
+    };
+    Gate { gate: gate.name().to_owned(), detail: gate.to_string(), job, state, at }
 }

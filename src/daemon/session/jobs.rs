@@ -1,17 +1,18 @@
 //! Calls that change jobs.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::super::clock;
-use super::super::event::{Ask, JobChange};
+use super::super::event::{Ask, JobChange, Revival};
 use super::super::readers::whole_jobs;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
 use super::select::Usual;
-use crate::job::{Job, JobId, WallTime, parse_duration};
+use crate::job::{Job, JobId, State, WallTime, parse_duration};
 use crate::protocol::{ChangeReply, Declined, Error, Prune, PruneReply, Request, Selector};
-use crate::store::Selected;
+use crate::store::{Reader, Selected};
 
 impl Session {
     pub(super) async fn change_jobs(
@@ -30,7 +31,7 @@ impl Session {
             Request::Release(release) => {
                 self.change(&release.jobs, JobChange::Release, Usual::Held).await
             }
-            Request::Retry(retry) => self.retry(&retry.jobs).await,
+            Request::Retry(retry) => self.retry(&retry.jobs, retry.dependents).await,
             Request::Remove(remove) => self.remove(&remove.jobs).await,
             Request::Prune(prune) => {
                 let result = self.prune(prune).await;
@@ -51,18 +52,42 @@ impl Session {
         self.hub.request(|answer| Ask::Change(change, jobs, answer)).await
     }
 
-    async fn retry(&self, jobs: &Selector) -> Result<ChangeReply, Error> {
+    async fn retry(&self, jobs: &Selector, dependents: bool) -> Result<ChangeReply, Error> {
         let found = self.select(jobs, Usual::Failed).await?;
         let (ended, others): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|job| job.state.is_final());
-        let ended = self.whole(ids(&ended)).await?;
+        let mut ended = ids(&ended);
+        if dependents {
+            self.add_skipped(&mut ended).await?;
+        }
+        let ended = self.revivals(ended).await?;
         let reply = self.hub.request(|answer| Ask::Retry(ended, answer)).await?;
         Ok(with_declined(reply, others, "it has not ended"))
     }
 
-    /// The jobs with their specs.
-    async fn whole(&self, ids: Vec<JobId>) -> Result<Vec<Job>, Error> {
-        Ok(self.hub.readers.query(move |reader| whole_jobs(reader, &ids)).await?)
+    /// Adds the jobs that were skipped because of these, and because of those.
+    async fn add_skipped(&self, jobs: &mut Vec<JobId>) -> Result<(), Error> {
+        let mut known: HashSet<JobId> = jobs.iter().copied().collect();
+        let mut newest = jobs.clone();
+        while !newest.is_empty() {
+            let edges = self.hub.readers.query(move |reader| reader.dependents(&newest)).await?;
+            let skipped = edges.iter().filter(|edge| edge.state == State::Skipped && !edge.passed);
+            newest = skipped.map(|edge| edge.job).filter(|job| known.insert(*job)).collect();
+            jobs.extend(&newest);
+        }
+        Ok(())
+    }
+
+    /// The jobs with their specs, and whether they have to wait for others again.
+    async fn revivals(&self, ids: Vec<JobId>) -> Result<Vec<Revival>, Error> {
+        let read = move |reader: &mut dyn Reader| {
+            Ok((whole_jobs(reader, &ids)?, reader.requirements(&ids)?))
+        };
+        let (jobs, edges) = self.hub.readers.query(read).await?;
+        let open = edges.iter().filter(|edge| !edge.passed);
+        let waiting: HashSet<JobId> = open.map(|edge| edge.job).collect();
+        let revival = |job: Job| Revival { waits: waiting.contains(&job.id), job };
+        Ok(jobs.into_iter().map(revival).collect())
     }
 
     async fn remove(&self, jobs: &Selector) -> Result<ChangeReply, Error> {

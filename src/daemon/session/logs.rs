@@ -218,5 +218,6 @@ impl Reading {
 
 fn final_word(job: &Job) -> Option<Finished> {
     let is_final = job.state.is_final();
-    is_final.then(|| finished_to_wire(job.id, job.state, job.outcome.as_ref()))
+    is_final
+        .then(|| finished_to_wire(job.id, job.state, job.outcome.as_ref(), job.reason.as_deref()))
 }

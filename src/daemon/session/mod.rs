@@ -5,9 +5,11 @@
 //! control loop. Invariant: a slow, silent or hostile client holds up nobody but itself; all it can
 //! take is one connection, one message and a bounded backlog.
 
+mod after;
 mod call;
 mod connection;
 mod follow;
+mod graph;
 mod inspect;
 mod jobs;
 mod logs;

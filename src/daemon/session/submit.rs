@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::event::{Ask, Draft, Submission};
+use super::super::clock;
+use super::super::event::{Ask, Begin, Conflict, Draft, Submission};
 use super::super::refuse;
+use super::after::check_sum;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{Class, Context, JobId, RetryPolicy, Spec, parse_duration};
-use crate::protocol::{self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply};
+use crate::protocol::{
+    self, Array, Error, Existing, JobSpec, MAX_ARRAY, MAX_BATCH, MAX_UNIQUE, Submit, SubmitReply,
+    from_rfc3339, to_rfc3339,
+};
 
 /// Names that a job gets where only the documented list is passed on; a trailing `*` stands for any
 /// ending.
@@ -27,27 +32,43 @@ const LISTED: [&str; 12] = [
     "USER",
 ];
 
+/// How long ago a moment may be that was not past when its user gave it.
+const LATE_MICROS: i64 = 10_000_000;
+
 impl Session {
     pub(super) async fn submit(&self, submit: Submit) -> Result<SubmitReply, Error> {
         let bounds = self.hub.bounds.borrow().clone();
         let context = Arc::new(context(submit.context.unwrap_or_default(), &bounds)?);
         count(submit.jobs.len(), submit.array.as_ref())?;
         let array = submit.array.is_some();
+        let mut jobs = submit.jobs;
+        let after: Vec<Vec<String>> =
+            jobs.iter_mut().map(|job| std::mem::take(&mut job.after)).collect();
         let drafts: Result<Vec<Draft>, Error> = (0..)
-            .zip(submit.jobs)
+            .zip(jobs)
             .map(|(index, job)| self.draft(index, job, array, &context, &bounds))
             .collect();
-        let drafts = match submit.array {
-            None => drafts?,
-            Some(array) => unfold(&drafts?, array)?,
-        };
+        let mut drafts = drafts?;
+        let endings = self.resolve_after(&after, &mut drafts).await?;
+        if let Some(array) = submit.array {
+            drafts = unfold(&drafts, array)?;
+        }
+        check_sum(&drafts)?;
         if submit.dry_run {
-            return Ok(SubmitReply { first: None, last: None, warnings: Vec::new() });
+            return Ok(SubmitReply {
+                first: None,
+                last: None,
+                existing: Vec::new(),
+                warnings: Vec::new(),
+            });
         }
         let submission =
-            Submission { owner: self.uid, drafts, array, continues: submit.submission };
-        let (first, last) = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
-        Ok(SubmitReply { first: Some(first), last: Some(last), warnings: Vec::new() })
+            Submission { owner: self.uid, drafts, array, continues: submit.submission, endings };
+        let taken = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
+        let (first, last) = taken.new.unzip();
+        let told = |other: &Existing| format!("job {} has the unique key already", other.id);
+        let warnings = taken.existing.iter().map(told).collect();
+        Ok(SubmitReply { first, last, existing: taken.existing, warnings })
     }
 
     fn draft(
@@ -65,6 +86,8 @@ impl Session {
         };
         let context = own_context(&mut job, shared);
         let hold = job.hold;
+        let begin = begin(&job).map_err(|(field, message)| invalid(field, message))?;
+        let unique = unique(&job, array).map_err(|(field, message)| invalid(field, message))?;
         let kind = job.kind.clone().unwrap_or_else(|| "command".to_owned());
         let retries = self.hub.registry.get(&kind).map_or(0, |kind| kind.info.retries);
         let mut spec =
@@ -91,7 +114,18 @@ impl Session {
             return Err(invalid("cpus", message));
         }
         check_output(&spec, array).map_err(|message| invalid("output", message))?;
-        Ok(Draft { index: None, hold, spec: Arc::new(spec), context })
+        let requirements = Arc::default();
+        let beside = Vec::new();
+        Ok(Draft {
+            index: None,
+            hold,
+            unique,
+            begin,
+            requirements,
+            beside,
+            spec: Arc::new(spec),
+            context,
+        })
     }
 }
 
@@ -201,6 +235,58 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
     })
 }
 
+/// A key that no other unfinished job may have, and what to do if one has.
+type Unique = (Arc<str>, Conflict);
+
+/// The unique key that the job asks for.
+fn unique(job: &JobSpec, array: bool) -> Result<Option<Unique>, (&'static str, String)> {
+    let conflict = match job.on_conflict.as_deref() {
+        None | Some("skip") => Conflict::Skip,
+        Some("replace") => Conflict::Replace,
+        Some("fail") => Conflict::Fail,
+        Some(other) => {
+            let message = format!("unknown conflict {other:?}: use one of skip, replace, fail");
+            return Err(("on_conflict", message));
+        }
+    };
+    match job.unique.as_deref() {
+        None if job.on_conflict.is_some() => {
+            Err(("on_conflict", "on_conflict says nothing without unique".to_owned()))
+        }
+        None => Ok(None),
+        Some(_) if array => {
+            let message = "the elements of an array would all have the same unique key";
+            Err(("unique", message.to_owned()))
+        }
+        Some(key) if key.is_empty() || key.len() > MAX_UNIQUE => {
+            Err(("unique", format!("a unique key has 1 to {MAX_UNIQUE} bytes")))
+        }
+        Some(key) => Ok(Some((Arc::from(key), conflict))),
+    }
+}
+
+/// When the job may start at the earliest.
+fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, String)> {
+    match (&job.at, &job.delay) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(("at", "at and in say the same: give one of them".to_owned())),
+        (None, Some(delay)) => {
+            let delay = parse_duration(delay).map_err(|error| ("in", error.to_string()))?;
+            Ok(Some(Begin::In(delay)))
+        }
+        (Some(text), None) => {
+            let moment = from_rfc3339(text).ok_or_else(|| {
+                ("at", format!("{text:?} is no moment: write RFC 3339, as in 2030-01-31T09:00:00Z"))
+            })?;
+            let now = clock::now().wall;
+            if now.0.saturating_sub(moment.0) > LATE_MICROS {
+                return Err(("at", format!("{text} is past: it is {} now", to_rfc3339(now))));
+            }
+            Ok(Some(Begin::At(moment)))
+        }
+    }
+}
+
 /// A template that can't be filled is refused now, not when the job's turn comes.
 fn check_output(spec: &Spec, array: bool) -> Result<(), String> {
     let Some(template) = &spec.output else { return Ok(()) };
@@ -229,8 +315,16 @@ mod tests {
 
     #[test]
     fn an_array_has_the_indexes_it_says() {
-        let draft =
-            Draft { index: None, hold: false, spec: Arc::default(), context: Arc::default() };
+        let draft = Draft {
+            index: None,
+            hold: false,
+            unique: None,
+            begin: None,
+            requirements: Arc::default(),
+            beside: Vec::new(),
+            spec: Arc::default(),
+            context: Arc::default(),
+        };
         let indexes = |first, last, step| {
             unfold(std::slice::from_ref(&draft), Array { first, last, step })
                 .map(|drafts| drafts.iter().filter_map(|draft| draft.index).collect::<Vec<_>>())

@@ -9,7 +9,7 @@ use super::connection::Gone;
 use super::select::Usual;
 use crate::job::JobId;
 use crate::protocol::{Error, Finished, Wait, WaitReply, finished_to_wire};
-use crate::store::Filter;
+use crate::store::{Filter, Selected};
 
 /// The most finished jobs told in one reply.
 const TOLD_AT_ONCE: usize = 1_000;
@@ -43,8 +43,7 @@ impl Session {
         let found = self.select(&wait.jobs, Usual::Unfinished).await?;
         let (ended, open): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|job| job.state.is_final());
-        let ended =
-            ended.iter().map(|job| finished_to_wire(job.id, job.state, job.outcome.as_ref()));
+        let ended = ended.iter().map(ended_to_wire);
         let mut watching = self.watch_ends(open.into_iter().map(|job| job.id).collect()).await?;
         watching.ended.extend(ended);
         Ok(watching)
@@ -82,8 +81,7 @@ impl Session {
         let filter =
             Filter { ids: gone.iter().map(|job| (*job, *job)).collect(), ..Filter::default() };
         let ended = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
-        let told =
-            ended.iter().map(|job| finished_to_wire(job.id, job.state, job.outcome.as_ref()));
+        let told = ended.iter().map(ended_to_wire);
         Ok(told.collect())
     }
 
@@ -110,4 +108,8 @@ impl Session {
             left -= taken as u64;
         }
     }
+}
+
+fn ended_to_wire(job: &Selected) -> Finished {
+    finished_to_wire(job.id, job.state, job.outcome.as_ref(), job.reason.as_deref())
 }

@@ -1,7 +1,7 @@
 //! The disk: takes changes in order, some time later, or refuses one alone.
 
 use super::world::World;
-use crate::job::{AttemptToken, Change, Deadline, JobId, State};
+use crate::job::{AttemptToken, Change, Deadline, Ending, JobId, State};
 use crate::scheduler::{Entry, Input};
 
 /// A job as it is on the disk.
@@ -14,6 +14,11 @@ pub(super) struct Stored {
     pub(super) attempts: u32,
     pub(super) token: Option<AttemptToken>,
     pub(super) cancel_asked: bool,
+    /// It has passed what it requires.
+    pub(super) passed: bool,
+    /// A user had it run again.
+    pub(super) revived: bool,
+    pub(super) pardoned: u32,
 }
 
 /// Something on its way to the disk.
@@ -44,21 +49,36 @@ impl Pending {
 impl Stored {
     fn new(job: Entry) -> Self {
         let (state, not_before) = (job.state, job.not_before);
-        Self { job, state, not_before, attempts: 0, token: None, cancel_asked: false }
+        let passed = job.requires.is_empty();
+        Self {
+            job,
+            state,
+            not_before,
+            attempts: 0,
+            token: None,
+            cancel_asked: false,
+            passed,
+            revived: false,
+            pardoned: 0,
+        }
     }
 
-    /// What scheduling needs of it after a restart.
-    pub(super) fn entry(&self) -> Entry {
+    /// What scheduling needs of it, but for how what it requires ended.
+    fn entry(&self) -> Entry {
+        let requires = if self.passed { Vec::new() } else { self.job.requires.clone() };
         Entry {
+            requires,
             state: self.state,
             not_before: self.not_before,
             attempts: self.attempts,
+            pardoned: self.pardoned,
             ..self.job.clone()
         }
     }
 
     /// Its attempt was lost in a crash.
     pub(super) fn recover(&mut self, rerun: bool) {
+        self.pardoned += u32::from(rerun && !self.cancel_asked);
         let to = if self.cancel_asked {
             State::Cancelled
         } else if rerun {
@@ -74,6 +94,7 @@ impl Stored {
         let id = self.job.id;
         assert!(self.state.may_become(to), "{id} goes from {} to {to}", self.state);
         assert!(!self.state.is_final(), "{id} is {} and ends once more as {to}", self.state);
+        self.passed |= matches!(to, State::Queued | State::Scheduled);
         self.state = to;
         self.not_before = not_before;
         self.token = self.token.filter(|_| to == State::Running);
@@ -96,17 +117,21 @@ impl World {
                 for entry in &entries {
                     self.disk.insert(entry.id, Stored::new(entry.clone()));
                 }
+                let entries = entries.iter().map(|entry| self.entry(entry.id)).collect();
                 self.answers.push_back(Input::Submitted(entries));
             }
             Some(Pending::Revive(job)) => {
                 let Some(stored) = self.disk.get_mut(&job) else { return };
-                (stored.state, stored.cancel_asked) = (State::Queued, false);
-                let entry = stored.entry();
+                stored.state = if stored.passed { State::Queued } else { State::Waiting };
+                (stored.cancel_asked, stored.revived) = (false, true);
+                (stored.not_before, stored.pardoned) = (None, stored.attempts);
+                let entry = self.entry(job);
                 self.answers.push_back(Input::Submitted(vec![entry]));
             }
             Some(Pending::Change(change)) => {
                 let starts = matches!(change, Change::Started { .. });
                 if !starts && self.refuses && self.dice.chance(4) {
+                    self.put_off.extend(change.job());
                     return self.answers.push_back(Input::Refused(change));
                 }
                 self.apply(&change);
@@ -115,8 +140,21 @@ impl World {
         }
     }
 
+    /// What the daemon would tell the scheduler of a job that is on the disk: how what it requires
+    /// ended, as far as the disk knows.
+    pub(super) fn entry(&self, job: JobId) -> Entry {
+        let mut entry = self.disk[&job].entry();
+        for awaited in &mut entry.requires {
+            let other = self.disk.get(&awaited.requirement.job);
+            let ended = other.filter(|other| other.state.is_final());
+            awaited.ending = ended.map(|other| Ending::Final { state: other.state, outcome: None });
+        }
+        entry
+    }
+
     /// Nothing that the scheduler asks for may ever have to be refused for what it says.
     fn apply(&mut self, change: &Change) {
+        self.put_off.retain(|job| change.job() != Some(*job));
         let stored = change.job().and_then(|job| self.disk.get_mut(&job)).expect("a synced job");
         match change {
             Change::Started { attempt, token, .. } => {
@@ -128,12 +166,14 @@ impl World {
             Change::Ended { token, next, not_before, .. } => {
                 assert_eq!(stored.token, Some(*token), "an outcome of an old attempt");
                 assert!(!stored.cancel_asked || next.is_final(), "cancelled, but goes on");
-                assert_eq!(*next == State::Scheduled, not_before.is_some());
+                assert!(has_time(*next, not_before.is_some()), "{change:?}");
+                let counted = stored.attempts - stored.pardoned;
+                assert!(next.is_final() || counted <= stored.job.retry.retries, "{change:?}");
                 stored.go(*next, *not_before);
             }
             Change::Moved { from, to, not_before, .. } => {
                 assert_eq!(stored.state, *from, "{} is elsewhere", stored.job.id);
-                assert_eq!(*to == State::Scheduled, not_before.is_some());
+                assert!(has_time(*to, not_before.is_some()), "{change:?}");
                 stored.go(*to, *not_before);
             }
             Change::CancelAsked { .. } => {
@@ -161,5 +201,14 @@ impl World {
                 Input::Submitted(entries) => entries.iter().any(|entry| entry.id == job),
                 _ => false,
             })
+    }
+}
+
+/// Whether a job may have, or lack, a time in this state.
+fn has_time(state: State, has: bool) -> bool {
+    match state {
+        State::Scheduled => has,
+        State::Held | State::Waiting => true,
+        _ => !has,
     }
 }

@@ -91,6 +91,12 @@ fn a_world_is_wild_enough_to_meet_every_kind_of_event() {
         "from: Queued, to: Cancelled",
         "state: Failed",
         "attempt: 3",
+        "from: Waiting, to: Queued",
+        "from: Waiting, to: Skipped",
+        "from: Waiting, to: Scheduled",
+        "from: Waiting, to: Held",
+        "from: Held, to: Waiting",
+        "was skipped",
     ] {
         assert!(history.contains(event), "{event} never happened");
     }

@@ -2,8 +2,8 @@
 
 use super::disk::Stored;
 use super::world::World;
-use crate::job::{Class, JobId, QueueRecord, State};
-use crate::scheduler::Demand;
+use crate::job::{Change, Class, JobId, QueueRecord, Requirement, State};
+use crate::scheduler::{Demand, Gate};
 
 impl World {
     fn room(&self, class: Class) -> u32 {
@@ -42,6 +42,9 @@ impl World {
         let free = self.room(demand.class).saturating_sub(self.used(demand.class));
         assert!(weight(demand) <= free, "{job} starts over its lane's limit");
         assert_eq!(stored.state, State::Queued, "{job} starts before that is synced");
+        // A job that was run again has had its time.
+        let first = stored.job.not_before.filter(|_| stored.attempts == 0 && !stored.revived);
+        assert!(first.is_none_or(|moment| moment.is_due(self.now)), "{job} starts before its time");
         assert!(
             !self.pending.iter().any(|pending| matches!(
                 pending,
@@ -57,6 +60,7 @@ impl World {
             assert_eq!(class.used, self.used(class.class), "{:?} in use", class.class);
         }
         assert_eq!(self.scheduler.running(), self.attempts.len());
+        self.check_waiting();
         if !self.daemon_is_open() {
             return;
         }
@@ -74,6 +78,52 @@ impl World {
                 let told = self.scheduler.explain(self.now, stored.job.id).expect("a live job");
                 assert!(!told.gates.is_empty(), "{told}");
             }
+        }
+    }
+
+    /// A job goes on or is skipped for a reason that the disk knows, unless one of those it requires is
+    /// being changed this moment.
+    pub(super) fn check_requirements(&self, change: &Change) {
+        let Change::Moved { job, from: State::Waiting | State::Held, to, reason, .. } = change
+        else {
+            return;
+        };
+        let stored = &self.disk[job];
+        let requires = stored.job.requires.iter().map(|awaited| awaited.requirement);
+        let open: Vec<Requirement> = requires.filter(|_| !stored.passed).collect();
+        let moving = |other: &Requirement| self.is_under_way(other.job);
+        let met = |other: &Requirement| other.on.is_met_by(self.disk[&other.job].state);
+        match to {
+            State::Queued | State::Scheduled => {
+                let justified = open.iter().all(|other| met(other) || moving(other));
+                assert!(justified, "{job} goes on before what it requires came true: {open:?}");
+            }
+            State::Skipped => {
+                let ended = |other: &Requirement| self.disk[&other.job].state.is_final();
+                let lost = |other: &Requirement| ended(other) && !met(other);
+                let justified = open.iter().any(|other| lost(other) || moving(other));
+                assert!(justified, "{job} is skipped although all may come true: {open:?}");
+                assert!(reason.is_some(), "{job} is skipped without a reason");
+            }
+            _ => {}
+        }
+    }
+
+    /// No job waits any longer than for what it requires.
+    fn check_waiting(&self) {
+        let waits = |stored: &&Stored| {
+            let id = stored.job.id;
+            stored.state == State::Waiting && !self.is_under_way(id) && !self.put_off.contains(&id)
+        };
+        for stored in self.disk.values().filter(waits) {
+            let open = stored.job.requires.iter().any(|awaited| {
+                let other = awaited.requirement.job;
+                !self.disk[&other].state.is_final() || self.is_under_way(other)
+            });
+            assert!(open, "{stored:?} waits for nothing");
+            let told = self.scheduler.explain(self.now, stored.job.id).expect("a live job");
+            let named = told.gates.iter().any(|gate| matches!(gate, Gate::Requires { .. }));
+            assert!(named, "{told}");
         }
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::disk::Pending;
 use super::world::World;
-use crate::job::{Backoff, Class, JobId, QueueRecord, RetryPolicy, State};
+use crate::job::{
+    Awaited, Backoff, Class, Condition, JobId, QueueRecord, Requirement, RetryPolicy, State,
+};
 use crate::scheduler::{Demand, Entry, Input, LaneSizes};
 
 const QUEUES: [&str; 4] = ["a", "b", "c", "d"];
@@ -18,8 +20,35 @@ impl World {
             return;
         }
         let count = self.dice.roll(5) + 1;
-        let entries = (0..count).map(|_| self.new_job()).collect();
+        let mut entries: Vec<Entry> = (0..count).map(|_| self.new_job()).collect();
+        self.require_some(&mut entries);
         self.pending.push_back(Pending::Submit(entries));
+    }
+
+    /// Some jobs require something of jobs that are on the disk, or of some that come with them; in a
+    /// submission those that come later may be required, as long as nobody waits for himself.
+    fn require_some(&mut self, entries: &mut [Entry]) {
+        let ids: Vec<JobId> = entries.iter().map(|entry| entry.id).collect();
+        let backwards = self.dice.chance(30);
+        for (place, entry) in entries.iter_mut().enumerate() {
+            if self.dice.chance(60) {
+                continue;
+            }
+            let mut others: Vec<JobId> = self.disk.keys().rev().take(12).copied().collect();
+            others.extend(if backwards { &ids[place + 1..] } else { &ids[..place] });
+            for _ in 0..self.dice.roll(3) {
+                let Some(job) = self.dice.pick(&others) else { continue };
+                let on = Condition::ALL[self.dice.roll(3) as usize];
+                let named = entry.requires.iter().any(|other| other.requirement.job == job);
+                if !named {
+                    let requirement = Requirement { job, on };
+                    entry.requires.push(Awaited { requirement, ending: None });
+                }
+            }
+            if entry.state != State::Held && !entry.requires.is_empty() {
+                entry.state = State::Waiting;
+            }
+        }
     }
 
     fn new_job(&mut self) -> Entry {
@@ -37,13 +66,20 @@ impl World {
             owner: 1000,
             place: None,
             state,
-            not_before: (state == State::Scheduled).then(|| self.deadline(20)),
+            not_before: match state {
+                State::Scheduled => Some(self.deadline(20)),
+                State::Held if self.dice.chance(30) => Some(self.deadline(20)),
+                _ => None,
+            },
             submitted_at: self.now.wall,
             queue: Arc::from(self.dice.pick(&QUEUES).unwrap()),
             priority: self.dice.small(5) as i32 - 2,
             demand: Demand { class, permits },
             retry: RetryPolicy { retries: self.dice.small(3), backoff: Backoff::Fixed(pause) },
             attempts: 0,
+            pardoned: 0,
+            reason: None,
+            requires: Vec::new(),
         }
     }
 

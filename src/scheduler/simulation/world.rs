@@ -7,7 +7,7 @@ use super::dice::Dice;
 use super::disk::{Pending, Stored};
 use super::lanes::Attempt;
 use crate::job::{
-    AttemptToken, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
+    AttemptToken, Change, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
 };
 use crate::scheduler::{Action, Aging, Decline, Input, LaneSizes, Options, Scheduler};
 
@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) answers: VecDeque<Input>,
     pub(super) disk_is_full: bool,
     pub(super) refuses: bool,
+    /// Jobs whose last change was refused.
+    pub(super) put_off: BTreeSet<JobId>,
     pub(super) attempts: BTreeMap<u64, Attempt>,
     pub(super) tokens: BTreeSet<(u64, u64)>,
     pub(super) lanes: LaneSizes,
@@ -58,6 +60,7 @@ impl World {
             answers: VecDeque::new(),
             disk_is_full: false,
             refuses: true,
+            put_off: BTreeSet::new(),
             attempts: BTreeMap::new(),
             tokens: BTreeSet::new(),
             lanes,
@@ -109,7 +112,10 @@ impl World {
             Action::Start(start) => self.start(start),
             Action::Write(change) => {
                 let twice = self.pending.iter().any(|pending| pending.is(&change));
-                assert!(!twice, "{change:?} is asked for twice");
+                // A repeated cancellation is written once more, for its answer.
+                let again = matches!(change, Change::CancelAsked { .. });
+                assert!(again || !twice, "{change:?} is asked for twice");
+                self.check_requirements(&change);
                 self.pending.push_back(Pending::Change(change));
             }
             Action::Abort { job, token } => self.abort(job, token),
@@ -165,6 +171,7 @@ impl World {
         self.pending.clear();
         self.answers.clear();
         self.attempts.clear();
+        self.put_off.clear();
         self.life += 1;
         self.lent = 0;
         (self.disk_is_full, self.starts) = (false, true);
@@ -179,7 +186,7 @@ impl World {
             stored.recover(rerun);
         }
         let unfinished = self.disk.values().filter(|stored| !stored.state.is_final());
-        let entries = unfinished.map(Stored::entry).collect();
+        let entries = unfinished.map(|stored| self.entry(stored.job.id)).collect();
         self.input(Input::Submitted(entries));
     }
 

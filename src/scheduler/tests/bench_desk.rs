@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{
-    AttemptToken, Backoff, Change, Class, Deadline, Failure, JobId, Now, Outcome, QueueRecord,
-    RetryPolicy, State, StoreId, Usage, WallTime,
+    AttemptToken, Awaited, Backoff, Change, Class, Condition, Deadline, Failure, JobId, Now,
+    Outcome, QueueRecord, Requirement, RetryPolicy, State, StoreId, Usage, WallTime,
 };
 use crate::scheduler::{
     Action, Decline, Demand, Entry, Input, LaneSizes, Options, Scheduler, Start,
@@ -40,6 +40,9 @@ pub(in crate::scheduler) fn entry(number: u64) -> Entry {
         demand: Demand { class: Class::Cpu, permits: 1 },
         retry: RetryPolicy::default(),
         attempts: 0,
+        pardoned: 0,
+        reason: None,
+        requires: Vec::new(),
     }
 }
 
@@ -61,6 +64,13 @@ impl Entry {
 
     pub(super) fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
+        self
+    }
+
+    pub(super) fn after(mut self, on: Condition, job: u64) -> Self {
+        self.state = State::Waiting;
+        let requirement = Requirement { job: id(job), on };
+        self.requires.push(Awaited { requirement, ending: None });
         self
     }
 

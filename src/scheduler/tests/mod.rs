@@ -2,6 +2,7 @@
 
 mod bench_desk;
 mod capacity;
+mod dependencies;
 mod ends;
 mod explaining;
 mod order;

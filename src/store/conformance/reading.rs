@@ -84,8 +84,8 @@ pub(super) fn filters_narrow(home: &mut dyn Home) {
         assert_eq!(ids(&mut *reader, &filter), expected, "{filter:?}");
     }
     let failed = reader.select(&Filter { ids: vec![(id(1), id(1))], ..all() }).unwrap();
-    let outcome = Some(Outcome::TimedOut);
-    assert_eq!(failed, [Selected { id: id(1), owner: 1000, state: State::Failed, outcome }]);
+    let (outcome, state) = (Some(Outcome::TimedOut), State::Failed);
+    assert_eq!(failed, [Selected { id: id(1), owner: 1000, state, outcome, reason: None }]);
 }
 
 pub(super) fn pages_follow_each_other(home: &mut dyn Home) {

@@ -16,7 +16,7 @@ use crate::store::{Refusal, gate};
 use super::book::{self, Book};
 use super::fault::{Fault, certain};
 use super::tally::Tally;
-use super::{codes, deadline, work};
+use super::{codes, deadline, moments, requirements, work};
 
 const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
@@ -72,7 +72,7 @@ impl Batch<'_> {
             Change::Ended { job, token, outcome, usage, at, next, not_before } => {
                 gate::ended(*job, *next, *not_before)?;
                 self.attempt_ended(*job, *token, outcome, *usage, *at)?;
-                self.job_ended(*job, *next, *not_before, *at)
+                self.job_ended(*job, pardons(outcome, *next), (*next, *not_before), *at)
             }
             Change::Moved { job, from, to, not_before, reason, at } => {
                 gate::moved(*job, *from, *to, *not_before)?;
@@ -90,8 +90,8 @@ impl Batch<'_> {
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO jobs (id, state, attempts, cancel_asked, moved_at, submitted_at, queue, \
              spec, context, owner, submission, array, array_index, due_boot, due_boot_ns, \
-             due_wall_us, due_delay_ns) \
-             VALUES (?1, ?2, 0, 0, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             due_wall_us, due_delay_ns, unique_key) \
+             VALUES (?1, ?2, 0, 0, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?;
         let mut latest_context: Option<(&Arc<Context>, i64)> = None;
         for run in jobs.chunk_by(|one, next| Arc::ptr_eq(&one.spec, &next.spec)) {
@@ -103,7 +103,8 @@ impl Batch<'_> {
                     _ => work::write_context(self.conn, self.book, &job.context)?,
                 };
                 latest_context = Some((&job.context, context));
-                let due = deadline::columns(self.book.boot, job.not_before);
+                let due = moments::in_row(job.state, job.not_before);
+                let due = deadline::columns(self.book.boot, due);
                 insert.execute(params![
                     job.id.get() as i64,
                     codes::of_state(job.state),
@@ -119,13 +120,17 @@ impl Batch<'_> {
                     due.1,
                     due.2,
                     due.3,
+                    job.unique.as_deref(),
                 ])?;
+                if job.not_before.is_some() {
+                    moments::write(self.conn, self.book.boot, job.id, job.state, job.not_before)?;
+                }
                 self.tally.jobs(queue, job.state, 1);
                 self.tally.context(context, 1);
             }
         }
         self.book.next_job = next_job;
-        Ok(())
+        jobs.iter().try_for_each(|job| requirements::write(self.conn, job))
     }
 
     fn attempt_started(
@@ -221,17 +226,18 @@ impl Batch<'_> {
     fn job_ended(
         &mut self,
         job: JobId,
-        next: State,
-        due: Option<Deadline>,
+        pardoned: bool,
+        (next, due): (State, Option<Deadline>),
         at: WallTime,
     ) -> Result<(), Fault> {
-        let due = deadline::columns(self.book.boot, due);
+        let aside = due.filter(|_| next == State::Held);
+        let due = deadline::columns(self.book.boot, moments::in_row(next, due));
         let queue = certain(
             self.conn
                 .prepare_cached(
                     "UPDATE jobs SET state = ?2, moved_at = ?3, cancel_asked = 0, due_boot = ?4, \
-                     due_boot_ns = ?5, due_wall_us = ?6, due_delay_ns = ?7 WHERE id = ?1 \
-                     RETURNING queue",
+                     due_boot_ns = ?5, due_wall_us = ?6, due_delay_ns = ?7, \
+                     pardoned = pardoned + ?8 WHERE id = ?1 RETURNING queue",
                 )?
                 .query_row(
                     params![
@@ -241,12 +247,16 @@ impl Batch<'_> {
                         due.0,
                         due.1,
                         due.2,
-                        due.3
+                        due.3,
+                        pardoned,
                     ],
                     |row| row.get(0),
                 ),
         )?;
         self.tally.moved(queue, State::Running, next);
+        if aside.is_some() {
+            certain(moments::write(self.conn, self.book.boot, job, next, aside))?;
+        }
         Ok(())
     }
 
@@ -258,12 +268,14 @@ impl Batch<'_> {
         reason: Option<&str>,
         at: WallTime,
     ) -> Result<(), Fault> {
-        let due = deadline::columns(self.book.boot, due);
+        let all_due = due;
+        let due = deadline::columns(self.book.boot, moments::in_row(to, due));
         let queue = self
             .conn
             .prepare_cached(
                 "UPDATE jobs SET state = ?3, moved_at = ?4, due_boot = ?5, due_boot_ns = ?6, \
-                 due_wall_us = ?7, due_delay_ns = ?8, reason = ?9 WHERE id = ?1 AND state = ?2 \
+                 due_wall_us = ?7, due_delay_ns = ?8, reason = ?9, \
+                 pardoned = iif(state >= 5, attempts, pardoned) WHERE id = ?1 AND state = ?2 \
                  RETURNING queue",
             )?
             .query_row(
@@ -282,7 +294,13 @@ impl Batch<'_> {
             )
             .optional()?;
         match queue {
-            Some(queue) => self.tally.moved(queue, from, to),
+            Some(queue) => {
+                self.tally.moved(queue, from, to);
+                requirements::moved(self.conn, job, to)?;
+                if all_due.is_some() || matches!(from, State::Held | State::Waiting) {
+                    certain(moments::write(self.conn, self.book.boot, job, to, all_due))?;
+                }
+            }
             None => return Err(elsewhere(job, self.stands(job)?.0, from)),
         }
         Ok(())
@@ -313,6 +331,9 @@ impl Batch<'_> {
             })
             .optional()?;
         if let Some((queue, state, spec, context)) = gone {
+            if let Some(by) = requirements::awaited_by(self.conn, job)? {
+                return Err(Refusal::Awaited { job, by }.into());
+            }
             self.tally.jobs(queue, state, -1);
             self.tally.spec(spec, -1);
             self.tally.context(context, -1);
@@ -380,6 +401,11 @@ impl Batch<'_> {
             .optional()?;
         found.ok_or_else(|| Refusal::NoSuchJob(job).into())
     }
+}
+
+/// Whether an attempt that ended so is one that does not count: the daemon's end cut it short.
+fn pardons(outcome: &Outcome, next: State) -> bool {
+    *outcome == Outcome::Interrupted && !next.is_final()
 }
 
 fn elsewhere(job: JobId, found: State, expected: State) -> Fault {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::Row;
 
-use crate::job::{ArrayPlace, Class, Failure, JobId, Lane, Outcome, State};
+use crate::job::{ArrayPlace, Class, Condition, Failure, JobId, Lane, Outcome, State};
 
 /// A number in the file that stands for nothing this program knows.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,23 @@ pub(super) fn state(code: i64) -> rusqlite::Result<State> {
         .into_iter()
         .find(|state| of_state(*state) == code)
         .ok_or_else(|| Unreadable::column("state", code))
+}
+
+/// The number of a condition.
+pub(super) const fn of_condition(condition: Condition) -> i64 {
+    match condition {
+        Condition::Ok => 0,
+        Condition::Any => 1,
+        Condition::Fail => 2,
+    }
+}
+
+/// The condition of a number.
+pub(super) fn condition(code: i64) -> rusqlite::Result<Condition> {
+    Condition::ALL
+        .into_iter()
+        .find(|condition| of_condition(*condition) == code)
+        .ok_or_else(|| Unreadable::column("condition", code))
 }
 
 /// The number of a class.
@@ -178,6 +195,9 @@ mod tests {
         }
         for known in [Class::Io, Class::Cpu, Class::Blocking, Class::Auto] {
             assert_eq!(class(of_class(known)).unwrap(), known);
+        }
+        for known in Condition::ALL {
+            assert_eq!(condition(of_condition(known)).unwrap(), known);
         }
         for known in [Lane::Async, Lane::Pool] {
             assert_eq!(lane(of_lane(known)).unwrap(), known);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::job::{AttemptToken, JobId, State, StoreId, WallTime};
+use crate::job::{AttemptToken, Awaited, Deadline, JobId, State, StoreId, WallTime};
 use crate::store::Pending;
 
 use super::codes;
 use super::deadline::{self, Boot};
+use super::moments;
+use super::requirements;
 use super::work;
 
 /// Hands every unfinished job to `visit`, in the order of the ids.
@@ -19,7 +21,10 @@ pub(super) fn scan(
     boot: Boot,
     visit: &mut dyn FnMut(Pending),
 ) -> rusqlite::Result<()> {
-    let pass = Pass { words: words(conn)?, tokens: tokens(conn, store)?, boot };
+    let requires = requirements::open(conn)?;
+    let moments = moments::all(conn, boot)?;
+    let mut pass =
+        Pass { words: words(conn)?, tokens: tokens(conn, store)?, requires, moments, boot };
     let mut statement = conn.prepare(&query(conn)?)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -47,18 +52,21 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
         "SELECT j.id, j.state, j.attempts, j.cancel_asked, j.submitted_at, j.queue, j.owner, \
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
-         s.at_most_once FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+         s.at_most_once, j.unique_key, \
+         j.pardoned, iif(j.state = 2, j.reason, NULL) FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
     ))
 }
 
 struct Pass {
     words: HashMap<i64, Arc<str>>,
     tokens: HashMap<JobId, AttemptToken>,
+    requires: HashMap<JobId, Vec<Awaited>>,
+    moments: HashMap<JobId, Deadline>,
     boot: Boot,
 }
 
 impl Pass {
-    fn read(&self, row: &Row) -> rusqlite::Result<Pending> {
+    fn read(&mut self, row: &Row) -> rusqlite::Result<Pending> {
         let id = codes::job_id(row, 0)?;
         let state = codes::state(row.get(1)?)?;
         Ok(Pending {
@@ -66,7 +74,7 @@ impl Pass {
             owner: row.get(6)?,
             place: codes::place(row, 7)?,
             state,
-            not_before: deadline::read(row, 9, self.boot)?,
+            not_before: deadline::read(row, 9, self.boot)?.or_else(|| self.moments.remove(&id)),
             submitted_at: WallTime(row.get(4)?),
             queue: self.word(row.get(5)?)?,
             kind: self.word(row.get(13)?)?,
@@ -76,11 +84,15 @@ impl Pass {
             retry: work::read_retry(row, 17)?,
             at_most_once: row.get(20)?,
             attempts: row.get(2)?,
+            pardoned: row.get(22)?,
+            reason: row.get(23)?,
             cancel_asked: row.get(3)?,
             token: match state {
                 State::Running => self.tokens.get(&id).copied(),
                 _ => None,
             },
+            unique: row.get::<_, Option<Box<str>>>(21)?.map(Arc::from),
+            requires: self.requires.remove(&id).unwrap_or_default(),
         })
     }
 

@@ -9,12 +9,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use crate::job::{
     AttemptRecord, AttemptToken, Context, Job, JobId, Spec, State, StoreId, Usage, WallTime,
 };
-use crate::store::{Filter, Page, Reader, Selected, StoreError, Work};
+use crate::store::{Edge, Filter, Page, Reader, Selected, StoreError, Work};
 
 use super::codes;
 use super::deadline::{self, Boot};
 use super::fault;
 use super::query;
+use super::requirements;
 use super::work::{self, SPEC_COLUMNS};
 
 /// A reader of the embedded store.
@@ -76,7 +77,7 @@ impl Reader for SqliteReader {
         let found = query::all(filter);
         let sql = format!(
             "WITH found AS MATERIALIZED ({}) SELECT j.id, j.owner, j.state, e.outcome, e.detail, \
-             e.message FROM found CROSS JOIN jobs AS j ON j.id = found.id {LATEST_ENDED} \
+             e.message, j.reason FROM found CROSS JOIN jobs AS j ON j.id = found.id {LATEST_ENDED} \
              ORDER BY j.id",
             found.sql
         );
@@ -88,6 +89,7 @@ impl Reader for SqliteReader {
                     owner: row.get(1)?,
                     state: codes::state(row.get(2)?)?,
                     outcome: codes::outcome(row, 3)?,
+                    reason: row.get(6)?,
                 })
             })?;
             rows.collect()
@@ -129,6 +131,16 @@ impl Reader for SqliteReader {
         })
     }
 
+    fn requirements(&mut self, ids: &[JobId]) -> Result<Vec<Edge>, StoreError> {
+        let ids = query::json(ids);
+        self.read(|view| requirements::read(view.conn, false, &ids))
+    }
+
+    fn dependents(&mut self, ids: &[JobId]) -> Result<Vec<Edge>, StoreError> {
+        let ids = query::json(ids);
+        self.read(|view| requirements::read(view.conn, true, &ids))
+    }
+
     fn counts(&mut self) -> Result<Vec<(String, State, u64)>, StoreError> {
         self.read(|view| {
             view.conn
@@ -147,15 +159,18 @@ impl Reader for SqliteReader {
 
 /// What [`View::job`] reads, before the columns of the spec.
 const JOB_COLUMNS: &str = "j.id, j.owner, j.submission, j.array, j.array_index, j.state, \
-     j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, j.submitted_at, j.moved_at, \
+     coalesce(j.due_boot, m.boot), coalesce(j.due_boot_ns, m.boot_ns), \
+     coalesce(j.due_wall_us, m.wall_us), coalesce(j.due_delay_ns, m.delay_ns), j.submitted_at, \
+     j.moved_at, \
      j.attempts, j.cancel_asked, j.reason, a.started_at, a.lane, e.outcome, e.detail, e.message, \
-     j.context, j.spec, s.kind, j.queue";
+     j.context, j.spec, s.kind, j.queue, j.unique_key, j.pardoned";
 
 /// Where [`SPEC_COLUMNS`] start behind [`JOB_COLUMNS`].
-const SPEC_STARTS: usize = 24;
+const SPEC_STARTS: usize = 26;
 
 /// What a job joins: its spec, its latest attempt `a`, its latest ended attempt `e`.
 const JOB_TABLES: &str = "CROSS JOIN specs AS s ON s.id = j.spec \
+     LEFT JOIN moments AS m ON m.job = j.id \
      LEFT JOIN attempts AS a ON a.job = j.id AND a.number = j.attempts \
      LEFT JOIN attempts AS e ON e.job = j.id AND e.number = j.attempts - (j.state = 4)";
 
@@ -188,10 +203,12 @@ impl View<'_> {
             started_at: row.get::<_, Option<i64>>(15)?.map(WallTime),
             finished_at: state.is_final().then_some(moved_at),
             attempts: row.get(12)?,
+            pardoned: row.get(25)?,
             outcome: codes::outcome(row, 17)?,
             cancel_asked: row.get(13)?,
             reason: row.get(14)?,
             lane: row.get::<_, Option<i64>>(16)?.map(codes::lane).transpose()?,
+            unique: row.get::<_, Option<Box<str>>>(24)?.map(Arc::from),
             context: self.context(row.get(20)?)?,
             spec: self.spec(row, 21, [22, 23], SPEC_STARTS)?,
         })

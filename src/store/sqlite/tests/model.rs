@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::Dir;
 use crate::job::{
-    ArrayPlace, AttemptToken, Backoff, Change, Class, Context, Deadline, Failure, JobId, Lane,
-    NewJob, Now, Outcome, QueueRecord, RetryPolicy, Spec, State, StoreId, Usage,
+    ArrayPlace, AttemptToken, Backoff, Change, Class, Condition, Context, Deadline, Failure, JobId,
+    Lane, NewJob, Now, Outcome, QueueRecord, Requirement, RetryPolicy, Spec, State, StoreId, Usage,
 };
 use crate::store::conformance::{Home, all_pending, at, everything, id, now};
 use crate::store::memory::{MemoryDisk, MemoryStore};
@@ -227,6 +227,8 @@ impl Pair {
         assert_eq!(real.select(filter), model.select(filter), "{filter:?}");
         assert_eq!(real.page(filter, page), model.page(filter, page), "{filter:?} {page:?}");
         assert_eq!(real.specs(&ids), model.specs(&ids));
+        assert_eq!(real.requirements(&ids), model.requirements(&ids));
+        assert_eq!(real.dependents(&ids), model.dependents(&ids));
     }
 
     fn now(&self) -> Now {
@@ -244,7 +246,8 @@ impl Pair {
 
     fn due(&self, state: State) -> Option<Deadline> {
         let delay = std::time::Duration::from_secs(7);
-        (state == State::Scheduled).then(|| Deadline::after(self.now(), delay))
+        let may = matches!(state, State::Held | State::Waiting) && self.seconds % 3 == 0;
+        (may || state == State::Scheduled).then(|| Deadline::after(self.now(), delay))
     }
 
     fn change(&mut self, step: &Step) -> Change {
@@ -319,8 +322,11 @@ impl Pair {
             let state =
                 [State::Queued, State::Held, State::Scheduled, State::Waiting, State::Running]
                     [usize::from(start % 21 / 5)];
+            let requirements = requirements(number, state, *look);
             made.push(NewJob {
                 id: number,
+                requirements,
+                unique: (look % 11 == 0).then(|| Arc::from(format!("k{}", start % 4))),
                 owner: u32::from(look % 2),
                 submission: first,
                 // Now and then an index comes twice, which the store must see.
@@ -336,6 +342,14 @@ impl Pair {
         self.next = first.get() + jobs.len() as u64;
         Change::Submitted { jobs: made }
     }
+}
+
+/// Now and then a job requires one that is not there, which the store must see.
+fn requirements(job: JobId, state: State, look: u8) -> Arc<[Requirement]> {
+    let waits = matches!(state, State::Waiting | State::Held) && !look.is_multiple_of(3);
+    let others = [1, 3, u64::from(look) % 9 + 4].map(id);
+    let earlier = others.into_iter().filter(|other| waits && (*other < job || look % 16 == 1));
+    earlier.map(|job| Requirement { job, on: Condition::ALL[usize::from(look) % 3] }).collect()
 }
 
 fn spec(look: u8) -> Arc<Spec> {

@@ -5,17 +5,18 @@
 //! [`MemoryDisk`] outlives the stores opened on it and nothing else does. Invariant: each change is
 //! checked whole before any of it is applied.
 
+mod reader;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Change, Class, Deadline, Job, JobId, Lane, NewJob,
-    Now, QueueRecord, State, StoreId, WallTime,
+    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Deadline, Ending, Job, JobId,
+    Lane, NewJob, Now, Outcome, QueueRecord, Requirement, State, StoreId, WallTime,
 };
 
-use super::{
-    Filter, Page, Pending, Reader, Recovery, Refusal, Selected, Store, StoreError, Work, gate,
-};
+use self::reader::{MemoryReader, fits};
+use super::{Edge, Filter, Pending, Reader, Recovery, Refusal, Store, StoreError, gate};
 
 /// What a [`MemoryStore`] keeps from one life to the next. Clones are the same disk.
 #[derive(Clone, Debug)]
@@ -24,13 +25,6 @@ pub struct MemoryDisk(Arc<Mutex<Content>>);
 /// A store in memory.
 #[derive(Debug)]
 pub struct MemoryStore {
-    disk: MemoryDisk,
-    boot: Boot,
-}
-
-/// Reads beside a [`MemoryStore`].
-#[derive(Debug)]
-struct MemoryReader {
     disk: MemoryDisk,
     boot: Boot,
 }
@@ -53,6 +47,9 @@ struct Kept {
     /// The boot that the job's deadline was made under.
     due_boot: String,
     attempts: Vec<AttemptRecord>,
+    requirements: Arc<[Requirement]>,
+    /// It has passed what it requires.
+    passed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -115,7 +112,7 @@ impl Store for MemoryStore {
     fn pending(&mut self, visit: &mut dyn FnMut(Pending)) -> Result<(), StoreError> {
         let content = self.disk.content();
         for kept in content.jobs.values().filter(|kept| !kept.job.state.is_final()) {
-            visit(kept.pending(&self.boot));
+            visit(kept.pending(&content, &self.boot));
         }
         Ok(())
     }
@@ -146,6 +143,9 @@ impl Content {
                     attempt.outcome = Some(outcome.clone());
                     attempt.usage = Some(*usage);
                 }
+                if *outcome == Outcome::Interrupted && !next.is_final() {
+                    kept.job.pardoned += 1;
+                }
                 kept.job.outcome = Some(outcome.clone());
                 kept.job.cancel_asked = false;
                 kept.go(*next, *not_before, *at, boot);
@@ -153,8 +153,17 @@ impl Content {
             }
             Change::Moved { job, from, to, not_before, reason, at } => {
                 gate::moved(*job, *from, *to, *not_before)?;
+                let key = self.standing(*job, *from).map(|kept| kept.key())?;
+                let comes_back = from.is_final() && !to.is_final();
+                if comes_back && key.is_some_and(|key| self.unfinished_keys().any(|k| k == key)) {
+                    return Err(Refusal::Invariant(format!("job {job} is not unique")));
+                }
                 let kept = self.standing(*job, *from)?;
                 kept.job.reason.clone_from(reason);
+                if from.is_final() {
+                    kept.job.pardoned = kept.job.attempts;
+                }
+                kept.passed |= matches!(to, State::Queued | State::Scheduled);
                 kept.go(*to, *not_before, *at, boot);
                 Ok(())
             }
@@ -182,6 +191,17 @@ impl Content {
         {
             let (array, index) = (twice.array, twice.index);
             return Err(Refusal::Invariant(format!("{array}_{index} is there already")));
+        }
+        let mut keys: HashSet<_> = self.unfinished_keys().collect();
+        let own = |job: &NewJob| Some((job.owner, job.unique.clone()?));
+        if let Some((_, key)) = jobs.iter().filter_map(own).find(|key| !keys.insert(key.clone())) {
+            return Err(Refusal::Invariant(format!("an unfinished job has the key {key:?}")));
+        }
+        let new = |id: JobId| jobs.iter().any(|job| job.id == id);
+        let others = jobs.iter().flat_map(|job| job.requirements.iter().map(|other| other.job));
+        if let Some(absent) = others.into_iter().find(|id| !self.jobs.contains_key(id) && !new(*id))
+        {
+            return Err(Refusal::NoSuchJob(absent));
         }
         self.next_job = next_job;
         self.jobs.extend(jobs.iter().map(|new| (new.id, Kept::new(new, boot))));
@@ -233,6 +253,13 @@ impl Content {
             if !kept.job.state.is_final() {
                 return Err(gate::unfinished(kept.job.id, kept.job.state));
             }
+            let waits = |other: &&Kept| {
+                let requires = other.requirements.iter().any(|r| r.job == kept.job.id);
+                !other.passed && !other.job.state.is_final() && requires
+            };
+            if let Some(other) = self.jobs.values().find(waits) {
+                return Err(Refusal::Awaited { job: kept.job.id, by: other.job.id });
+            }
         }
         for kept in jobs.iter().filter_map(|id| self.jobs.remove(id)) {
             for attempt in kept.attempts {
@@ -252,6 +279,11 @@ impl Content {
         }
         self.queues.remove(name);
         Ok(())
+    }
+
+    fn unfinished_keys(&self) -> impl Iterator<Item = (u32, Arc<str>)> {
+        let unfinished = self.jobs.values().filter(|kept| !kept.job.state.is_final());
+        unfinished.filter_map(Kept::key)
     }
 
     fn standing(&mut self, job: JobId, expected: State) -> Result<&mut Kept, Refusal> {
@@ -302,14 +334,22 @@ impl Kept {
             started_at: None,
             finished_at: None,
             attempts: 0,
+            pardoned: 0,
             outcome: None,
             cancel_asked: false,
             reason: None,
             lane: None,
+            unique: new.unique.clone(),
             spec: Arc::clone(&new.spec),
             context: Arc::clone(&new.context),
         };
-        Self { job, due_boot: boot.id.clone(), attempts: Vec::new() }
+        Self {
+            job,
+            due_boot: boot.id.clone(),
+            attempts: Vec::new(),
+            requirements: Arc::clone(&new.requirements),
+            passed: false,
+        }
     }
 
     fn go(&mut self, to: State, due: Option<Deadline>, at: WallTime, boot: &Boot) {
@@ -317,6 +357,10 @@ impl Kept {
         self.job.not_before = due;
         self.job.finished_at = to.is_final().then_some(at);
         self.due_boot.clone_from(&boot.id);
+    }
+
+    fn key(&self) -> Option<(u32, Arc<str>)> {
+        Some((self.job.owner, self.job.unique.clone()?))
     }
 
     fn due(&self, boot: &Boot) -> Option<Deadline> {
@@ -328,7 +372,31 @@ impl Kept {
         Job { not_before: self.due(boot), ..self.job.clone() }
     }
 
-    fn pending(&self, boot: &Boot) -> Pending {
+    /// What the job requires.
+    fn edges(&self, content: &Content) -> Vec<Edge> {
+        let awaited = |requirement: &Requirement| {
+            let ending = match content.jobs.get(&requirement.job).map(|other| &other.job) {
+                None => Some(Ending::Removed),
+                Some(other) => other
+                    .state
+                    .is_final()
+                    .then(|| Ending::Final { state: other.state, outcome: other.outcome.clone() }),
+            };
+            Awaited { requirement: *requirement, ending }
+        };
+        let Job { id: job, state, .. } = self.job;
+        let edge = |requirement: &Requirement| Edge {
+            job,
+            state,
+            awaited: awaited(requirement),
+            passed: self.passed,
+        };
+        self.requirements.iter().map(edge).collect()
+    }
+
+    fn pending(&self, content: &Content, boot: &Boot) -> Pending {
+        let waits = matches!(self.job.state, State::Waiting | State::Held) && !self.passed;
+        let edges = if waits { self.edges(content) } else { Vec::new() };
         let Job { id, owner, place, state, submitted_at, attempts, cancel_asked, .. } = self.job;
         let spec = &self.job.spec;
         let running = self.attempts.last().filter(|_| state == State::Running);
@@ -347,110 +415,13 @@ impl Kept {
             retry: spec.retry.clone(),
             at_most_once: spec.at_most_once,
             attempts,
+            pardoned: self.job.pardoned,
+            reason: self.job.reason.as_deref().filter(|_| state == State::Held).map(Box::from),
             cancel_asked,
             token: running.map(|attempt| attempt.token),
+            unique: self.job.unique.clone(),
+            requires: edges.into_iter().map(|edge| edge.awaited).collect(),
         }
-    }
-}
-
-/// Whether a job fits every field of a filter but `last`.
-fn fits(job: &Job, filter: &Filter) -> bool {
-    let Filter { ids, elements, owner, last: _, states, outcomes, queues, names, kinds, .. } =
-        filter;
-    let id = (ids.is_empty() && elements.is_empty())
-        || ids.iter().any(|(from, to)| (from..=to).contains(&&job.id))
-        || elements.iter().any(|(array, from, to)| {
-            job.place.is_some_and(|at| at.array == *array && (*from..=*to).contains(&at.index))
-        });
-    let word = job.outcome.as_ref().map(crate::job::Outcome::word);
-    let failed_so =
-        job.state == State::Failed && outcomes.iter().any(|outcome| word == Some(outcome.as_str()));
-    let state =
-        (states.is_empty() && outcomes.is_empty()) || states.contains(&job.state) || failed_so;
-    let name = |pattern: &String| {
-        job.spec.name.as_deref().is_some_and(|name| matches(pattern.as_bytes(), name.as_bytes()))
-    };
-    let finished = filter
-        .finished_before
-        .is_none_or(|moment| job.finished_at.is_some_and(|finished| finished < moment));
-    id && state
-        && finished
-        && owner.is_none_or(|owner| job.owner == owner)
-        && (queues.is_empty() || queues.contains(&job.spec.queue))
-        && (kinds.is_empty() || kinds.contains(&job.spec.kind))
-        && (names.is_empty() || names.iter().any(name))
-}
-
-/// Whether a name fits a pattern in which `*` stands for any characters.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skip| matches(rest, &name[skip..])),
-        ([want, pattern @ ..], [have, name @ ..]) => want == have && matches(pattern, name),
-        _ => false,
-    }
-}
-
-impl Reader for MemoryReader {
-    fn page(&mut self, filter: &Filter, page: Page) -> Result<Vec<Job>, StoreError> {
-        let content = self.disk.content();
-        let mut jobs: Vec<_> = content
-            .found(filter)
-            .filter(|kept| {
-                page.after.is_none_or(|after| {
-                    if page.newest_first { kept.job.id < after } else { kept.job.id > after }
-                })
-            })
-            .map(|kept| kept.told(&self.boot))
-            .collect();
-        if page.newest_first {
-            jobs.reverse();
-        }
-        jobs.truncate(page.limit as usize);
-        Ok(jobs)
-    }
-
-    fn select(&mut self, filter: &Filter) -> Result<Vec<Selected>, StoreError> {
-        let selected = |kept: &Kept| Selected {
-            id: kept.job.id,
-            owner: kept.job.owner,
-            state: kept.job.state,
-            outcome: kept.job.outcome.clone(),
-        };
-        Ok(self.disk.content().found(filter).map(selected).collect())
-    }
-
-    fn job(&mut self, id: JobId) -> Result<Option<(Job, Vec<AttemptRecord>)>, StoreError> {
-        let content = self.disk.content();
-        Ok(content.jobs.get(&id).map(|kept| (kept.told(&self.boot), kept.attempts.clone())))
-    }
-
-    fn specs(&mut self, ids: &[JobId]) -> Result<Vec<Work>, StoreError> {
-        let content = self.disk.content();
-        let work = |kept: &Kept| Work {
-            id: kept.job.id,
-            place: kept.job.place,
-            spec: Arc::clone(&kept.job.spec),
-            context: Arc::clone(&kept.job.context),
-        };
-        Ok(ids.iter().filter_map(|id| content.jobs.get(id)).map(work).collect())
-    }
-
-    fn counts(&mut self) -> Result<Vec<(String, State, u64)>, StoreError> {
-        let content = self.disk.content();
-        let mut counts = Vec::new();
-        let queues: std::collections::BTreeSet<_> =
-            content.jobs.values().map(|kept| kept.job.spec.queue.clone()).collect();
-        for queue in queues {
-            for state in State::ALL {
-                let here = |kept: &&Kept| kept.job.spec.queue == queue && kept.job.state == state;
-                match content.jobs.values().filter(here).count() {
-                    0 => {}
-                    jobs => counts.push((queue.clone(), state, jobs as u64)),
-                }
-            }
-        }
-        Ok(counts)
     }
 }
 
