@@ -66,6 +66,7 @@ impl Bench {
             demand: Demand { class, permits },
             retry: RetryPolicy { retries, backoff: Backoff::default() },
             attempts: 0,
+            limits: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use serde_json::Value;
 
 use super::error::Error;
-use crate::job::{Backoff, Class, Params, parse_duration};
+use crate::job::{Backoff, Class, KeyLimit, LimitsError, Params, parse_duration};
 use crate::protocol::{JobSpec, MAX_MESSAGE};
 
 /// The kind whose words are a command line.
@@ -39,6 +39,12 @@ pub(super) struct JobOptions {
     /// Core permits it takes on the pool; 1 by default
     #[arg(short, long, value_name = "NUMBER")]
     cpus: Option<u32>,
+    /// At most one of your jobs with this name runs at once; short for --limit-key NAME=1
+    #[arg(long, value_name = "NAME", value_parser = mutex)]
+    mutex: Vec<String>,
+    /// At most N of your jobs with this key run at once; the newest submission of a key decides
+    #[arg(long, value_name = "KEY=N", value_parser = checked::<KeyLimit>)]
+    limit_key: Vec<String>,
     /// Runs after the first, if it fails
     #[arg(long, value_name = "NUMBER")]
     pub(super) retries: Option<u32>,
@@ -75,6 +81,12 @@ fn checked<T: std::str::FromStr>(text: &str) -> Result<String, T::Err> {
     text.parse::<T>().map(|_| text.to_owned())
 }
 
+/// A name of which there is one at a time, as the limit that it is.
+fn mutex(name: &str) -> Result<String, LimitsError> {
+    let limit: KeyLimit = format!("{name}=1").parse()?;
+    Ok(limit.to_string())
+}
+
 fn duration(text: &str) -> Result<String, crate::job::DurationError> {
     parse_duration(text).map(|_| text.to_owned())
 }
@@ -103,6 +115,7 @@ impl JobOptions {
             priority: self.priority,
             name: self.name.clone(),
             cpus: self.cpus,
+            keys: self.mutex.iter().chain(&self.limit_key).cloned().collect(),
             retries: self.retries,
             backoff: self.backoff.clone(),
             timeout: self.timeout.clone(),

@@ -73,6 +73,8 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
     add("queue", Some(job.queue.clone()));
     add("priority", (job.priority != 0).then(|| job.priority.to_string()));
     add("cpus", (job.cpus != 1).then(|| job.cpus.to_string()));
+    add("keys", (!job.keys.is_empty()).then(|| job.keys.join(", ")));
+    add("at once", job.array_at_once.map(|most| format!("at most {most} elements of the array")));
     add("owner", Some(format!("uid {}", job.owner_uid)));
     add("submitted", Some(moment::local(&job.submitted_at)));
     add("not before", job.not_before.as_deref().map(moment::local));

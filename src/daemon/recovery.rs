@@ -90,6 +90,7 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         demand: launcher.demand(&pending.kind, pending.class, pending.cpus),
         retry: pending.retry,
         attempts: pending.attempts,
+        limits: pending.limits,
     }
 }
 

@@ -6,6 +6,7 @@
 mod class;
 mod duration;
 mod id;
+mod limits;
 mod outcome;
 mod record;
 mod retry;
@@ -17,6 +18,7 @@ mod time;
 pub use class::{Class, Lane, UnknownName};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use id::{AttemptToken, IdError, JobId, StoreId};
+pub use limits::{KeyLimit, Limits, LimitsError};
 pub use outcome::{Failure, Outcome, exit_code};
 pub use record::{AttemptRecord, Change, Job, NewJob, QueueRecord, Usage};
 pub use retry::{Backoff, BackoffError, RetryPolicy};

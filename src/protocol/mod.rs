@@ -21,8 +21,8 @@ pub use convert::{
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
 pub use job::{
-    Array, Attempt, Context, Details, Explain, ExplainReply, Finished, Gate, Job, JobSpec, Logs,
-    LogsReply, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,
+    Array, Attempt, Context, Details, Explain, ExplainReply, Finished, Gate, Holder, Job, JobSpec,
+    Logs, LogsReply, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,
 };
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Empty, Hold, Lanes, LanesReply, Pause, Prune, PruneReply,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::job::{ArrayPlace, Class, Deadline, JobId, Lane, RetryPolicy, State, WallTime};
+use crate::job::{ArrayPlace, Class, Deadline, JobId, Lane, Limits, RetryPolicy, State, WallTime};
 
 /// A job as it enters the scheduler: after its submission, or a retry of it, was committed.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Entry {
     pub retry: RetryPolicy,
     /// How many attempts it has had.
     pub attempts: u32,
+    /// The limits it stands under beside those of its queue and lane, if any.
+    pub limits: Option<Arc<Limits>>,
 }
 
 /// What a job takes while it runs.

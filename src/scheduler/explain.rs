@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::limits::{LimitName, LimitNo};
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};
 use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, State};
@@ -80,6 +81,33 @@ pub enum Gate {
         /// How many may.
         max: u32,
     },
+    /// As many jobs with one of its keys run as may.
+    KeyLimit {
+        /// Which key.
+        key: String,
+        /// How many run.
+        running: u32,
+        /// How many may.
+        max: u32,
+        /// Which of them run, as far as they are named.
+        holders: Vec<Holder>,
+    },
+    /// As many elements of its array run as may.
+    ArrayLimit {
+        /// The array's first id.
+        array: JobId,
+        /// How many run.
+        running: u32,
+        /// How many may.
+        max: u32,
+    },
+    /// The last place under one of its limits is kept for a job that was overtaken often enough.
+    PlaceKept {
+        /// Which limit.
+        limit: String,
+        /// The job it is kept for.
+        job: JobId,
+    },
     /// Its lane runs as many jobs of its class as it may.
     LaneLimit {
         /// Which class.
@@ -119,12 +147,12 @@ pub enum Gate {
     },
 }
 
-/// A running job that holds core permits.
+/// A running job that holds something others wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// Which job.
     pub job: JobId,
-    /// How many.
+    /// How many core permits; 1 for a place under a key.
     pub permits: u32,
 }
 
@@ -175,7 +203,7 @@ impl Scheduler {
             told.rank = Some(self.rank(slot));
         }
         self.shut_gates(record, &mut told.gates);
-        self.limit_gates(record, &mut told.gates);
+        self.limit_gates(slot, &mut told.gates);
         if told.gates.is_empty() {
             told.gates.extend(self.turn_gate(slot, told.rank));
         }
@@ -193,9 +221,14 @@ impl Scheduler {
 
     fn rank(&self, slot: Slot) -> Rank {
         let key = self.jobs.key(slot);
-        let lines = &self.queues.get(self.jobs.get(slot).queue).lines;
-        let before: usize = lines.iter().map(|line| line.line.before(&self.jobs, key)).sum();
-        Rank { place: before + 1, of: lines.iter().map(|line| line.line.len()).sum() }
+        let queue = self.jobs.get(slot).queue;
+        let lines = self.lines.iter().map(|(_, line)| line);
+        let mut rank = Rank { place: 1, of: 0 };
+        for line in lines.filter(|line| line.shape.queue == queue) {
+            rank.place += line.line.before(&self.jobs, key);
+            rank.of += line.line.len();
+        }
+        rank
     }
 
     /// Switches that somebody has to turn.
@@ -215,8 +248,9 @@ impl Scheduler {
     }
 
     /// Limits that are reached, the smallest first.
-    fn limit_gates(&self, record: &Record, gates: &mut Vec<Gate>) {
-        let mut limits = Vec::new();
+    fn limit_gates(&self, slot: Slot, gates: &mut Vec<Gate>) {
+        let record = self.jobs.get(slot);
+        let mut limits = self.named_gates(slot);
         let queue = self.queues.get(record.queue);
         if let Some(max) = queue.max.filter(|_| queue.is_full()) {
             let running = queue.counts.running;
@@ -240,12 +274,50 @@ impl Scheduler {
         gates.extend(limits.into_iter().map(|(_, gate)| gate));
     }
 
+    /// Keys and arrays of which as many run as may, with their limits.
+    fn named_gates(&self, slot: Slot) -> Vec<(u32, Gate)> {
+        let record = self.jobs.get(slot);
+        let kept_for = self.favoured.and_then(|line| self.lines.head(line));
+        let favoured = self.favoured.is_some_and(|line| {
+            let shape = self.lines.get(line).shape;
+            (shape.queue, shape.limits, shape.class, shape.permits)
+                == (record.queue, record.limits, record.class, record.permits)
+        });
+        let gate = |&number: &LimitNo| {
+            let limit = self.limits.get(number).filter(|limit| !limit.admits(favoured))?;
+            let (running, max) = (limit.used, limit.max);
+            let gate = match (&limit.name, kept_for) {
+                (name, Some(slot)) if running < max => {
+                    Gate::PlaceKept { limit: name.to_string(), job: self.jobs.get(slot).id }
+                }
+                (LimitName::Key(_, key), _) => {
+                    let holders = self.holders_of(number);
+                    Gate::KeyLimit { key: key.to_string(), running, max, holders }
+                }
+                (LimitName::Array(array), _) => Gate::ArrayLimit { array: *array, running, max },
+            };
+            Some((max, gate))
+        };
+        self.limits.of(record.limits).iter().filter_map(gate).collect()
+    }
+
+    fn holders_of(&self, limit: LimitNo) -> Vec<Holder> {
+        let records = self.running.keys().map(|&slot| self.jobs.get(slot));
+        let under = records.filter(|record| self.limits.of(record.limits).contains(&limit));
+        let mut holders: Vec<_> =
+            under.map(|record| Holder { job: record.id, permits: 1 }).collect();
+        holders.sort_unstable_by_key(|holder| holder.job);
+        holders.truncate(MOST_HOLDERS);
+        holders
+    }
+
     /// Everything is open and there is room: then others go first.
     fn turn_gate(&self, slot: Slot, rank: Option<Rank>) -> Option<Gate> {
         let record = self.jobs.get(slot);
         let class = seat(record.class);
-        if let Some(number) = self.only_line(record.queue) {
-            let head = self.queues.get(record.queue).lines[number].line.head()?;
+        if let Some(number) = self.only_group(record.queue) {
+            let group = &self.queues.get(record.queue).groups[number];
+            let head = self.lines.head(group.heads.first()?.1)?;
             let best = self.jobs.get(head);
             if best.id != record.id {
                 return Some(Gate::KeptFor { job: best.id, needed: best.permits });
@@ -310,6 +382,9 @@ impl Gate {
             Self::QueuePaused { .. } => "queue_paused",
             Self::QueueLimit { .. } => "queue_limit",
             Self::DaemonLimit { .. } => "daemon_limit",
+            Self::KeyLimit { .. } => "key_limit",
+            Self::ArrayLimit { .. } => "array_limit",
+            Self::PlaceKept { .. } => "place_kept",
             Self::LaneLimit { .. } => "lane_limit",
             Self::CorePermits { .. } => "core_permits",
             Self::KeptFor { .. } => "kept_for",
@@ -353,6 +428,20 @@ impl fmt::Display for Gate {
             }
             Self::DaemonLimit { running, max } => {
                 write!(f, "the daemon runs {running} jobs of at most {max}")
+            }
+            Self::KeyLimit { key, running, max, holders } => {
+                write!(f, "{running} jobs with the key {key} run, of at most {max}")?;
+                for (index, holder) in holders.iter().enumerate() {
+                    let lead = if index == 0 { ": job" } else { "," };
+                    write!(f, "{lead} {}", holder.job)?;
+                }
+                Ok(())
+            }
+            Self::ArrayLimit { array, running, max } => {
+                write!(f, "{running} elements of array {array} run, of at most {max}")
+            }
+            Self::PlaceKept { limit, job } => {
+                write!(f, "the next place under {limit} is kept for job {job}")
             }
             Self::LaneLimit { class, running, max } => {
                 write!(f, "{running} jobs of class {class} run, of at most {max}")

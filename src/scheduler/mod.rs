@@ -6,14 +6,18 @@
 //!
 //! # Theory of operation
 //!
-//! A job that may start stands in a *line*: the jobs of one queue that ask for the same (class and
-//! core permits), best first. Because a line's jobs are alike, its head speaks for all of them: if
-//! the head does not fit, none does, and no step ever looks past a head. Any further gate that jobs
-//! share (a key, a named resource, a rate) belongs in the line's shape, so that a closed gate takes
-//! whole lines out of the contest instead of jobs one by one.
+//! A job that may start stands in a *line*: the jobs of one queue that ask for the same (class, core
+//! permits and limits), best first. Because a line's jobs are alike, its head speaks for all of them:
+//! if the head does not fit, none does, and no step ever looks past a head.
 //!
-//! Lines that are *open* (jobs in them, queue neither paused nor at its limit, no bigger than the
-//! lane) stand in the *contest* of their class, sorted by how much of the lane their queue has had
+//! Limits by name (a key, an array's) belong to the line's shape. A line whose limit is reached is
+//! *parked* on it when its turn comes, and when the limit has room again the best line of each
+//! *group* (the lines of one queue with one class and size) is woken, then the next: a reached limit
+//! takes whole lines out of the contest, and no step looks at all that are parked. A line that was
+//! overtaken [`Options::backfill`] times under its limits has a place under each of them kept for it.
+//!
+//! Groups that are *open* (a line in them that is not parked, queue neither paused nor at its limit,
+//! no bigger than the lane) stand in the *contest* of their class, sorted by how much of the lane their queue has had
 //! for its weight. The queue that had least is at the *top*; its best head starts. If that one
 //! does not fit yet, at most [`Options::backfill`] others that fit may overtake it; then what gets
 //! free is kept for it. A queue with a limit of its own bounds overtaking inside it the same way.
@@ -29,7 +33,9 @@ mod entry;
 mod explain;
 mod input;
 mod invariants;
+mod limits;
 mod line;
+mod lines;
 mod on_ended;
 mod on_request;
 mod on_settings;
@@ -37,6 +43,7 @@ mod on_submitted;
 mod on_tick;
 mod on_written;
 mod options;
+mod parking;
 mod places;
 mod policies;
 mod queues;
@@ -49,7 +56,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
@@ -63,6 +70,8 @@ pub use self::views::{ClassView, Live, QueueView};
 
 use self::capacity::Room;
 use self::contest::Contest;
+use self::limits::{LimitNo, LimitTable};
+use self::lines::{Group, LineNo, Lines};
 use self::policies::Policies;
 use self::queues::Queues;
 use self::table::{JobTable, Slot, Spread};
@@ -88,12 +97,22 @@ pub struct Scheduler {
     turn: usize,
     jobs: JobTable,
     queues: Queues,
+    lines: Lines,
+    limits: LimitTable,
     policies: Policies,
     timers: Timers,
     /// What is handed out and what is left, by class (see [`seat`]).
     rooms: [Room; SEATS],
     /// Who competes for what is left, by class.
     contests: [Contest; SEATS],
+    /// Limits that may have room for the lines of a group that are parked on them.
+    offers: VecDeque<(LimitNo, Group)>,
+    /// The line that limits overtook too often: places under them are kept for it.
+    favoured: Option<LineNo>,
+    /// How many lines ever had to wait for a limit.
+    turns: u64,
+    /// A step ended before everything was looked at, at this moment.
+    unfinished: Option<Now>,
     /// Attempts that are under way.
     running: HashMap<Slot, Running, BuildHasherDefault<Spread>>,
     /// Changes that are under way to the disk.
@@ -174,10 +193,16 @@ impl Scheduler {
             turn: 0,
             jobs: JobTable::new(aging),
             queues: Queues::default(),
+            lines: Lines::default(),
+            limits: LimitTable::default(),
             policies: Policies::default(),
             timers: Timers::default(),
             rooms: [lanes.io, lanes.cpu, lanes.blocking].map(Room::of_size),
             contests: Default::default(),
+            offers: VecDeque::new(),
+            favoured: None,
+            turns: 0,
+            unfinished: None,
             running: HashMap::default(),
             writing: BTreeMap::new(),
             reasons: HashMap::default(),
@@ -207,13 +232,14 @@ impl Scheduler {
             Input::Tick => {}
         }
         self.fire_timers(now, actions);
-        self.dispatch(actions);
+        self.dispatch(now, actions);
     }
 
     /// When [`Input::Tick`] is wanted next, if nothing else comes before; none while so much is
     /// being written that what is due waits for [`Input::Committed`]. Changes with every step.
     pub fn next_deadline(&self) -> Option<Deadline> {
-        if self.may_fire() { self.timers.next() } else { None }
+        let at_once = self.unfinished.map(|now| Deadline::after(now, Duration::ZERO));
+        at_once.or_else(|| if self.may_fire() { self.timers.next() } else { None })
     }
 
     fn token(&self, counter: u64) -> AttemptToken {

@@ -49,8 +49,9 @@ impl Scheduler {
 
     /// Gives back what the attempt held.
     fn free(&mut self, slot: Slot) {
-        let Record { queue, class, permits, .. } = *self.jobs.get(slot);
+        let Record { queue, class, permits, limits, .. } = *self.jobs.get(slot);
         self.rooms[seat(class)].give_back(permits);
+        self.give_back(limits);
         self.place(slot, Place::Writing);
         self.refresh(queue);
     }

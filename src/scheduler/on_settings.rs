@@ -17,6 +17,7 @@ impl Scheduler {
         if queue.max.is_none() {
             queue.overtaken = 0;
         }
+        self.review_favour();
         self.refresh(number);
     }
 
@@ -34,6 +35,7 @@ impl Scheduler {
         for (room, size) in self.rooms.iter_mut().zip([sizes.io, sizes.cpu, sizes.blocking]) {
             room.size = size;
         }
+        self.review_favour();
         for number in self.queues.all() {
             self.refresh(number);
         }

@@ -29,6 +29,8 @@ pub(super) struct Record {
     pub(super) attempts: u32,
     /// Its retry policy's number.
     pub(super) policy: u32,
+    /// The number of its set of limits.
+    pub(super) limits: u32,
     /// Where it stands as far as the disk knows; a start counts at once.
     pub(super) state: State,
     pub(super) class: Class,
@@ -204,6 +206,7 @@ mod tests {
             permits: 1,
             attempts: 0,
             policy: 0,
+            limits: 0,
             state: State::Queued,
             class: Class::Io,
             place: Place::Ready,

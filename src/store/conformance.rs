@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::{Filter, Page, Pending, Reader, Recovery, Refusal, Store};
 use crate::job::{
-    ArrayPlace, AttemptToken, Backoff, Change, Class, Context, Deadline, Failure, Job, JobId, Lane,
-    NewJob, Now, Outcome, QueueRecord, RetryPolicy, Spec, State, StoreId, Usage, WallTime,
+    ArrayPlace, AttemptToken, Backoff, Change, Class, Context, Deadline, Failure, Job, JobId,
+    KeyLimit, Lane, Limits, NewJob, Now, Outcome, QueueRecord, RetryPolicy, Spec, State, StoreId,
+    Usage, WallTime,
 };
 
 /// A place where one store lives through several lives.
@@ -174,6 +175,10 @@ fn full_spec() -> Spec {
         at_most_once: true,
         output: Some("out/{id}".into()),
         merge: true,
+        limits: Some(Box::new(Limits {
+            keys: vec![KeyLimit { key: "host:a".to_owned(), max: 4 }],
+            array: Some(50),
+        })),
     }
 }
 

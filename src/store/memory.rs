@@ -347,6 +347,7 @@ impl Kept {
             retry: spec.retry.clone(),
             at_most_once: spec.at_most_once,
             attempts,
+            limits: spec.limits.as_deref().cloned().map(Arc::new),
             cancel_asked,
             token: running.map(|attempt| attempt.token),
         }

@@ -17,7 +17,7 @@ mod conformance;
 use std::sync::Arc;
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Change, Class, Context, Deadline, Job, JobId,
+    ArrayPlace, AttemptRecord, AttemptToken, Change, Class, Context, Deadline, Job, JobId, Limits,
     QueueRecord, RetryPolicy, Spec, State, StoreId, WallTime,
 };
 
@@ -90,6 +90,8 @@ pub struct Pending {
     pub at_most_once: bool,
     /// How many attempts it has had, the running one included.
     pub attempts: u32,
+    /// The limits it stands under beside those of its queue and lane; shared where the texts are equal.
+    pub limits: Option<Arc<Limits>>,
     /// A user asked for its running attempt to be cancelled.
     pub cancel_asked: bool,
     /// The token of its running attempt.

@@ -127,7 +127,7 @@ async fn an_array_goes_by_the_id_that_was_printed_for_it() {
     let submit = Submit {
         jobs: vec![command(&["sleep", "600"])],
         context: Some(daemon.context()),
-        array: Some(Array { first: 1, last: 3, step: 1 }),
+        array: Some(Array { first: 1, last: 3, step: 1, at_once: None }),
         ..Submit::default()
     };
     let reply = daemon.client().await.call::<call::Submit>(&submit).await.unwrap();

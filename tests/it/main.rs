@@ -10,6 +10,7 @@ mod cli_help;
 mod hostile;
 mod instance;
 mod lanes;
+mod limits;
 mod logs;
 mod manage;
 mod recovery;

@@ -8,7 +8,7 @@ use super::super::event::{Answer, Draft, Event, Submission};
 use super::super::readers::whole_jobs;
 use super::super::requests::RequestId;
 use super::{Control, Then};
-use crate::job::{Change, Class, Job, JobId, NewJob, State};
+use crate::job::{Change, Class, Job, JobId, Limits, NewJob, Spec, State};
 use crate::protocol::{ChangeReply, Declined, Error};
 use crate::scheduler::{Demand, Entry, Input};
 
@@ -46,6 +46,7 @@ impl Control {
             demand: self.demand(&job.spec.kind, job.spec.class, job.spec.cpus),
             retry: job.spec.retry.clone(),
             attempts: 0,
+            limits: shared_limits(&job.spec),
         }
     }
 
@@ -137,6 +138,10 @@ fn new_jobs(submission: Submission, first: JobId, at: crate::job::WallTime) -> V
     numbered.map(job).collect()
 }
 
+fn shared_limits(spec: &Spec) -> Option<Arc<Limits>> {
+    spec.limits.as_deref().cloned().map(Arc::new)
+}
+
 fn revived(job: &Job, demand: Demand) -> Entry {
     Entry {
         id: job.id,
@@ -154,5 +159,6 @@ fn revived(job: &Job, demand: Demand) -> Entry {
             ..job.spec.retry.clone()
         },
         attempts: job.attempts,
+        limits: shared_limits(&job.spec),
     }
 }

@@ -6,6 +6,7 @@ use super::super::refuse;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
+use super::gates::gate_to_wire;
 use super::select::Usual;
 use crate::job::{AttemptRecord, Class, Job, JobId, State};
 use crate::protocol::{
@@ -105,19 +106,17 @@ impl Session {
         };
         let lane = crate::scheduler::Demand { class, permits: job.spec.cpus }.lane();
         let gates = explanation.map_or_else(
-            || vec![Gate { gate: "ended".to_owned(), detail: ended(job) }],
-            |explanation| explanation.gates.iter().map(to_wire).collect(),
+            || vec![Gate { gate: "ended".to_owned(), detail: ended(job), ..Gate::default() }],
+            |explanation| explanation.gates.iter().map(gate_to_wire).collect(),
         );
         let state = explanation.map_or(job.state, |explanation| explanation.state);
-        ExplainReply { id: job.id, state, class, lane, why, gates }
+        let rank = explanation.and_then(|explanation| explanation.rank);
+        let (place, of) = (rank.map(|rank| rank.place as u64), rank.map(|rank| rank.of as u64));
+        ExplainReply { id: job.id, state, class, lane, why, gates, place, of }
     }
 }
 
 fn ended(job: &Job) -> String {
     let outcome = job.outcome.as_ref();
     outcome.map_or_else(|| format!("it is {}", job.state), |outcome| format!("it has {outcome}"))
-}
-
-fn to_wire(gate: &crate::scheduler::Gate) -> Gate {
-    Gate { gate: gate.name().to_owned(), detail: gate.to_string() }
 }

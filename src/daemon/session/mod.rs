@@ -8,6 +8,7 @@
 mod call;
 mod connection;
 mod follow;
+mod gates;
 mod inspect;
 mod jobs;
 mod logs;

@@ -7,7 +7,9 @@ use super::super::event::{Ask, Draft, Submission};
 use super::super::refuse;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
-use crate::job::{Class, Context, JobId, RetryPolicy, Spec, parse_duration};
+use crate::job::{
+    Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryPolicy, Spec, parse_duration,
+};
 use crate::protocol::{self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply};
 
 /// Names that a job gets where only the documented list is passed on; a trailing `*` stands for any
@@ -39,7 +41,7 @@ impl Session {
             .collect();
         let drafts = match submit.array {
             None => drafts?,
-            Some(array) => unfold(&drafts?, array)?,
+            Some(array) => unfold(drafts?, array)?,
         };
         if submit.dry_run {
             return Ok(SubmitReply { first: None, last: None, warnings: Vec::new() });
@@ -110,7 +112,7 @@ fn count(jobs: usize, array: Option<&Array>) -> Result<(), Error> {
     }
 }
 
-fn unfold(drafts: &[Draft], array: Array) -> Result<Vec<Draft>, Error> {
+fn unfold(mut drafts: Vec<Draft>, array: Array) -> Result<Vec<Draft>, Error> {
     let invalid = |message: String| Error::InvalidValue { field: "array".to_owned(), message };
     if array.step == 0 || array.first > array.last {
         return Err(invalid(format!(
@@ -120,6 +122,13 @@ fn unfold(drafts: &[Draft], array: Array) -> Result<Vec<Draft>, Error> {
     }
     if (array.last - array.first) / array.step >= MAX_ARRAY {
         return Err(invalid(format!("an array has at most {MAX_ARRAY} elements")));
+    }
+    if array.at_once == Some(0) {
+        return Err(invalid("at_once 0 would let no element run: give 1 or more".to_owned()));
+    }
+    if let (Some(draft), Some(_)) = (drafts.first_mut(), array.at_once) {
+        let spec = Arc::make_mut(&mut draft.spec);
+        spec.limits.get_or_insert_default().array = array.at_once;
     }
     let step = usize::try_from(array.step).unwrap_or(usize::MAX);
     let indexes = (array.first..=array.last).step_by(step);
@@ -179,6 +188,7 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
     };
     let class = job.class.map_or(Ok(Class::Auto), |text| text.parse());
     let backoff = job.backoff.map(|text| text.parse()).transpose();
+    let limits = limits(&job.keys).map_err(|error| ("keys", error.to_string()))?;
     Ok(Spec {
         kind,
         params,
@@ -198,7 +208,15 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
         at_most_once: job.at_most_once,
         output: job.output.map(PathBuf::from),
         merge: job.merge,
+        limits: limits.map(Box::new),
     })
+}
+
+fn limits(keys: &[String]) -> Result<Option<Limits>, LimitsError> {
+    let keys = keys.iter().map(|key| key.parse()).collect::<Result<Vec<KeyLimit>, _>>()?;
+    let limits = Limits { keys, array: None };
+    limits.check()?;
+    Ok((!limits.is_empty()).then_some(limits))
 }
 
 /// A template that can't be filled is refused now, not when the job's turn comes.
@@ -232,7 +250,7 @@ mod tests {
         let draft =
             Draft { index: None, hold: false, spec: Arc::default(), context: Arc::default() };
         let indexes = |first, last, step| {
-            unfold(std::slice::from_ref(&draft), Array { first, last, step })
+            unfold(vec![draft.clone()], Array { first, last, step, at_once: None })
                 .map(|drafts| drafts.iter().filter_map(|draft| draft.index).collect::<Vec<_>>())
         };
         assert_eq!(indexes(1, 7, 3), Ok(vec![1, 4, 7]));

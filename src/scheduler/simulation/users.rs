@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use super::disk::Pending;
 use super::world::World;
-use crate::job::{Backoff, Class, JobId, QueueRecord, RetryPolicy, State};
+use crate::job::{
+    ArrayPlace, Backoff, Class, JobId, KeyLimit, Limits, QueueRecord, RetryPolicy, State,
+};
 use crate::scheduler::{Demand, Entry, Input, LaneSizes};
 
 const QUEUES: [&str; 4] = ["a", "b", "c", "d"];
+const KEYS: [&str; 3] = ["mutex", "host:a", "host:b"];
 /// More live jobs than this make the checks slow and show nothing new.
 const MOST_JOBS: usize = 60;
 
@@ -34,8 +37,9 @@ impl World {
         let pause = Duration::from_secs(self.dice.roll(3));
         Entry {
             id,
-            owner: 1000,
-            place: None,
+            owner: 1000 + self.dice.small(2),
+            place: (id.get() % 3 == 0)
+                .then(|| ArrayPlace { array: JobId::new(1).unwrap(), index: id.get() }),
             state,
             not_before: (state == State::Scheduled).then(|| self.deadline(20)),
             submitted_at: self.now.wall,
@@ -44,7 +48,21 @@ impl World {
             demand: Demand { class, permits },
             retry: RetryPolicy { retries: self.dice.small(3), backoff: Backoff::Fixed(pause) },
             attempts: 0,
+            limits: self.some_limits(id),
         }
+    }
+
+    /// Some stand under limits that they share, some under several, one user's beside another's.
+    fn some_limits(&mut self, id: JobId) -> Option<Arc<Limits>> {
+        let mut limits = Limits::default();
+        for key in KEYS {
+            if self.dice.chance(25) {
+                let max = if key == "mutex" { 1 } else { self.dice.small(3) + 1 };
+                limits.keys.push(KeyLimit { key: key.to_owned(), max });
+            }
+        }
+        limits.array = (id.get() % 3 == 0 && self.dice.chance(60)).then_some(2);
+        (!limits.is_empty()).then(|| Arc::new(limits))
     }
 
     /// A request about some job, sensible or not.

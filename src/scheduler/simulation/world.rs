@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::dice::Dice;
 use super::disk::{Pending, Stored};
 use super::lanes::Attempt;
+use super::oracle::Name;
 use crate::job::{
     AttemptToken, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
 };
@@ -33,6 +34,8 @@ pub(super) struct World {
     pub(super) lent: u32,
     pub(super) starts: bool,
     pub(super) max_running: Option<u32>,
+    /// What the newest job under each limit said.
+    pub(super) limits: BTreeMap<Name, (JobId, u32)>,
     history: Vec<String>,
 }
 
@@ -64,6 +67,7 @@ impl World {
             lent: 0,
             starts: true,
             max_running: None,
+            limits: BTreeMap::new(),
             history: Vec::new(),
         }
     }
@@ -87,6 +91,7 @@ impl World {
     /// Gives the scheduler one input and does what it says.
     pub(super) fn input(&mut self, input: Input) {
         let mut actions = Vec::new();
+        self.note_limits(&input);
         if matches!(input, Input::Refused(_)) {
             self.history.push(format!("{input:?}"));
         }
@@ -98,6 +103,7 @@ impl World {
             self.history.push(format!("{action:?}"));
             self.perform(action);
         }
+        self.forget_limits();
     }
 
     pub(super) fn history(self) -> Vec<String> {
@@ -109,7 +115,9 @@ impl World {
             Action::Start(start) => self.start(start),
             Action::Write(change) => {
                 let twice = self.pending.iter().any(|pending| pending.is(&change));
-                assert!(!twice, "{change:?} is asked for twice");
+                // A wish to cancel that is repeated is written again, for its answer.
+                let repeated = matches!(change, crate::job::Change::CancelAsked { .. });
+                assert!(!twice || repeated, "{change:?} is asked for twice");
                 self.pending.push_back(Pending::Change(change));
             }
             Action::Abort { job, token } => self.abort(job, token),
@@ -166,6 +174,7 @@ impl World {
         self.answers.clear();
         self.attempts.clear();
         self.life += 1;
+        self.limits.clear();
         self.lent = 0;
         (self.disk_is_full, self.starts) = (false, true);
         self.history.push("crash".to_owned());

@@ -4,6 +4,7 @@ mod bench_desk;
 mod capacity;
 mod ends;
 mod explaining;
+mod limits;
 mod order;
 mod requests;
 

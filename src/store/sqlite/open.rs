@@ -23,7 +23,8 @@ pub(super) const FILE_NAME: &str = "twolane.db";
 const APPLICATION_ID: i64 = 0x324c_4e45;
 
 /// Every schema change, in order; the number of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/0001_jobs.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("schema/0001_jobs.sql"), include_str!("schema/0002_limits.sql")];
 
 /// The number of this program's schema.
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
@@ -104,8 +105,8 @@ fn check_identity(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
     match (id, version) {
         (0, 0) if is_empty => Ok(0),
         (APPLICATION_ID, 1..=SCHEMA) => Ok(version),
-        (APPLICATION_ID, SCHEMA..) => {
-            Err(StoreError::Newer { path: path.to_owned(), found: version, known: SCHEMA })
+        (APPLICATION_ID, found) if found > SCHEMA => {
+            Err(StoreError::Newer { path: path.to_owned(), found, known: SCHEMA })
         }
         (APPLICATION_ID, _) => Err(foreign(path, "its schema number makes no sense")),
         (other, _) => Err(foreign(path, &format!("it belongs to application {other:#x}"))),

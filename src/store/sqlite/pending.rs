@@ -1,11 +1,12 @@
 //! Reads what scheduling needs of every unfinished job: one pass, no JSON, no row twice.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::job::{AttemptToken, JobId, State, StoreId, WallTime};
+use crate::job::{AttemptToken, JobId, Limits, State, StoreId, WallTime};
 use crate::store::Pending;
 
 use super::codes;
@@ -19,7 +20,12 @@ pub(super) fn scan(
     boot: Boot,
     visit: &mut dyn FnMut(Pending),
 ) -> rusqlite::Result<()> {
-    let pass = Pass { words: words(conn)?, tokens: tokens(conn, store)?, boot };
+    let pass = Pass {
+        words: words(conn)?,
+        tokens: tokens(conn, store)?,
+        boot,
+        last_limits: RefCell::default(),
+    };
     let mut statement = conn.prepare(&query(conn)?)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -47,7 +53,7 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
         "SELECT j.id, j.state, j.attempts, j.cancel_asked, j.submitted_at, j.queue, j.owner, \
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
-         s.at_most_once FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+         s.at_most_once, s.limits FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
     ))
 }
 
@@ -55,6 +61,8 @@ struct Pass {
     words: HashMap<i64, Arc<str>>,
     tokens: HashMap<JobId, AttemptToken>,
     boot: Boot,
+    /// The limits that were read last, and their text.
+    last_limits: RefCell<Option<(String, Arc<Limits>)>>,
 }
 
 impl Pass {
@@ -76,12 +84,25 @@ impl Pass {
             retry: work::read_retry(row, 17)?,
             at_most_once: row.get(20)?,
             attempts: row.get(2)?,
+            limits: self.limits(row, 21)?,
             cancel_asked: row.get(3)?,
             token: match state {
                 State::Running => self.tokens.get(&id).copied(),
                 _ => None,
             },
         })
+    }
+
+    /// Equal limits in a row are read once and shared.
+    fn limits(&self, row: &Row, column: usize) -> rusqlite::Result<Option<Arc<Limits>>> {
+        let Some(text) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
+        let mut last = self.last_limits.borrow_mut();
+        if let Some((_, limits)) = last.as_ref().filter(|(known, _)| known == text) {
+            return Ok(Some(Arc::clone(limits)));
+        }
+        let limits = work::read_limits(row, column)?.map(Arc::new);
+        *last = limits.as_ref().map(|limits| (text.to_owned(), Arc::clone(limits)));
+        Ok(limits)
     }
 
     fn word(&self, id: i64) -> rusqlite::Result<Arc<str>> {

@@ -1,0 +1,58 @@
+//! Gates as data: what a job waits for, in fields beside the sentence.
+
+use crate::protocol;
+use crate::scheduler::{Gate, Holder};
+
+/// The gate as clients see it.
+pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
+    let blank = protocol::Gate {
+        gate: gate.name().to_owned(),
+        detail: gate.to_string(),
+        ..protocol::Gate::default()
+    };
+    let counted = |name: Option<String>, used: u32, max: u32| protocol::Gate {
+        name,
+        used: Some(used),
+        max: Some(max),
+        ..blank.clone()
+    };
+    match gate {
+        Gate::TooBig { needed, size } => {
+            protocol::Gate { needed: Some(*needed), max: Some(*size), ..blank }
+        }
+        Gate::QueuePaused { queue, .. } | Gate::OtherQueue { queue } => {
+            protocol::Gate { name: Some(queue.clone()), ..blank }
+        }
+        Gate::QueueLimit { queue, running, max } => counted(Some(queue.clone()), *running, *max),
+        Gate::DaemonLimit { running, max } => counted(None, *running, *max),
+        Gate::LaneLimit { class, running, max } => counted(Some(class.to_string()), *running, *max),
+        Gate::KeyLimit { key, running, max, holders } => protocol::Gate {
+            holders: holders.iter().map(holder).collect(),
+            ..counted(Some(key.clone()), *running, *max)
+        },
+        Gate::ArrayLimit { array, running, max } => {
+            protocol::Gate { job: Some(*array), ..counted(None, *running, *max) }
+        }
+        Gate::PlaceKept { limit, job } => {
+            protocol::Gate { name: Some(limit.clone()), job: Some(*job), ..blank }
+        }
+        Gate::CorePermits { needed, free, total, holders } => protocol::Gate {
+            needed: Some(*needed),
+            holders: holders.iter().map(holder).collect(),
+            ..counted(None, total.saturating_sub(*free), *total)
+        },
+        Gate::KeptFor { job, needed } => {
+            protocol::Gate { job: Some(*job), needed: Some(*needed), ..blank }
+        }
+        Gate::Held { .. }
+        | Gate::Waiting
+        | Gate::NotBefore { .. }
+        | Gate::Writing { .. }
+        | Gate::StartsOff
+        | Gate::Behind { .. } => blank,
+    }
+}
+
+fn holder(holder: &Holder) -> protocol::Holder {
+    protocol::Holder { job: holder.job, amount: holder.permits }
+}
