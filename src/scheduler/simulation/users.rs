@@ -38,7 +38,9 @@ impl World {
         Entry {
             id,
             owner: 1000 + self.dice.small(2),
-            place: (id.get() % 3 == 0)
+            place: id
+                .get()
+                .is_multiple_of(3)
                 .then(|| ArrayPlace { array: JobId::new(1).unwrap(), index: id.get() }),
             state,
             not_before: (state == State::Scheduled).then(|| self.deadline(20)),
@@ -61,7 +63,7 @@ impl World {
                 limits.keys.push(KeyLimit { key: key.to_owned(), max });
             }
         }
-        limits.array = (id.get() % 3 == 0 && self.dice.chance(60)).then_some(2);
+        limits.array = (id.get().is_multiple_of(3) && self.dice.chance(60)).then_some(2);
         (!limits.is_empty()).then(|| Arc::new(limits))
     }
 

@@ -129,12 +129,10 @@ fn a_job_of_two_keys_is_not_starved_by_jobs_of_one_each() {
     let mut desk = Desk::with(options, 8, 1);
     desk.submit([entry(1).with_key("a", 1), entry(2).with_key("b", 1)]);
     desk.submit([entry(3).with_key("a", 1).with_key("b", 1).in_queue("both")]);
-    let mut next = 4;
     let mut running = desk.started();
-    for turn in 0..60 {
-        let key = if turn % 2 == 0 { "a" } else { "b" };
+    for next in 4..64 {
+        let key = if next % 2 == 0 { "a" } else { "b" };
         desk.submit([entry(next).with_key(key, 1).in_queue("one").priority(5)]);
-        next += 1;
         let job = running.remove(0);
         desk.succeed(job);
         running.extend(desk.started());
