@@ -7,7 +7,9 @@ use std::io::{self, Read};
 use serde_json::Value;
 
 use super::error::Error;
-use crate::job::{Backoff, Class, KeyLimit, LimitsError, Params, parse_duration};
+use crate::job::{
+    Backoff, Class, KeyLimit, Limits, LimitsError, Params, SizeError, parse_duration, parse_size,
+};
 use crate::protocol::{JobSpec, MAX_MESSAGE};
 
 /// The kind whose words are a command line.
@@ -45,6 +47,12 @@ pub(super) struct JobOptions {
     /// At most N of your jobs with this key run at once; the newest submission of a key decides
     #[arg(long, value_name = "KEY=N", value_parser = checked::<KeyLimit>)]
     limit_key: Vec<String>,
+    /// How much it takes of a named resource while it runs, such as gpu=1 (see `twolane pool show`)
+    #[arg(long, value_name = "RESOURCE=N", value_parser = need)]
+    need: Vec<(String, u64)>,
+    /// How much memory it takes, such as 4G: jobs start only as far as it suffices; not enforced
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<String>,
     /// Runs after the first, if it fails
     #[arg(long, value_name = "NUMBER")]
     pub(super) retries: Option<u32>,
@@ -87,6 +95,20 @@ fn mutex(name: &str) -> Result<String, LimitsError> {
     Ok(limit.to_string())
 }
 
+/// Reads `RESOURCE=N`.
+fn need(text: &str) -> Result<(String, u64), String> {
+    let pair = text.split_once('=').and_then(|(name, amount)| {
+        let amount =
+            if name == Limits::MEMORY { parse_size(amount).ok()? } else { amount.parse().ok()? };
+        Some((name.to_owned(), amount))
+    });
+    pair.ok_or_else(|| format!("{text:?} is no need: write RESOURCE=N, as in gpu=1"))
+}
+
+fn size(text: &str) -> Result<String, SizeError> {
+    parse_size(text).map(|_| text.to_owned())
+}
+
 fn duration(text: &str) -> Result<String, crate::job::DurationError> {
     parse_duration(text).map(|_| text.to_owned())
 }
@@ -116,6 +138,8 @@ impl JobOptions {
             name: self.name.clone(),
             cpus: self.cpus,
             keys: self.mutex.iter().chain(&self.limit_key).cloned().collect(),
+            needs: self.need.iter().cloned().collect(),
+            memory: self.memory.clone(),
             retries: self.retries,
             backoff: self.backoff.clone(),
             timeout: self.timeout.clone(),

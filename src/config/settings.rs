@@ -32,6 +32,8 @@ pub struct Settings {
     pub daemon: DaemonSettings,
     /// `[queues.NAME]`: queues that exist without anyone having made them.
     pub queues: BTreeMap<String, QueueSettings>,
+    /// `[resources.NAME]`: what jobs take from with `--need`.
+    pub resources: BTreeMap<String, ResourceSettings>,
 }
 
 /// How much may run at once in each lane.
@@ -224,6 +226,19 @@ impl Default for DaemonSettings {
             log: "info".to_owned(),
         }
     }
+}
+
+/// A named resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResourceSettings {
+    /// How much there is; where there are units, their number counts.
+    #[serde(with = "text::size")]
+    pub capacity: u64,
+    /// The names of its units.
+    pub units: Vec<String>,
+    /// The variable that tells an attempt which units are its own.
+    pub env: String,
 }
 
 /// A queue that exists without anyone having made it.

@@ -73,6 +73,7 @@ fn every_field_of_the_settings_has_its_key() {
     let queue = QueueSettings { max: Some(1), weight: 1 };
     let mut full = Settings::default();
     full.queues.insert("*".to_owned(), queue);
+    full.resources.insert("*".to_owned(), ResourceSettings::default());
     full.scheduler.max_running = Some(1);
     full.command.env = Some(EnvPolicy::List);
     let fields = values(&full);

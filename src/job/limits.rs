@@ -1,5 +1,6 @@
-//! What a job shares with others by name: keys that bound how many run at once.
+//! What a job shares with others by name: keys that bound how many run at once, named resources.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,6 +18,9 @@ pub struct Limits {
     /// How many elements of its array may run at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub array: Option<u32>,
+    /// How much it takes of each named resource while it runs; of `memory`, bytes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, u64>,
 }
 
 /// At most so many jobs with this key run at once. The newest submission of a key decides for all.
@@ -44,6 +48,12 @@ pub enum LimitsError {
     /// More keys than a job may have.
     #[error("{0} keys are too many: a job has at most {most}", most = Limits::MAX_KEYS)]
     TooMany(usize),
+    /// More resources than a job may need.
+    #[error("{0} resources are too many: a job needs at most {most}", most = Limits::MAX_RESOURCES)]
+    TooManyResources(usize),
+    /// Nothing of a resource.
+    #[error("needing 0 of {0} means nothing: leave it out, or give 1 or more")]
+    Nothing(String),
     /// The same key twice.
     #[error("the key {0:?} is given twice")]
     Twice(String),
@@ -53,9 +63,14 @@ impl Limits {
     /// The most keys of one job: each is looked at when the job starts and when it ends.
     pub const MAX_KEYS: usize = 8;
 
+    /// The most resources that one job needs.
+    pub const MAX_RESOURCES: usize = 8;
+    /// The resource that `--memory` asks for, in bytes. It is counted, not enforced.
+    pub const MEMORY: &'static str = "memory";
+
     /// Whether there is no limit at all.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.array.is_none()
+        self.keys.is_empty() && self.array.is_none() && self.resources.is_empty()
     }
 
     /// Checks what the types alone can't.
@@ -70,6 +85,15 @@ impl Limits {
             }
             if self.keys[..index].iter().any(|other| other.key == *key) {
                 return Err(LimitsError::Twice(key.clone()));
+            }
+        }
+        if self.resources.len() > Self::MAX_RESOURCES {
+            return Err(LimitsError::TooManyResources(self.resources.len()));
+        }
+        for (name, amount) in &self.resources {
+            check_name("resource", name)?;
+            if *amount == 0 {
+                return Err(LimitsError::Nothing(name.clone()));
             }
         }
         if self.array == Some(0) {
@@ -118,7 +142,7 @@ mod tests {
     #[test]
     fn keys_are_few_and_each_is_given_once() {
         let key = |key: &str| KeyLimit { key: key.to_owned(), max: 1 };
-        let limits = |keys| Limits { keys, array: None }.check();
+        let limits = |keys| Limits { keys, ..Limits::default() }.check();
         assert!(limits(vec![key("a"), key("b")]).is_ok());
         assert_eq!(limits(vec![key("a"), key("a")]), Err(LimitsError::Twice("a".to_owned())));
         let many = (0..9).map(|number| key(&number.to_string())).collect();

@@ -38,6 +38,12 @@ pub struct JobSpec {
     /// Keys it counts under, as `KEY=N`: at most N of the owner's jobs with that key run at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
+    /// How much it takes of each named resource while it runs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub needs: BTreeMap<String, u64>,
+    /// How much memory it takes, such as `4G`: short for `needs.memory` in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
     /// Runs after the first; the kind's own number by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
@@ -206,6 +212,9 @@ pub struct Job {
     /// The keys it counts under, as `KEY=N`.
     #[serde(default)]
     pub keys: Vec<String>,
+    /// How much it takes of each named resource while it runs.
+    #[serde(default)]
+    pub needs: BTreeMap<String, u64>,
     /// How many elements of its array may run at once.
     #[serde(default)]
     pub array_at_once: Option<u32>,
@@ -315,13 +324,13 @@ pub struct Gate {
     pub name: Option<String>,
     /// How much the job asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub needed: Option<u32>,
+    pub needed: Option<u64>,
     /// How much is taken, or how many run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used: Option<u32>,
+    pub used: Option<u64>,
     /// How much there is, or how many may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<u32>,
+    pub max: Option<u64>,
     /// The job that goes first, or the array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
@@ -336,7 +345,7 @@ pub struct Holder {
     /// Which job.
     pub job: JobId,
     /// How much of it.
-    pub amount: u32,
+    pub amount: u64,
 }
 
 /// Waits until jobs are final. With `more`, each reply brings those that have become final since.

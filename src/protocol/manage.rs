@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::job::Holder;
 use super::select::Selector;
 use crate::job::{JobId, State};
 
@@ -199,6 +200,24 @@ pub struct LanesReply {
     pub pool_queued: u64,
     /// The threads of the pool.
     pub workers: Vec<Worker>,
+    /// The named resources.
+    #[serde(default)]
+    pub resources: Vec<Resource>,
+}
+
+/// A named resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// How much there is; of `memory`, bytes.
+    pub capacity: u64,
+    /// How much is taken; more than there is after a shrink.
+    pub used: u64,
+    /// The names of its units, if it has any.
+    pub units: Vec<String>,
+    /// Who holds it, the first few.
+    pub holders: Vec<Holder>,
 }
 
 /// One thread of the pool since it began.

@@ -26,8 +26,8 @@ pub use job::{
 };
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Empty, Hold, Lanes, LanesReply, Pause, Prune, PruneReply,
-    Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue, Resume, Retry,
-    SetLanes, SetQueue, Stop, Worker,
+    Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue, Resource,
+    Resume, Retry, SetLanes, SetQueue, Stop, Worker,
 };
 pub use method::{DecodeError, METHODS, Method, Request, call};
 pub use observe::{

@@ -1,6 +1,7 @@
 //! Choosing what starts next, until nothing more fits.
 
 use super::contest::Contest;
+use super::limits::Units;
 use super::lines::LineNo;
 use super::parking::Budget;
 use super::table::{Key, Place, Slot};
@@ -139,12 +140,12 @@ impl Scheduler {
 
     fn start(&mut self, pick: Pick, actions: &mut Vec<Action>) {
         let Pick { slot, class, permits, .. } = pick;
-        self.charge(pick);
+        let units = self.charge(pick);
         self.rooms[class].take(permits);
         self.turn = (class + 1) % SEATS;
         self.counter += 1;
         let counter = self.counter;
-        self.running.insert(slot, Running { counter, cancel: CancelWish::None, hold: None });
+        self.running.insert(slot, Running { counter, cancel: CancelWish::None, hold: None, units });
         let record = self.jobs.get_mut(slot);
         debug_assert!(record.state.may_become(State::Running), "{} is {}", record.id, record.state);
         record.state = State::Running;
@@ -155,7 +156,7 @@ impl Scheduler {
     }
 
     /// Takes the job out of its line and lets its queue, its class and its limits pay for the start.
-    fn charge(&mut self, pick: Pick) {
+    fn charge(&mut self, pick: Pick) -> Units {
         let Pick { slot, line, queue: number, class, permits, overtakes, .. } = pick;
         let limited = self.queues.get(number).max.is_some();
         let best = if limited { self.best_group(number) } else { None };
@@ -174,13 +175,14 @@ impl Scheduler {
             queue.overtaken = queue.overtaken.saturating_add(1);
         }
         let shape = self.lines.get(line).shape;
-        self.limits.start(shape.limits);
+        let units = self.limits.start(shape.limits);
         self.stop_waiting(line);
         self.note_overtaken(shape.limits);
         self.lines.get_mut(line).line.remove(&self.jobs, slot);
-        self.pass_on(shape.limits, shape.group(), None);
+        self.pass_on(shape.limits, shape.group());
         self.rehead(line);
         self.place(slot, Place::Running);
         self.refresh(number);
+        units
     }
 }

@@ -62,3 +62,14 @@ pub struct LaneSizes {
     /// Jobs of class `blocking`.
     pub blocking: u32,
 }
+
+/// A named resource as the settings have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// How much there is.
+    pub capacity: u64,
+    /// The names of its units, as many as the capacity, or none.
+    pub units: Vec<Arc<str>>,
+}

@@ -1,9 +1,7 @@
-//! Why a job is where it is: as data, and in sentences made from the data.
+//! Why a job is where it is, as data; [`sentences`](super::sentences) puts it in words.
 //!
 //! Owns nothing and decides nothing; asks the same questions that starting asks. Invariant: a ready
 //! job without gates is one that the next step starts.
-
-use std::fmt;
 
 use super::limits::{LimitName, LimitNo};
 use super::table::{Place, Record, Slot};
@@ -101,6 +99,28 @@ pub enum Gate {
         /// How many may.
         max: u32,
     },
+    /// Too little of a named resource is free.
+    Resource {
+        /// Which.
+        name: String,
+        /// How much it asks for.
+        needed: u64,
+        /// How much is free.
+        free: u64,
+        /// How much there is.
+        capacity: u64,
+        /// Who holds it, as far as they are named.
+        holders: Vec<Holder>,
+    },
+    /// It asks for more of a resource than there is: it can't start before the settings change.
+    ResourceTooSmall {
+        /// Which.
+        name: String,
+        /// How much it asks for.
+        needed: u64,
+        /// How much there is.
+        capacity: u64,
+    },
     /// The last place under one of its limits is kept for a job that was overtaken often enough.
     PlaceKept {
         /// Which limit.
@@ -152,8 +172,8 @@ pub enum Gate {
 pub struct Holder {
     /// Which job.
     pub job: JobId,
-    /// How many core permits; 1 for a place under a key.
-    pub permits: u32,
+    /// How many core permits, how much of a resource; 1 for a place under a key.
+    pub permits: u64,
 }
 
 /// A ready job's place in its queue.
@@ -283,16 +303,26 @@ impl Scheduler {
             (shape.queue, shape.limits, shape.class, shape.permits)
                 == (record.queue, record.limits, record.class, record.permits)
         });
-        let gate = |&number: &LimitNo| {
-            let limit = self.limits.get(number).filter(|limit| !limit.admits(favoured))?;
-            let (running, max) = (limit.used, limit.max);
+        let gate = |&(number, needed): &(LimitNo, u64)| {
+            let limit = self.limits.get(number).filter(|limit| !limit.admits(needed, favoured))?;
+            let (running, max) = (small(limit.used), small(limit.max));
+            let free = limit.max.saturating_sub(limit.used);
             let gate = match (&limit.name, kept_for) {
-                (name, Some(slot)) if running < max => {
+                (LimitName::Resource(name), _) if needed > limit.max => {
+                    let (name, capacity) = (name.to_string(), limit.max);
+                    Gate::ResourceTooSmall { name, needed, capacity }
+                }
+                (name, Some(slot)) if needed <= free => {
                     Gate::PlaceKept { limit: name.to_string(), job: self.jobs.get(slot).id }
                 }
                 (LimitName::Key(_, key), _) => {
                     let holders = self.holders_of(number);
                     Gate::KeyLimit { key: key.to_string(), running, max, holders }
+                }
+                (LimitName::Resource(name), _) => {
+                    let (name, capacity) = (name.to_string(), limit.max);
+                    let holders = self.holders_of(number);
+                    Gate::Resource { name, needed, free, capacity, holders }
                 }
                 (LimitName::Array(array), _) => Gate::ArrayLimit { array: *array, running, max },
             };
@@ -301,12 +331,15 @@ impl Scheduler {
         self.limits.of(record.limits).iter().filter_map(gate).collect()
     }
 
-    fn holders_of(&self, limit: LimitNo) -> Vec<Holder> {
+    pub(super) fn holders_of(&self, limit: LimitNo) -> Vec<Holder> {
         let records = self.running.keys().map(|&slot| self.jobs.get(slot));
-        let under = records.filter(|record| self.limits.of(record.limits).contains(&limit));
-        let mut holders: Vec<_> =
-            under.map(|record| Holder { job: record.id, permits: 1 }).collect();
-        holders.sort_unstable_by_key(|holder| holder.job);
+        let holder = |record: &Record| {
+            let mut set = self.limits.of(record.limits).iter();
+            let &(_, permits) = set.find(|(number, _)| *number == limit)?;
+            Some(Holder { job: record.id, permits })
+        };
+        let mut holders: Vec<_> = records.filter_map(holder).collect();
+        holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
         holders.truncate(MOST_HOLDERS);
         holders
     }
@@ -341,31 +374,12 @@ impl Scheduler {
     fn holders(&self) -> Vec<Holder> {
         let records = self.running.keys().map(|&slot| self.jobs.get(slot));
         let burning = records.filter(|record| record.class == Class::Cpu);
-        let mut holders: Vec<_> =
-            burning.map(|record| Holder { job: record.id, permits: record.permits }).collect();
+        let mut holders: Vec<_> = burning
+            .map(|record| Holder { job: record.id, permits: u64::from(record.permits) })
+            .collect();
         holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
         holders.truncate(MOST_HOLDERS);
         holders
-    }
-}
-
-impl fmt::Display for Explanation {
-    /// One sentence a line: the state, then each gate.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "job {} is {}", self.job, self.state)?;
-        if let Some((token, lane)) = self.running {
-            write!(f, " on the {lane} lane as attempt {token}")?;
-        }
-        if let Some(Rank { place, of }) = self.rank {
-            write!(f, ", number {place} of {of} ready jobs in its queue")?;
-        }
-        for gate in &self.gates {
-            write!(f, "\n{gate}")?;
-        }
-        if self.gates.is_empty() && self.state == State::Queued {
-            f.write_str("\nnothing is in its way: it starts next")?;
-        }
-        Ok(())
     }
 }
 
@@ -384,6 +398,8 @@ impl Gate {
             Self::DaemonLimit { .. } => "daemon_limit",
             Self::KeyLimit { .. } => "key_limit",
             Self::ArrayLimit { .. } => "array_limit",
+            Self::Resource { .. } => "resource",
+            Self::ResourceTooSmall { .. } => "resource_too_small",
             Self::PlaceKept { .. } => "place_kept",
             Self::LaneLimit { .. } => "lane_limit",
             Self::CorePermits { .. } => "core_permits",
@@ -394,81 +410,6 @@ impl Gate {
     }
 }
 
-impl fmt::Display for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held { reason } => {
-                f.write_str("it is held")?;
-                because(f, reason.as_deref())?;
-                f.write_str("; release it to let it go on")
-            }
-            Self::Waiting => f.write_str("it waits for other jobs to end"),
-            Self::NotBefore { left, .. } => {
-                write!(f, "it may not start for another {}", seconds(*left))
-            }
-            Self::Writing { to, refused: false } => {
-                write!(f, "it is being written down as {to}")
-            }
-            Self::Writing { to, refused: true } => {
-                write!(f, "the store refused to write it down as {to}; that is tried again")
-            }
-            Self::TooBig { needed, size } => write!(
-                f,
-                "it needs {needed} core permits and there are only {size}: enlarge the pool, or cancel it and submit it with fewer"
-            ),
-            Self::StartsOff => {
-                f.write_str("nothing new starts: the daemon is draining or can't write")
-            }
-            Self::QueuePaused { queue, reason } => {
-                write!(f, "queue {queue} is paused")?;
-                because(f, reason.as_deref())
-            }
-            Self::QueueLimit { queue, running, max } => {
-                write!(f, "queue {queue} runs {running} jobs of at most {max}")
-            }
-            Self::DaemonLimit { running, max } => {
-                write!(f, "the daemon runs {running} jobs of at most {max}")
-            }
-            Self::KeyLimit { key, running, max, holders } => {
-                write!(f, "{running} jobs with the key {key} run, of at most {max}")?;
-                for (index, holder) in holders.iter().enumerate() {
-                    let lead = if index == 0 { ": job" } else { "," };
-                    write!(f, "{lead} {}", holder.job)?;
-                }
-                Ok(())
-            }
-            Self::ArrayLimit { array, running, max } => {
-                write!(f, "{running} elements of array {array} run, of at most {max}")
-            }
-            Self::PlaceKept { limit, job } => {
-                write!(f, "the next place under {limit} is kept for job {job}")
-            }
-            Self::LaneLimit { class, running, max } => {
-                write!(f, "{running} jobs of class {class} run, of at most {max}")
-            }
-            Self::CorePermits { needed, free, total, holders } => {
-                write!(f, "it needs {needed} core permits and {free} of {total} are free")?;
-                for (index, holder) in holders.iter().enumerate() {
-                    let lead = if index == 0 { "; held by" } else { "," };
-                    write!(f, "{lead} job {} ({})", holder.job, holder.permits)?;
-                }
-                Ok(())
-            }
-            Self::KeptFor { job, needed } => {
-                write!(f, "what gets free is kept for job {job}, which needs {needed}")
-            }
-            Self::Behind { ahead } => write!(f, "{ahead} jobs of its queue go first"),
-            Self::OtherQueue { queue } => write!(f, "it is the turn of queue {queue}"),
-        }
-    }
-}
-
-fn because(f: &mut fmt::Formatter<'_>, reason: Option<&str>) -> fmt::Result {
-    reason.map_or(Ok(()), |reason| write!(f, " ({reason})"))
-}
-
-/// Whole seconds, rounded up: nobody who waits wants to read nanoseconds.
-fn seconds(left: std::time::Duration) -> String {
-    let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    crate::job::format_duration(std::time::Duration::from_secs(whole))
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

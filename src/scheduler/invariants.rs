@@ -3,9 +3,11 @@
 //! Looks at everything: for tests and simulations, not for the loop.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::limits::{Limit, LimitNo};
 use super::lines::{Group, LineNo, ShapedLine, Stand};
+use super::parking::MOST_LOOKED;
 use super::queues::Counts;
 use super::table::Place;
 use super::{SEATS, Scheduler, Writing, seat};
@@ -173,16 +175,28 @@ impl Scheduler {
 
     /// No limit is exceeded but by having shrunk, and no parked line is forgotten where there is room.
     fn check_limits(&self) -> Result<(), Violation> {
-        let mut used: HashMap<LimitNo, u32> = HashMap::new();
-        for &slot in self.running.keys() {
-            for &limit in self.limits.of(self.jobs.get(slot).limits) {
-                *used.entry(limit).or_default() += 1;
+        let mut used: HashMap<LimitNo, u64> = HashMap::new();
+        let mut held: HashMap<LimitNo, BTreeSet<Arc<str>>> = HashMap::new();
+        for (&slot, running) in &self.running {
+            for &(limit, amount) in self.limits.of(self.jobs.get(slot).limits) {
+                *used.entry(limit).or_default() += amount;
+            }
+            for (limit, units) in &running.units {
+                let held = held.entry(*limit).or_default();
+                let fresh = units.iter().all(|unit| held.insert(Arc::clone(unit)));
+                hold(fresh, "no unit is held twice", format!("{units:?}"))?;
             }
         }
         for (number, limit) in self.limits.iter() {
+            let known = held.remove(&number).unwrap_or_default();
+            hold(
+                known == limit.held,
+                "held units are those of running jobs",
+                format!("{limit:?}"),
+            )?;
             let counted = used.remove(&number).unwrap_or_default();
             hold(counted == limit.used, "a limit counts what runs", format!("{limit:?}"))?;
-            let kept = self.favoured.is_some_and(|line| self.is_under(line, number));
+            let kept = self.favoured.map_or(0, |line| self.amount(line, number));
             hold(kept == limit.kept, "places are kept for one line", format!("{limit:?}"))?;
             for &(turn, line) in &limit.waiters {
                 let wait = self.lines.get(line).wait;
@@ -195,7 +209,8 @@ impl Scheduler {
                         && matches!(shaped.stand, Stand::Open(_))
                         && self.is_under(line, number)
                 };
-                let may = lines.iter().any(|&(_, line)| self.blocker(line).is_none());
+                let may =
+                    lines.iter().take(MOST_LOOKED).any(|&(_, line)| self.blocker(line).is_none());
                 let awake = self.lines.iter().any(|(line, shaped)| open(line, shaped));
                 hold(!may || awake, "room under a limit is offered", format!("{limit:?}"))?;
             }
@@ -209,7 +224,7 @@ impl Scheduler {
     }
 
     fn is_under(&self, line: LineNo, limit: LimitNo) -> bool {
-        self.limits.of(self.lines.get(line).shape.limits).contains(&limit)
+        self.amount(line, limit) > 0
     }
 
     /// Exactly the open groups compete, and an open group's queue may start something.

@@ -1,7 +1,8 @@
-//! Limits by name: how many jobs with a key, or of an array, run at once.
+//! Limits by name: how many jobs with a key, or of an array, run at once, and named resources.
 //!
 //! Owns the limits, what is taken of them, and which lines are *parked* on them. Never chooses who
-//! starts. Invariant: a limit is kept exactly as long as a job stands under it.
+//! starts. Invariant: a limit is kept exactly as long as a job stands under it; a
+//! resource also as long as it is configured.
 //!
 //! Jobs that stand under the same limits share a *set*, and a set is part of a line's shape: a limit
 //! that is reached parks lines, not jobs.
@@ -10,9 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use super::entry::Resource;
 use super::lines::{Group, LineNo};
 use super::table::Key;
 use crate::job::{ArrayPlace, JobId, Limits};
+
+/// Which units of which resources a job holds.
+pub(super) type Units = Vec<(LimitNo, Vec<Arc<str>>)>;
 
 /// A limit's number.
 pub(super) type LimitNo = u32;
@@ -27,6 +32,8 @@ pub(super) enum LimitName {
     Key(u32, Arc<str>),
     /// The elements of one array.
     Array(JobId),
+    /// A named resource.
+    Resource(Arc<str>),
 }
 
 impl fmt::Display for LimitName {
@@ -34,6 +41,7 @@ impl fmt::Display for LimitName {
         match self {
             Self::Key(_, key) => write!(f, "the key {key}"),
             Self::Array(array) => write!(f, "array {array}"),
+            Self::Resource(name) => write!(f, "the resource {name}"),
         }
     }
 }
@@ -42,12 +50,18 @@ impl fmt::Display for LimitName {
 #[derive(Debug)]
 pub(super) struct Limit {
     pub(super) name: LimitName,
-    /// How many may run at once.
-    pub(super) max: u32,
-    /// How many run.
-    pub(super) used: u32,
-    /// Whether a place is kept for the line that was overtaken too often.
-    pub(super) kept: bool,
+    /// How many may run at once, or how much there is.
+    pub(super) max: u64,
+    /// How many run, or how much is taken.
+    pub(super) used: u64,
+    /// How much is kept for the line that was overtaken too often.
+    pub(super) kept: u64,
+    /// The units' names, if it has any: each is held by one job at a time.
+    pub(super) units: Vec<Arc<str>>,
+    /// The units that are held.
+    pub(super) held: BTreeSet<Arc<str>>,
+    /// Whether it is a resource that the settings name.
+    pub(super) configured: bool,
     /// Starts so far.
     pub(super) starts: u64,
     /// Lines that wait for it, by group and best head.
@@ -67,9 +81,9 @@ pub(super) struct LimitTable {
     free_limits: Vec<LimitNo>,
     names: HashMap<LimitName, LimitNo>,
     /// By number, beginning with 1; with how many jobs have it.
-    sets: Vec<(Box<[LimitNo]>, u32)>,
+    sets: Vec<(Box<[(LimitNo, u64)]>, u32)>,
     free_sets: Vec<u32>,
-    numbers: HashMap<Box<[LimitNo]>, u32>,
+    numbers: HashMap<Box<[(LimitNo, u64)]>, u32>,
 }
 
 impl LimitTable {
@@ -88,10 +102,14 @@ impl LimitTable {
         let mut set = Vec::with_capacity(limits.keys.len() + 1);
         for wanted in &limits.keys {
             let name = LimitName::Key(owner, Arc::from(wanted.key.as_str()));
-            set.push(self.limit(name, wanted.max, job, &mut grown));
+            set.push((self.limit(name, u64::from(wanted.max), job, &mut grown), 1));
         }
         if let (Some(max), Some(place)) = (limits.array, place) {
-            set.push(self.limit(LimitName::Array(place.array), max, job, &mut grown));
+            let name = LimitName::Array(place.array);
+            set.push((self.limit(name, u64::from(max), job, &mut grown), 1));
+        }
+        for (name, amount) in &limits.resources {
+            set.push((self.resource(name), *amount));
         }
         set.sort_unstable();
         set.dedup();
@@ -101,7 +119,7 @@ impl LimitTable {
     fn limit(
         &mut self,
         name: LimitName,
-        max: u32,
+        max: u64,
         job: JobId,
         grown: &mut Vec<LimitNo>,
     ) -> LimitNo {
@@ -114,15 +132,28 @@ impl LimitTable {
             }
             return number;
         }
+        self.add(name, max, job)
+    }
+
+    /// The number of a resource; one that the settings do not name has nothing.
+    fn resource(&mut self, name: &str) -> LimitNo {
+        let name = LimitName::Resource(Arc::from(name));
+        self.names.get(&name).copied().unwrap_or_else(|| self.add(name, 0, JobId::FIRST))
+    }
+
+    fn add(&mut self, name: LimitName, max: u64, newest: JobId) -> LimitNo {
         let limit = Limit {
             name: name.clone(),
             max,
             used: 0,
-            kept: false,
+            kept: 0,
+            units: Vec::new(),
+            held: BTreeSet::new(),
+            configured: false,
             starts: 0,
             parked: BTreeMap::new(),
             waiters: BTreeSet::new(),
-            newest: job,
+            newest,
             sets: 0,
         };
         let number = if let Some(number) = self.free_limits.pop() {
@@ -136,7 +167,27 @@ impl LimitTable {
         number
     }
 
-    fn set(&mut self, set: Box<[LimitNo]>) -> u32 {
+    /// Takes over the resources of the settings; says which there are now, those without any included.
+    pub(super) fn configure(&mut self, resources: &[Resource]) -> Vec<LimitNo> {
+        for limit in self.limits.iter_mut().flatten().filter(|limit| limit.configured) {
+            (limit.max, limit.configured) = (0, false);
+            limit.units.clear();
+        }
+        for Resource { name, capacity, units } in resources {
+            let number = self.resource(name);
+            if let Some(limit) = self.get_mut(number) {
+                (limit.max, limit.configured) = (*capacity, true);
+                limit.units.clone_from(units);
+            }
+        }
+        let is_resource = |limit: &Limit| matches!(limit.name, LimitName::Resource(_));
+        let all: Vec<_> =
+            self.iter().filter(|(_, limit)| is_resource(limit)).map(|(number, _)| number).collect();
+        all.iter().for_each(|&number| self.tidy(number));
+        all
+    }
+
+    fn set(&mut self, set: Box<[(LimitNo, u64)]>) -> u32 {
         if set.is_empty() {
             return NONE;
         }
@@ -144,7 +195,7 @@ impl LimitTable {
             self.sets[number as usize - 1].1 += 1;
             return number;
         }
-        for &limit in &set {
+        for &(limit, _) in &set {
             if let Some(limit) = self.get_mut(limit) {
                 limit.sets += 1;
             }
@@ -173,21 +224,27 @@ impl LimitTable {
         let set = std::mem::take(set);
         self.numbers.remove(&set);
         self.free_sets.push(number);
-        for &number in &set {
-            let Some(limit) = self.get_mut(number) else { continue };
-            limit.sets -= 1;
-            if limit.sets == 0 {
-                debug_assert!(limit.used == 0 && limit.parked.is_empty(), "{limit:?} is in use");
-                let name = limit.name.clone();
-                self.names.remove(&name);
-                self.limits[number as usize] = None;
-                self.free_limits.push(number);
+        for &(number, _) in &set {
+            if let Some(limit) = self.get_mut(number) {
+                limit.sets -= 1;
+                self.tidy(number);
             }
         }
     }
 
+    /// Forgets the limit if nothing needs it.
+    fn tidy(&mut self, number: LimitNo) {
+        if let Some(limit) = self.get(number).filter(|limit| limit.sets == 0 && !limit.configured) {
+            debug_assert!(limit.used == 0 && limit.parked.is_empty(), "{limit:?} is in use");
+            let name = limit.name.clone();
+            self.names.remove(&name);
+            self.limits[number as usize] = None;
+            self.free_limits.push(number);
+        }
+    }
+
     /// The limits of a set.
-    pub(super) fn of(&self, set: u32) -> &[LimitNo] {
+    pub(super) fn of(&self, set: u32) -> &[(LimitNo, u64)] {
         if set == NONE { &[] } else { &self.sets[set as usize - 1].0 }
     }
 
@@ -205,13 +262,38 @@ impl LimitTable {
         all.filter_map(|(number, limit)| Some((number as LimitNo, limit.as_ref()?)))
     }
 
-    /// Counts a start of a job with this set.
-    pub(super) fn start(&mut self, set: u32) {
+    /// Counts a start of a job with this set; says which units it gets.
+    pub(super) fn start(&mut self, set: u32) -> Units {
+        let mut units = Units::new();
         for index in 0..self.of(set).len() {
-            let number = self.of(set)[index];
+            let (number, amount) = self.of(set)[index];
+            let Some(limit) = self.get_mut(number) else { continue };
+            limit.used += amount;
+            limit.starts += 1;
+            if limit.units.is_empty() {
+                continue;
+            }
+            let free = limit.units.iter().filter(|unit| !limit.held.contains(*unit));
+            let taken: Vec<_> = free.take(amount as usize).cloned().collect();
+            debug_assert_eq!(taken.len() as u64, amount, "a unit for each place");
+            limit.held.extend(taken.iter().cloned());
+            units.push((number, taken));
+        }
+        units
+    }
+
+    /// A job with this set and these units has ended.
+    pub(super) fn end(&mut self, set: u32, units: &Units) {
+        for index in 0..self.of(set).len() {
+            let (number, amount) = self.of(set)[index];
             if let Some(limit) = self.get_mut(number) {
-                limit.used += 1;
-                limit.starts += 1;
+                debug_assert!(limit.used >= amount, "{limit:?} was not taken");
+                limit.used = limit.used.saturating_sub(amount);
+            }
+        }
+        for (number, taken) in units {
+            if let Some(limit) = self.get_mut(*number) {
+                limit.held.retain(|unit| !taken.contains(unit));
             }
         }
     }
@@ -239,8 +321,9 @@ impl LimitTable {
 }
 
 impl Limit {
-    /// Whether a line may start under it; one that the kept place is for may take that too.
-    pub(super) fn admits(&self, favoured: bool) -> bool {
-        self.used + u32::from(self.kept && !favoured) < self.max
+    /// Whether so much may be taken; the line for which something is kept may take that too.
+    pub(super) fn admits(&self, amount: u64, favoured: bool) -> bool {
+        let kept = if favoured { 0 } else { self.kept };
+        self.used.saturating_add(amount).saturating_add(kept) <= self.max
     }
 }

@@ -47,6 +47,7 @@ mod parking;
 mod places;
 mod policies;
 mod queues;
+mod sentences;
 mod table;
 mod timers;
 mod views;
@@ -61,16 +62,16 @@ use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 pub use self::action::{Action, Decline, Start};
-pub use self::entry::{Demand, Entry, LaneSizes};
+pub use self::entry::{Demand, Entry, LaneSizes, Resource};
 pub use self::explain::{Explanation, Gate, Holder, Rank};
 pub use self::input::Input;
 pub use self::invariants::Violation;
 pub use self::options::{Aging, AgingError, Options, OptionsError};
-pub use self::views::{ClassView, Live, QueueView};
+pub use self::views::{ClassView, Live, QueueView, ResourceView};
 
 use self::capacity::Room;
 use self::contest::Contest;
-use self::limits::{LimitNo, LimitTable};
+use self::limits::{LimitNo, LimitTable, Units};
 use self::lines::{Group, LineNo, Lines};
 use self::policies::Policies;
 use self::queues::Queues;
@@ -130,6 +131,8 @@ struct Running {
     cancel: CancelWish,
     /// Whether a user wants the job held before its next attempt.
     hold: Option<HoldWish>,
+    /// The units of named resources that it holds.
+    units: Units,
 }
 
 /// A user wants a running job held before its next attempt.
@@ -226,6 +229,7 @@ impl Scheduler {
             Input::QueueSet(record) => self.on_queue_set(record),
             Input::QueueRemoved(name) => self.on_queue_removed(&name),
             Input::Lanes(sizes) => self.on_lanes(sizes),
+            Input::Resources(resources) => self.on_resources(&resources),
             Input::Lent(permits) => self.rooms[seat(Class::Cpu)].lent = permits,
             Input::Starts(allowed) => self.on_starts(allowed, actions),
             Input::MaxRunning(limit) => self.options.max_running = limit,

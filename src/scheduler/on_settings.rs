@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, CancelWish, LaneSizes, Scheduler};
+use super::{Action, CancelWish, LaneSizes, Resource, Scheduler};
 use crate::job::QueueRecord;
 
 impl Scheduler {
@@ -39,6 +39,14 @@ impl Scheduler {
         for number in self.queues.all() {
             self.refresh(number);
         }
+    }
+
+    /// What runs keeps what it has; lines that fit again are woken.
+    pub(super) fn on_resources(&mut self, resources: &[Resource]) {
+        for limit in self.limits.configure(resources) {
+            self.offer(limit);
+        }
+        self.review_favour();
     }
 
     /// When starts stop, the disk may be unable to take a cancellation: those under way act at once.

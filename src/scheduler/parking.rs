@@ -4,7 +4,7 @@
 //! take, an open line of the same group stands under that limit too, so that one wakes after the
 //! other and no step ever looks at all of them.
 
-use super::limits::LimitNo;
+use super::limits::{LimitNo, Units};
 use super::lines::{Group, LineNo, Stand, Wait};
 use super::queues::Queue;
 use super::{SEATS, Scheduler};
@@ -12,6 +12,10 @@ use super::{SEATS, Scheduler};
 /// How many lines are parked or woken in one step. What is left over goes on in the next one, which
 /// [`Scheduler::next_deadline`] asks for at once.
 const MOST_MOVED: u32 = 1_000;
+
+/// How many parked lines of a group are looked at for one that a resource has enough for. What is
+/// hidden behind so many bigger ones gets its turn when it was overtaken too often.
+pub(super) const MOST_LOOKED: usize = 32;
 
 /// How much of what is allowed in one step is left.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ impl Scheduler {
         self.withdraw(number);
         self.stop_waiting(number);
         let shape = self.lines.get(number).shape;
-        self.pass_on(shape.limits, shape.group(), None);
+        self.pass_on(shape.limits, shape.group());
         self.queues.get_mut(shape.queue).group(shape.class, shape.permits).lines -= 1;
         self.lines.remove(number);
     }
@@ -86,16 +90,17 @@ impl Scheduler {
     /// The limit that keeps the line from starting, if one does.
     pub(super) fn blocker(&self, number: LineNo) -> Option<LimitNo> {
         let set = self.limits.of(self.lines.get(number).shape.limits);
-        set.iter().copied().find(|&limit| !self.admits(limit, number))
+        let shut = set.iter().find(|&&(limit, amount)| !self.admits(limit, amount, number));
+        shut.map(|&(limit, _)| limit)
     }
 
-    fn admits(&self, limit: LimitNo, line: LineNo) -> bool {
+    fn admits(&self, limit: LimitNo, amount: u64, line: LineNo) -> bool {
         let favoured = self.favoured == Some(line);
-        self.limits.get(limit).is_some_and(|limit| limit.admits(favoured))
+        self.limits.get(limit).is_some_and(|limit| limit.admits(amount, favoured))
     }
 
-    /// Takes a line out of the contest until the limit has room. Whoever waited behind it for another
-    /// limit of its own is looked at instead.
+    /// Takes a line out of the contest until the limit has room. Whoever waited behind it is looked at
+    /// instead: under another limit of its own, or for less of this one.
     pub(super) fn park(&mut self, number: LineNo, limit: LimitNo) {
         let Some(slot) = self.lines.head(number) else { return };
         let key = self.jobs.key(slot);
@@ -105,14 +110,14 @@ impl Scheduler {
         line.stand = Stand::Parked(limit, key);
         self.limits.park(limit, shape.group(), key, number);
         self.wait_for(number, limit);
-        self.pass_on(shape.limits, shape.group(), Some(limit));
+        self.pass_on(shape.limits, shape.group());
         self.refresh(shape.queue);
     }
 
     /// The line has left the contest: what it was woken for may serve another of its group.
-    pub(super) fn pass_on(&mut self, set: u32, group: Group, but: Option<LimitNo>) {
-        for &limit in self.limits.of(set) {
-            if Some(limit) != but && self.limits.has_parked(limit, group) {
+    pub(super) fn pass_on(&mut self, set: u32, group: Group) {
+        for &(limit, _) in self.limits.of(set) {
+            if self.limits.has_parked(limit, group) {
                 self.offers.push_back((limit, group));
             }
         }
@@ -126,14 +131,10 @@ impl Scheduler {
     }
 
     /// A job with these limits has ended.
-    pub(super) fn give_back(&mut self, set: u32) {
+    pub(super) fn give_back(&mut self, set: u32, units: &Units) {
+        self.limits.end(set, units);
         for index in 0..self.limits.of(set).len() {
-            let number = self.limits.of(set)[index];
-            if let Some(limit) = self.limits.get_mut(number) {
-                debug_assert!(limit.used > 0, "{limit:?} was not taken");
-                limit.used = limit.used.saturating_sub(1);
-            }
-            self.offer(number);
+            self.offer(self.limits.of(set)[index].0);
         }
     }
 
@@ -141,9 +142,6 @@ impl Scheduler {
     pub(super) fn wake(&mut self, budget: &mut Budget) {
         while let Some((limit, group)) = self.offers.pop_front() {
             let Some(line) = self.next_parked(limit, group) else { continue };
-            if !self.admits(limit, line) {
-                continue;
-            }
             if !budget.take() {
                 return self.offers.push_front((limit, group));
             }
@@ -157,14 +155,22 @@ impl Scheduler {
         }
     }
 
-    /// The line of the group that is woken next: the one that a place is kept for, or the best.
+    /// The line of the group that is woken next: the one that something is kept for, or the best that
+    /// the limit admits. Of lines that ask for different amounts, the first few are looked at.
     fn next_parked(&self, limit: LimitNo, group: Group) -> Option<LineNo> {
         let favoured = self.favoured.filter(|&line| {
             let line = self.lines.get(line);
             line.shape.group() == group && matches!(line.stand, Stand::Parked(on, _) if on == limit)
         });
-        let best = || Some(self.limits.get(limit)?.parked.get(&group)?.first()?.1);
-        favoured.or_else(best)
+        let parked = self.limits.get(limit)?.parked.get(&group)?.iter().map(|&(_, line)| line);
+        let admitted = |&line: &LineNo| self.admits(limit, self.amount(line, limit), line);
+        favoured.into_iter().chain(parked.take(MOST_LOOKED)).find(admitted)
+    }
+
+    /// How much a line's jobs take of a limit.
+    pub(super) fn amount(&self, line: LineNo, limit: LimitNo) -> u64 {
+        let set = self.limits.of(self.lines.get(line).shape.limits);
+        set.iter().find(|(number, _)| *number == limit).map_or(0, |&(_, amount)| amount)
     }
 
     fn open(&mut self, number: LineNo) {
@@ -202,7 +208,7 @@ impl Scheduler {
     /// A job under these limits started: whoever has waited longest for one of them was overtaken.
     pub(super) fn note_overtaken(&mut self, set: u32) {
         for index in 0..self.limits.of(set).len() {
-            let limit = self.limits.get(self.limits.of(set)[index]);
+            let limit = self.limits.get(self.limits.of(set)[index].0);
             if let Some(&(_, oldest)) = limit.and_then(|limit| limit.waiters.first()) {
                 self.favour_if_overtaken(oldest);
             }
@@ -223,9 +229,9 @@ impl Scheduler {
         self.favoured = Some(number);
         let set = line.shape.limits;
         for index in 0..self.limits.of(set).len() {
-            let limit = self.limits.of(set)[index];
+            let (limit, amount) = self.limits.of(set)[index];
             if let Some(limit) = self.limits.get_mut(limit) {
-                limit.kept = true;
+                limit.kept = amount;
             }
         }
     }
@@ -236,7 +242,11 @@ impl Scheduler {
         let (queue, class, permits) = shape.group();
         let room = self.rooms[class].size;
         debug_assert!(class < SEATS);
-        permits <= room && !Queue::is_paused(self.queues.get(queue))
+        let mut amounts = self.limits.of(shape.limits).iter();
+        let there = |&(limit, amount): &(LimitNo, u64)| {
+            self.limits.get(limit).is_some_and(|limit| amount <= limit.max)
+        };
+        permits <= room && !Queue::is_paused(self.queues.get(queue)) && amounts.all(there)
     }
 
     /// Keeps no place any more.
@@ -244,9 +254,9 @@ impl Scheduler {
         let Some(line) = self.favoured.take() else { return };
         let set = self.lines.get(line).shape.limits;
         for index in 0..self.limits.of(set).len() {
-            let number = self.limits.of(set)[index];
+            let (number, _) = self.limits.of(set)[index];
             if let Some(limit) = self.limits.get_mut(number) {
-                limit.kept = false;
+                limit.kept = 0;
             }
             self.offer(number);
         }

@@ -178,6 +178,7 @@ fn full_spec() -> Spec {
         limits: Some(Box::new(Limits {
             keys: vec![KeyLimit { key: "host:a".to_owned(), max: 4 }],
             array: Some(50),
+            resources: BTreeMap::from([("gpu".to_owned(), 2)]),
         })),
     }
 }

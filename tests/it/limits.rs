@@ -1,7 +1,7 @@
 //! Limits by key and of arrays, end to end.
 
 use twolane::job::{JobId, State};
-use twolane::protocol::{Array, Cancel, Explain, ExplainReply, JobSpec, Submit, call};
+use twolane::protocol::{Array, Cancel, Empty, Explain, ExplainReply, JobSpec, Submit, call};
 
 use crate::fixture::{Fixture, kind, range, shell, within};
 
@@ -80,4 +80,60 @@ async fn a_key_that_makes_no_sense_is_refused_with_what_to_write() {
         let error = daemon.client().await.call::<call::Submit>(&submit).await.unwrap_err();
         assert!(error.to_string().contains(hint), "{key}: {error}");
     }
+}
+
+fn with_resources() -> [(&'static str, &'static str); 3] {
+    [
+        ("resources.gpu.units", r#"["0", "1"]"#),
+        ("resources.gpu.env", "CUDA_VISIBLE_DEVICES"),
+        ("resources.license.capacity", "3"),
+    ]
+}
+
+fn needing(job: JobSpec, name: &str, amount: u64) -> JobSpec {
+    JobSpec { needs: [(name.to_owned(), amount)].into(), ..job }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_finds_its_units_in_the_variable_of_the_resource() {
+    let daemon = Fixture::with(&with_resources()).await;
+    let first = daemon.submit_one(needing(lasting(), "gpu", 1)).await;
+    daemon.running(first).await;
+    let second = needing(shell("echo $CUDA_VISIBLE_DEVICES $TWOLANE_CPUS"), "gpu", 1);
+    let second = daemon.submit_one(second).await;
+    assert_eq!(daemon.wait(second).await.exit_code, 0);
+    assert_eq!(daemon.output(second).await, "1 1\n");
+    let third = daemon.submit_one(needing(lasting(), "gpu", 2)).await;
+    let told = explain(&daemon, third).await;
+    let gate = &told.gates[0];
+    assert_eq!((gate.gate.as_str(), gate.name.as_deref()), ("resource", Some("gpu")));
+    assert_eq!((gate.needed, gate.used, gate.max), (Some(2), Some(1), Some(2)));
+    assert_eq!(gate.holders[0].job, first);
+    let lanes = daemon.client().await.call::<call::Lanes>(&Empty {}).await.unwrap();
+    let gpu = lanes.resources.iter().find(|resource| resource.name == "gpu").unwrap();
+    assert_eq!((gpu.capacity, gpu.used, gpu.holders[0].job), (2, 1, first));
+    let folder = daemon.stop().await;
+    let daemon = Fixture::in_folder(folder, &with_resources(), |builder| builder).await;
+    daemon.running(first).await;
+    assert_eq!(explain(&daemon, third).await.gates[0].gate, "resource", "after a restart too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_there_is_of_a_resource_is_refused_with_how_much_there_is() {
+    let daemon = Fixture::with(&with_resources()).await;
+    let memory = JobSpec { memory: Some("900T".to_owned()), ..shell("true") };
+    for (job, hint) in [
+        (needing(shell("true"), "license", 4), "more than the 3"),
+        (needing(shell("true"), "licence", 1), "gpu, license, memory"),
+        (needing(shell("true"), "license", 0), "1 or more"),
+        (memory, "900T of memory is more than"),
+    ] {
+        let submit =
+            Submit { jobs: vec![job], context: Some(daemon.context()), ..Submit::default() };
+        let error = daemon.client().await.call::<call::Submit>(&submit).await.unwrap_err();
+        assert!(error.to_string().contains(hint), "{hint}: {error}");
+    }
+    let little = JobSpec { memory: Some("1M".to_owned()), ..shell("true") };
+    let id = daemon.submit_one(little).await;
+    assert_eq!(daemon.wait(id).await.exit_code, 0);
 }

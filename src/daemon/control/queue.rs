@@ -92,6 +92,8 @@ impl Control {
         tracing::info!(changed = ?reply.changed, needs_restart = ?reply.needs_restart, "the config was read again");
         self.launcher.grace = self.settings.settings().command.grace;
         self.step(Input::MaxRunning(self.settings.settings().scheduler.max_running));
+        let resources = super::super::resources::of_settings(self.settings.settings());
+        self.step(Input::Resources(resources));
         let fresh: Vec<QueueRecord> = self.settings.queues().collect();
         for record in fresh {
             // What somebody set by hand outweighs the config.

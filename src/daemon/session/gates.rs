@@ -12,14 +12,16 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
     };
     let counted = |name: Option<String>, used: u32, max: u32| protocol::Gate {
         name,
-        used: Some(used),
-        max: Some(max),
+        used: Some(u64::from(used)),
+        max: Some(u64::from(max)),
         ..blank.clone()
     };
     match gate {
-        Gate::TooBig { needed, size } => {
-            protocol::Gate { needed: Some(*needed), max: Some(*size), ..blank }
-        }
+        Gate::TooBig { needed, size } => protocol::Gate {
+            needed: Some(u64::from(*needed)),
+            max: Some(u64::from(*size)),
+            ..blank
+        },
         Gate::QueuePaused { queue, .. } | Gate::OtherQueue { queue } => {
             protocol::Gate { name: Some(queue.clone()), ..blank }
         }
@@ -33,16 +35,30 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
         Gate::ArrayLimit { array, running, max } => {
             protocol::Gate { job: Some(*array), ..counted(None, *running, *max) }
         }
+        Gate::Resource { name, needed, free, capacity, holders } => protocol::Gate {
+            name: Some(name.clone()),
+            needed: Some(*needed),
+            used: Some(capacity.saturating_sub(*free)),
+            max: Some(*capacity),
+            holders: holders.iter().map(holder).collect(),
+            ..blank
+        },
+        Gate::ResourceTooSmall { name, needed, capacity } => protocol::Gate {
+            name: Some(name.clone()),
+            needed: Some(*needed),
+            max: Some(*capacity),
+            ..blank
+        },
         Gate::PlaceKept { limit, job } => {
             protocol::Gate { name: Some(limit.clone()), job: Some(*job), ..blank }
         }
         Gate::CorePermits { needed, free, total, holders } => protocol::Gate {
-            needed: Some(*needed),
+            needed: Some(u64::from(*needed)),
             holders: holders.iter().map(holder).collect(),
             ..counted(None, total.saturating_sub(*free), *total)
         },
         Gate::KeptFor { job, needed } => {
-            protocol::Gate { job: Some(*job), needed: Some(*needed), ..blank }
+            protocol::Gate { job: Some(*job), needed: Some(u64::from(*needed)), ..blank }
         }
         Gate::Held { .. }
         | Gate::Waiting
@@ -53,6 +69,6 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
     }
 }
 
-fn holder(holder: &Holder) -> protocol::Holder {
+pub(in crate::daemon) fn holder(holder: &Holder) -> protocol::Holder {
     protocol::Holder { job: holder.job, amount: holder.permits }
 }

@@ -1,5 +1,6 @@
 //! Checking a submission before the control loop sees it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use super::super::refuse;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{
-    Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryPolicy, Spec, parse_duration,
+    Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryPolicy, Spec, format_size,
+    parse_duration, parse_size,
 };
 use crate::protocol::{self, Array, Error, JobSpec, MAX_ARRAY, MAX_BATCH, Submit, SubmitReply};
 
@@ -92,6 +94,7 @@ impl Session {
             );
             return Err(invalid("cpus", message));
         }
+        check_resources(&spec, bounds).map_err(|message| invalid("needs", message))?;
         check_output(&spec, array).map_err(|message| invalid("output", message))?;
         Ok(Draft { index: None, hold, spec: Arc::new(spec), context })
     }
@@ -188,7 +191,7 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
     };
     let class = job.class.map_or(Ok(Class::Auto), |text| text.parse());
     let backoff = job.backoff.map(|text| text.parse()).transpose();
-    let limits = limits(&job.keys).map_err(|error| ("keys", error.to_string()))?;
+    let limits = limits(&job.keys, job.needs, job.memory.as_deref())?;
     Ok(Spec {
         kind,
         params,
@@ -212,11 +215,54 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
     })
 }
 
-fn limits(keys: &[String]) -> Result<Option<Limits>, LimitsError> {
-    let keys = keys.iter().map(|key| key.parse()).collect::<Result<Vec<KeyLimit>, _>>()?;
-    let limits = Limits { keys, array: None };
-    limits.check()?;
+fn limits(
+    keys: &[String],
+    mut resources: BTreeMap<String, u64>,
+    memory: Option<&str>,
+) -> Result<Option<Limits>, (&'static str, String)> {
+    let wrong = |error: LimitsError| ("keys", error.to_string());
+    let keys = keys.iter().map(|key| key.parse()).collect::<Result<Vec<KeyLimit>, _>>();
+    if let Some(memory) = memory {
+        let bytes = parse_size(memory).map_err(|error| ("memory", error.to_string()))?;
+        if resources.insert(Limits::MEMORY.to_owned(), bytes).is_some() {
+            let twice = "memory and needs.memory say the same: give one of them";
+            return Err(("memory", twice.to_owned()));
+        }
+    }
+    let limits = Limits { keys: keys.map_err(wrong)?, array: None, resources };
+    limits.check().map_err(|error| match error {
+        LimitsError::TooManyResources(_) | LimitsError::Nothing(_) => ("needs", error.to_string()),
+        error => wrong(error),
+    })?;
     Ok((!limits.is_empty()).then_some(limits))
+}
+
+/// What asks for more than there is would wait for ever.
+fn check_resources(spec: &Spec, bounds: &Bounds) -> Result<(), String> {
+    for (name, needed) in spec.limits.iter().flat_map(|limits| &limits.resources) {
+        let amount = |amount: u64| match name.as_str() {
+            Limits::MEMORY => format_size(amount),
+            _ => amount.to_string(),
+        };
+        match bounds.resources.get(name) {
+            Some(capacity) if needed <= capacity => {}
+            Some(capacity) => {
+                let (needed, capacity) = (amount(*needed), amount(*capacity));
+                return Err(format!(
+                    "{needed} of {name} is more than the {capacity} there are: see `{} pool show`",
+                    crate::NAME
+                ));
+            }
+            None => {
+                let known: Vec<&str> = bounds.resources.keys().map(String::as_str).collect();
+                let known = known.join(", ");
+                return Err(format!(
+                    "there is no resource {name:?}: there are {known}; more go into [resources.NAME] of the config"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A template that can't be filled is refused now, not when the job's turn comes.

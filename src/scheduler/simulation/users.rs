@@ -8,7 +8,7 @@ use super::world::World;
 use crate::job::{
     ArrayPlace, Backoff, Class, JobId, KeyLimit, Limits, QueueRecord, RetryPolicy, State,
 };
-use crate::scheduler::{Demand, Entry, Input, LaneSizes};
+use crate::scheduler::{Demand, Entry, Input, LaneSizes, Resource};
 
 const QUEUES: [&str; 4] = ["a", "b", "c", "d"];
 const KEYS: [&str; 3] = ["mutex", "host:a", "host:b"];
@@ -63,6 +63,11 @@ impl World {
                 limits.keys.push(KeyLimit { key: key.to_owned(), max });
             }
         }
+        for (name, most) in [("gpu", 2), ("license", 4)] {
+            if self.dice.chance(20) {
+                limits.resources.insert(name.to_owned(), self.dice.roll(most) + 1);
+            }
+        }
         limits.array = (id.get().is_multiple_of(3) && self.dice.chance(60)).then_some(2);
         (!limits.is_empty()).then(|| Arc::new(limits))
     }
@@ -99,8 +104,12 @@ impl World {
     }
 
     pub(super) fn change_a_setting(&mut self) {
-        match self.dice.roll(8) {
+        match self.dice.roll(9) {
             0..=3 => self.change_a_queue(),
+            8 => {
+                let (gpus, licenses) = (self.dice.roll(4), self.dice.roll(6));
+                self.set_resources(gpus, licenses);
+            }
             4 => {
                 let (cpu, io, blocking) =
                     (self.dice.small(7), self.dice.small(4), self.dice.small(3));
@@ -140,6 +149,16 @@ impl World {
     pub(super) fn set_queue(&mut self, record: QueueRecord) {
         self.queues.insert(record.name.clone(), record.clone());
         self.input(Input::QueueSet(record));
+    }
+
+    /// GPUs have names, licences do not; sometimes the first GPU is another one.
+    pub(super) fn set_resources(&mut self, gpus: u64, licenses: u64) {
+        let first = self.dice.roll(2);
+        let units = (first..first + gpus).map(|unit| Arc::from(unit.to_string())).collect();
+        let gpu = Resource { name: "gpu".to_owned(), capacity: gpus, units };
+        let (name, units) = ("license".to_owned(), Vec::new());
+        self.resources = vec![gpu, Resource { name, capacity: licenses, units }];
+        self.input(Input::Resources(self.resources.clone()));
     }
 
     pub(super) fn set_lanes(&mut self, lanes: LaneSizes) {

@@ -10,7 +10,7 @@ use super::oracle::Name;
 use crate::job::{
     AttemptToken, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
 };
-use crate::scheduler::{Action, Aging, Decline, Input, LaneSizes, Options, Scheduler};
+use crate::scheduler::{Action, Aging, Decline, Input, LaneSizes, Options, Resource, Scheduler};
 
 /// One world. The scheduler sees it only through inputs and changes it only through actions.
 pub(super) struct World {
@@ -34,6 +34,7 @@ pub(super) struct World {
     pub(super) lent: u32,
     pub(super) starts: bool,
     pub(super) max_running: Option<u32>,
+    pub(super) resources: Vec<Resource>,
     /// What the newest job under each limit said.
     pub(super) limits: BTreeMap<Name, (JobId, u32)>,
     history: Vec<String>,
@@ -67,6 +68,7 @@ impl World {
             lent: 0,
             starts: true,
             max_running: None,
+            resources: Vec::new(),
             limits: BTreeMap::new(),
             history: Vec::new(),
         }
@@ -180,6 +182,7 @@ impl World {
         self.history.push("crash".to_owned());
         self.scheduler = Scheduler::new(options(), self.lanes, STORE, self.life);
         self.input(Input::MaxRunning(self.max_running));
+        self.input(Input::Resources(self.resources.clone()));
         for queue in self.queues.values().cloned().collect::<Vec<_>>() {
             self.input(Input::QueueSet(queue));
         }
@@ -208,6 +211,7 @@ impl World {
         for name in self.queues.keys().cloned().collect::<Vec<_>>() {
             self.set_queue(QueueRecord::named(&name));
         }
+        self.set_resources(3, 5);
         self.set_lanes(LaneSizes { cpu: 8, io: 2, blocking: 1 });
         self.sync_and_answer_all();
         let jobs = self.disk.values().filter(|stored| !stored.state.is_final()).count();

@@ -7,5 +7,6 @@ mod explaining;
 mod limits;
 mod order;
 mod requests;
+mod resources;
 
 pub(super) use bench_desk::{Desk, entry, id};
