@@ -22,6 +22,9 @@ pub(super) type Units = Vec<(LimitNo, Vec<Arc<str>>)>;
 /// A limit's number.
 pub(super) type LimitNo = u32;
 
+/// The limits that a job stands under, and how much it takes of each.
+type Set = Box<[(LimitNo, u64)]>;
+
 /// The set of jobs that stand under no limit.
 pub(super) const NONE: u32 = 0;
 
@@ -81,9 +84,9 @@ pub(super) struct LimitTable {
     free_limits: Vec<LimitNo>,
     names: HashMap<LimitName, LimitNo>,
     /// By number, beginning with 1; with how many jobs have it.
-    sets: Vec<(Box<[(LimitNo, u64)]>, u32)>,
+    sets: Vec<(Set, u32)>,
     free_sets: Vec<u32>,
-    numbers: HashMap<Box<[(LimitNo, u64)]>, u32>,
+    numbers: HashMap<Set, u32>,
 }
 
 impl LimitTable {
@@ -183,11 +186,13 @@ impl LimitTable {
         let is_resource = |limit: &Limit| matches!(limit.name, LimitName::Resource(_));
         let all: Vec<_> =
             self.iter().filter(|(_, limit)| is_resource(limit)).map(|(number, _)| number).collect();
-        all.iter().for_each(|&number| self.tidy(number));
+        for &number in &all {
+            self.tidy(number);
+        }
         all
     }
 
-    fn set(&mut self, set: Box<[(LimitNo, u64)]>) -> u32 {
+    fn set(&mut self, set: Set) -> u32 {
         if set.is_empty() {
             return NONE;
         }

@@ -62,6 +62,35 @@ impl fmt::Display for Gate {
             Self::DaemonLimit { running, max } => {
                 write!(f, "the daemon runs {running} jobs of at most {max}")
             }
+            Self::KeyLimit { .. }
+            | Self::ArrayLimit { .. }
+            | Self::Resource { .. }
+            | Self::ResourceTooSmall { .. }
+            | Self::PlaceKept { .. } => self.fmt_named(f),
+            Self::LaneLimit { class, running, max } => {
+                write!(f, "{running} jobs of class {class} run, of at most {max}")
+            }
+            Self::CorePermits { needed, free, total, holders } => {
+                write!(f, "it needs {needed} core permits and {free} of {total} are free")?;
+                for (index, holder) in holders.iter().enumerate() {
+                    let lead = if index == 0 { "; held by" } else { "," };
+                    write!(f, "{lead} job {} ({})", holder.job, holder.permits)?;
+                }
+                Ok(())
+            }
+            Self::KeptFor { job, needed } => {
+                write!(f, "what gets free is kept for job {job}, which needs {needed}")
+            }
+            Self::Behind { ahead } => write!(f, "{ahead} jobs of its queue go first"),
+            Self::OtherQueue { queue } => write!(f, "it is the turn of queue {queue}"),
+        }
+    }
+}
+
+impl Gate {
+    /// The gates that have a name of the user's.
+    fn fmt_named(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::KeyLimit { key, running, max, holders } => {
                 write!(f, "{running} jobs with the key {key} run, of at most {max}")?;
                 for (index, holder) in holders.iter().enumerate() {
@@ -96,22 +125,7 @@ impl fmt::Display for Gate {
             Self::PlaceKept { limit, job } => {
                 write!(f, "the next place under {limit} is kept for job {job}")
             }
-            Self::LaneLimit { class, running, max } => {
-                write!(f, "{running} jobs of class {class} run, of at most {max}")
-            }
-            Self::CorePermits { needed, free, total, holders } => {
-                write!(f, "it needs {needed} core permits and {free} of {total} are free")?;
-                for (index, holder) in holders.iter().enumerate() {
-                    let lead = if index == 0 { "; held by" } else { "," };
-                    write!(f, "{lead} job {} ({})", holder.job, holder.permits)?;
-                }
-                Ok(())
-            }
-            Self::KeptFor { job, needed } => {
-                write!(f, "what gets free is kept for job {job}, which needs {needed}")
-            }
-            Self::Behind { ahead } => write!(f, "{ahead} jobs of its queue go first"),
-            Self::OtherQueue { queue } => write!(f, "it is the turn of queue {queue}"),
+            other => f.write_str(other.name()),
         }
     }
 }
