@@ -42,6 +42,8 @@ pub enum Shape {
     Choice(&'static [&'static str]),
     /// A level of logging, or levels by module.
     Log,
+    /// So many starts in a span of time.
+    Rate,
     /// A list of different names.
     Names,
     /// The name of an environment variable.
@@ -96,6 +98,7 @@ pub const KEYS: &[Key] = &[
     fixed("daemon.log", Shape::Log),
     live("queues.*.max", Shape::Count(0..=MOST)),
     live("queues.*.weight", Shape::Count(1..=1_000_000)),
+    live("queues.*.rate", Shape::Rate),
     live("resources.*.capacity", Shape::Size { least: 0 }),
     live("resources.*.units", Shape::Names),
     live("resources.*.env", Shape::Variable),
@@ -155,6 +158,10 @@ impl Shape {
             (Self::Size { least }, _) => check_size(value, *least),
             (Self::Choice(words), Value::String(text)) => one_of(text.value(), words),
             (Self::Log, Value::String(text)) => check_log(text.value()),
+            (Self::Rate, Value::String(text)) => {
+                let rate = text.value().parse::<crate::job::Rate>();
+                rate.map(drop).map_err(|error| Misfit::Value(error.to_string()))
+            }
             (Self::Names, Value::Array(names)) => check_names(names),
             (Self::Variable, Value::String(text)) => check_variable(text.value()),
             (Self::Flag, Value::Boolean(_)) => Ok(()),
@@ -281,6 +288,7 @@ impl fmt::Display for Shape {
                 let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 f.write_str(&quoted.join(" or "))
             }
+            Self::Rate => f.write_str("a rate such as \"100/1m\""),
             Self::Names => f.write_str("a list of texts such as [\"0\", \"1\"]"),
             Self::Variable => f.write_str("a text such as \"CUDA_VISIBLE_DEVICES\""),
             Self::Log => f.write_str("a text such as \"info\" or \"warn,twolane=debug\""),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::handlers::HttpOptions;
-use crate::job::QueueRecord;
+use crate::job::{QueueRecord, Rate};
 use crate::pool::Options as PoolOptions;
 use crate::scheduler::Options as SchedulerOptions;
 use crate::store::sqlite::Options as StoreOptions;
@@ -249,11 +249,13 @@ pub struct QueueSettings {
     pub max: Option<u32>,
     /// Its share when several queues have jobs ready.
     pub weight: u32,
+    /// How many of its jobs may start in a span of time.
+    pub rate: Option<Rate>,
 }
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { max: None, weight: QueueRecord::DEFAULT_WEIGHT }
+        Self { max: None, weight: QueueRecord::DEFAULT_WEIGHT, rate: None }
     }
 }
 
@@ -261,6 +263,6 @@ impl QueueSettings {
     /// The queue as the scheduler knows it.
     pub fn record(&self, name: &str) -> QueueRecord {
         let max = self.max.filter(|max| *max > 0);
-        QueueRecord { max, weight: self.weight, ..QueueRecord::named(name) }
+        QueueRecord { max, weight: self.weight, rate: self.rate, ..QueueRecord::named(name) }
     }
 }

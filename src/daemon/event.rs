@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::requests::RequestId;
 use super::writer::Written;
-use crate::job::{ArrayPlace, Context, Job, JobId, Spec};
+use crate::job::{ArrayPlace, Context, Job, JobId, Rate, Spec};
 use crate::lanes::Ended;
 use crate::protocol::{self, Error, Finished};
 use crate::scheduler::Explanation;
@@ -118,6 +118,8 @@ pub(super) struct QueueChange {
     pub(super) name: String,
     /// A new limit; 0 takes it away.
     pub(super) max: Option<u32>,
+    /// A new rate, or none.
+    pub(super) rate: Option<Option<Rate>>,
     /// A new weight.
     pub(super) weight: Option<u32>,
     /// Pause or resume it; with the reason.

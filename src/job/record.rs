@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::class::{Class, Lane};
 use super::id::{AttemptToken, JobId};
 use super::outcome::Outcome;
+use super::rate::Rate;
 use super::spec::{ArrayPlace, Context, Spec};
 use super::state::State;
 use super::time::{Deadline, WallTime};
@@ -113,6 +114,8 @@ pub struct QueueRecord {
     pub max: Option<u32>,
     /// Its share when several queues have jobs ready; 1 or more.
     pub weight: u32,
+    /// How many of its jobs may start in a span of time.
+    pub rate: Option<Rate>,
     /// Whether its jobs stay where they are.
     pub paused: bool,
     /// Why it was paused.
@@ -129,6 +132,7 @@ impl QueueRecord {
             name: name.to_owned(),
             max: None,
             weight: Self::DEFAULT_WEIGHT,
+            rate: None,
             paused: false,
             reason: None,
         }

@@ -331,6 +331,9 @@ pub struct Gate {
     /// How much there is, or how many may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
+    /// How long until it opens by itself, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
     /// The job that goes first, or the array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,

@@ -117,6 +117,9 @@ pub struct Queue {
     pub max: Option<u32>,
     /// Its share when several queues have jobs ready.
     pub weight: u32,
+    /// How many of its jobs may start in a span of time, such as `100/1m`.
+    #[serde(default)]
+    pub rate: Option<String>,
     /// Whether its jobs stay where they are.
     pub paused: bool,
     /// Why it was paused.
@@ -143,6 +146,9 @@ pub struct SetQueue {
     /// Its share when several queues have jobs ready; 1 or more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// How many of its jobs may start in a span of time, such as `100/1m`; `off` takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
 }
 
 /// Drops a queue that has no unfinished jobs.

@@ -182,6 +182,10 @@ impl Scheduler {
         self.pass_on(shape.limits, shape.group());
         self.rehead(line);
         self.place(slot, Place::Running);
+        if let Some(pace) = &mut self.queues.get_mut(number).pace {
+            pace.note(self.clock.boot);
+            self.look_at_pace(number);
+        }
         self.refresh(number);
         units
     }

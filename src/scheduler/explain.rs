@@ -63,6 +63,15 @@ pub enum Gate {
         /// Why.
         reason: Option<String>,
     },
+    /// As many jobs of its queue have started as its rate allows.
+    Rate {
+        /// Which queue.
+        queue: String,
+        /// How many may start, in which span.
+        rate: crate::job::Rate,
+        /// How long until the next may.
+        left: std::time::Duration,
+    },
     /// Its queue runs as many jobs as it may.
     QueueLimit {
         /// Which queue.
@@ -261,6 +270,10 @@ impl Scheduler {
             gates.push(Gate::StartsOff);
         }
         let queue = self.queues.get(record.queue);
+        if let (Some(pace), Some(until)) = (&queue.pace, queue.shut_until) {
+            let left = until.saturating_sub(self.clock.boot);
+            gates.push(Gate::Rate { queue: queue.name.to_string(), rate: pace.rate(), left });
+        }
         if queue.paused {
             let reason = queue.reason.clone();
             gates.push(Gate::QueuePaused { queue: queue.name.to_string(), reason });
@@ -394,6 +407,7 @@ impl Gate {
             Self::TooBig { .. } => "too_big",
             Self::StartsOff => "starts_off",
             Self::QueuePaused { .. } => "queue_paused",
+            Self::Rate { .. } => "rate",
             Self::QueueLimit { .. } => "queue_limit",
             Self::DaemonLimit { .. } => "daemon_limit",
             Self::KeyLimit { .. } => "key_limit",

@@ -58,6 +58,9 @@ pub enum Input {
     Lanes(LaneSizes),
     /// The named resources changed; those left out have nothing any more.
     Resources(Vec<Resource>),
+    /// Nothing is known of the starts before: for every rate they count as spread evenly over the last
+    /// period, so that a restart neither freezes nor floods a queue.
+    StartsForgotten,
     /// So many core permits are lent out by running jobs that are blocked, and may be used by others.
     Lent(u32),
     /// Whether anything new may start: false while draining or while the store can't write.

@@ -231,11 +231,12 @@ impl Scheduler {
     fn check_contests(&self) -> Result<(), Violation> {
         let mut open = [0usize; SEATS];
         for (number, queue) in self.queues.iter() {
+            let by_rate = queue.pace.as_ref().and_then(|pace| pace.shut_until(self.clock.boot));
+            hold(queue.shut_until == by_rate, "a rate shuts its queue", &queue.name)?;
             let only = self.only_group(number);
             for (index, group) in queue.groups.iter().enumerate() {
                 let class = seat(group.class);
-                let may = !queue.paused
-                    && !queue.is_full()
+                let may = !queue.is_shut()
                     && !group.heads.is_empty()
                     && group.permits <= self.rooms[class].size
                     && only.is_none_or(|only| only == index);

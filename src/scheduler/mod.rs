@@ -43,6 +43,7 @@ mod on_submitted;
 mod on_tick;
 mod on_written;
 mod options;
+mod pace;
 mod parking;
 mod places;
 mod policies;
@@ -57,7 +58,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
@@ -110,6 +111,10 @@ pub struct Scheduler {
     offers: VecDeque<(LimitNo, Group)>,
     /// The line that limits overtook too often: places under them are kept for it.
     favoured: Option<LineNo>,
+    /// When the rates of queues let something start again.
+    paces: BTreeSet<(Duration, u32)>,
+    /// The moment of the latest step.
+    clock: Now,
     /// How many lines ever had to wait for a limit.
     turns: u64,
     /// A step ended before everything was looked at, at this moment.
@@ -204,6 +209,8 @@ impl Scheduler {
             contests: Default::default(),
             offers: VecDeque::new(),
             favoured: None,
+            paces: BTreeSet::new(),
+            clock: Now::default(),
             turns: 0,
             unfinished: None,
             running: HashMap::default(),
@@ -215,6 +222,8 @@ impl Scheduler {
     /// Takes one input and appends what is to be done about it. The same inputs at the same moments
     /// give the same actions.
     pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        self.clock = now;
+        self.open_paces();
         match input {
             Input::Submitted(entries) => self.on_submitted(now, entries, actions),
             Input::Ended { job, token, outcome, usage, retry_after, retryable } => {
@@ -229,6 +238,7 @@ impl Scheduler {
             Input::QueueSet(record) => self.on_queue_set(record),
             Input::QueueRemoved(name) => self.on_queue_removed(&name),
             Input::Lanes(sizes) => self.on_lanes(sizes),
+            Input::StartsForgotten => self.on_starts_forgotten(),
             Input::Resources(resources) => self.on_resources(&resources),
             Input::Lent(permits) => self.rooms[seat(Class::Cpu)].lent = permits,
             Input::Starts(allowed) => self.on_starts(allowed, actions),
@@ -243,7 +253,11 @@ impl Scheduler {
     /// being written that what is due waits for [`Input::Committed`]. Changes with every step.
     pub fn next_deadline(&self) -> Option<Deadline> {
         let at_once = self.unfinished.map(|now| Deadline::after(now, Duration::ZERO));
-        at_once.or_else(|| if self.may_fire() { self.timers.next() } else { None })
+        let timer = if self.may_fire() { self.timers.next() } else { None };
+        let pace = self.paces.first().map(|&(moment, _)| {
+            Deadline::after(self.clock, moment.saturating_sub(self.clock.boot))
+        });
+        [at_once, timer, pace].into_iter().flatten().min_by_key(|deadline| deadline.boot)
     }
 
     fn token(&self, counter: u64) -> AttemptToken {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::pace::Pace;
 use super::{Action, CancelWish, LaneSizes, Resource, Scheduler};
 use crate::job::QueueRecord;
 
@@ -14,11 +15,45 @@ impl Scheduler {
         queue.weight = record.weight;
         queue.paused = record.paused;
         queue.reason = record.reason;
+        if queue.pace.as_ref().map(Pace::rate) != record.rate {
+            queue.pace = record.rate.map(Pace::new);
+        }
         if queue.max.is_none() {
             queue.overtaken = 0;
         }
         self.review_favour();
+        self.look_at_pace(number);
         self.refresh(number);
+    }
+
+    /// Shuts the queue until its rate lets something start again.
+    pub(super) fn look_at_pace(&mut self, number: u32) {
+        let queue = self.queues.get_mut(number);
+        let until = queue.pace.as_ref().and_then(|pace| pace.shut_until(self.clock.boot));
+        if let Some(old) = std::mem::replace(&mut queue.shut_until, until) {
+            self.paces.remove(&(old, number));
+        }
+        self.paces.extend(until.map(|until| (until, number)));
+    }
+
+    /// Opens the queues whose rates let something start again.
+    pub(super) fn open_paces(&mut self) {
+        while let Some(&(moment, number)) = self.paces.first()
+            && moment <= self.clock.boot
+        {
+            self.look_at_pace(number);
+            self.refresh(number);
+        }
+    }
+
+    pub(super) fn on_starts_forgotten(&mut self) {
+        for number in self.queues.all() {
+            if let Some(pace) = &mut self.queues.get_mut(number).pace {
+                pace.spread(self.clock.boot);
+            }
+            self.look_at_pace(number);
+            self.refresh(number);
+        }
     }
 
     /// The queue goes on with default settings as long as jobs stand in it.

@@ -131,7 +131,7 @@ impl Scheduler {
     pub(super) fn refresh(&mut self, number: u32) {
         let only = self.only_group(number);
         let queue = self.queues.get_mut(number);
-        let shut = queue.paused || queue.is_full();
+        let shut = queue.is_shut();
         let active: [bool; SEATS] = std::array::from_fn(|class| {
             queue.groups.iter().any(|group| group.open.is_some() && seat(group.class) == class)
         });

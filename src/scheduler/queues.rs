@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::SEATS;
 use super::contest::Pass;
 use super::lines::LineNo;
+use super::pace::Pace;
 use super::table::{Key, Place};
 use crate::job::{Class, QueueRecord};
 
@@ -27,6 +29,10 @@ pub(super) struct Queue {
     pub(super) set: bool,
     pub(super) max: Option<u32>,
     pub(super) weight: u32,
+    /// How many of its jobs may start in a span of time.
+    pub(super) pace: Option<Pace>,
+    /// The moment before which its rate lets nothing start.
+    pub(super) shut_until: Option<Duration>,
     pub(super) paused: bool,
     pub(super) reason: Option<String>,
     /// One for each class and number of permits that its ready jobs ask for; emptied ones go.
@@ -84,6 +90,8 @@ impl Queue {
             set: false,
             max: None,
             weight: QueueRecord::DEFAULT_WEIGHT,
+            pace: None,
+            shut_until: None,
             paused: false,
             reason: None,
             groups: Vec::new(),
@@ -91,6 +99,11 @@ impl Queue {
             overtaken: 0,
             counts: Counts::default(),
         }
+    }
+
+    /// Whether nothing of it may start at present.
+    pub(super) fn is_shut(&self) -> bool {
+        self.paused || self.is_full() || self.shut_until.is_some()
     }
 
     /// Whether it is at its limit.

@@ -56,6 +56,13 @@ impl fmt::Display for Gate {
                 write!(f, "queue {queue} is paused")?;
                 because(f, reason.as_deref())
             }
+            Self::Rate { queue, rate, left } => {
+                let left = seconds(*left);
+                write!(
+                    f,
+                    "queue {queue} starts {rate} and has done so: the next may start in {left}"
+                )
+            }
             Self::QueueLimit { queue, running, max } => {
                 write!(f, "queue {queue} runs {running} jobs of at most {max}")
             }

@@ -205,6 +205,7 @@ fn view(queue: &super::queues::Queue) -> QueueView {
             name: queue.name.to_string(),
             max: queue.max,
             weight: queue.weight,
+            rate: queue.pace.as_ref().map(super::pace::Pace::rate),
             paused: queue.paused,
             reason: queue.reason.clone(),
         },

@@ -464,7 +464,8 @@ fn only_finished_jobs_are_removed(home: &mut dyn Home) {
 
 fn queues_are_kept_while_used(home: &mut dyn Home) {
     let (mut store, _) = home.open(now(0, 0), "boot");
-    let gpu = QueueRecord { max: Some(1), paused: true, ..QueueRecord::named("gpu") };
+    let rate = "100/90s".parse().ok();
+    let gpu = QueueRecord { max: Some(1), paused: true, rate, ..QueueRecord::named("gpu") };
     let weightless = QueueRecord { weight: 0, ..gpu.clone() };
     take(
         &mut *store,

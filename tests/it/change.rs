@@ -95,7 +95,7 @@ async fn a_prune_takes_what_has_ended_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_names_what_keeps_a_job() {
     let daemon = Fixture::start().await;
-    let set = SetQueue { queue: "gpu".to_owned(), max: Some(1), weight: None };
+    let set = SetQueue { queue: "gpu".to_owned(), max: Some(1), weight: None, rate: None };
     daemon.client().await.call::<call::SetQueue>(&set).await.unwrap();
     let mut job = kind("sleep", &[("for", "600s")]);
     job.queue = Some("gpu".to_owned());

@@ -1,7 +1,9 @@
 //! Limits by key and of arrays, end to end.
 
 use twolane::job::{JobId, State};
-use twolane::protocol::{Array, Cancel, Empty, Explain, ExplainReply, JobSpec, Submit, call};
+use twolane::protocol::{
+    Array, Cancel, Empty, Explain, ExplainReply, JobSpec, SetQueue, Submit, call,
+};
 
 use crate::fixture::{Fixture, kind, range, shell, within};
 
@@ -136,4 +138,31 @@ async fn more_than_there_is_of_a_resource_is_refused_with_how_much_there_is() {
     let little = JobSpec { memory: Some("1M".to_owned()), ..shell("true") };
     let id = daemon.submit_one(little).await;
     assert_eq!(daemon.wait(id).await.exit_code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_starts_no_more_than_its_rate_and_explain_says_when_the_next_may() {
+    let daemon = Fixture::start().await;
+    let set = |rate: &str| SetQueue {
+        queue: "web".to_owned(),
+        max: None,
+        weight: None,
+        rate: Some(rate.to_owned()),
+    };
+    let mut client = daemon.client().await;
+    client.call::<call::SetQueue>(&set("2/1h")).await.unwrap();
+    let job = || JobSpec { queue: Some("web".to_owned()), ..shell("true") };
+    let first = daemon.submit(vec![job(), job(), job()]).await;
+    daemon.wait_all(first, 2).await;
+    let told = explain(&daemon, first.after(2)).await;
+    let gate = &told.gates[0];
+    assert_eq!((gate.gate.as_str(), gate.name.as_deref()), ("rate", Some("web")));
+    assert!(gate.wait_ms.is_some_and(|wait| (3_000_000..=3_600_000).contains(&wait)), "{gate:?}");
+    assert!(client.call::<call::SetQueue>(&set("2")).await.is_err());
+    let folder = daemon.stop().await;
+    let daemon = Fixture::in_folder(folder, &[], |builder| builder).await;
+    assert_eq!(explain(&daemon, first.after(2)).await.gates[0].gate, "rate", "after a restart");
+    daemon.client().await.call::<call::SetQueue>(&set("2/50ms")).await.unwrap();
+    assert_eq!(daemon.wait(first.after(2)).await.exit_code, 0, "it wakes by itself");
+    daemon.client().await.call::<call::SetQueue>(&set("off")).await.unwrap();
 }

@@ -106,6 +106,7 @@ impl Control {
             protocol::Queue {
                 name: record.name.clone(),
                 max: record.max,
+                rate: record.rate.map(|rate| rate.to_string()),
                 weight: record.weight,
                 paused: record.paused,
                 reason: record.reason.clone(),

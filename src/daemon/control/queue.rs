@@ -24,6 +24,7 @@ impl Control {
         if let Some(max) = change.max {
             record.max = (max > 0).then_some(max);
         }
+        record.rate = change.rate.unwrap_or(record.rate);
         record.weight = change.weight.unwrap_or(record.weight);
         if let Some((paused, reason)) = change.paused {
             (record.paused, record.reason) = (paused, reason);

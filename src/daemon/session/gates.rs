@@ -25,6 +25,12 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
         Gate::QueuePaused { queue, .. } | Gate::OtherQueue { queue } => {
             protocol::Gate { name: Some(queue.clone()), ..blank }
         }
+        Gate::Rate { queue, rate, left } => protocol::Gate {
+            name: Some(queue.clone()),
+            max: Some(u64::from(rate.starts())),
+            wait_ms: Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+            ..blank
+        },
         Gate::QueueLimit { queue, running, max } => counted(Some(queue.clone()), *running, *max),
         Gate::DaemonLimit { running, max } => counted(None, *running, *max),
         Gate::LaneLimit { class, running, max } => counted(Some(class.to_string()), *running, *max),

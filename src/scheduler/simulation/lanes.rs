@@ -29,6 +29,8 @@ impl World {
             "{job} got something else than it asked for"
         );
         self.check_start(job, demand);
+        let queue = self.disk[&job].job.queue.to_string();
+        self.started.entry(queue).or_default().push(self.now.boot);
         let units = self.scheduler.units(job).into_iter().flat_map(|(_, units)| units).collect();
         self.attempts.insert(token.counter, Attempt { job, demand, units, doomed: false });
         self.pending.push_back(Pending::Change(Change::Started {

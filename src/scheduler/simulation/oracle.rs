@@ -96,7 +96,12 @@ impl World {
         let settings = self.settings(queue);
         let jobs =
             self.attempts.values().filter(|attempt| &*self.disk[&attempt.job].job.queue == queue);
-        !settings.paused && settings.max.is_none_or(|max| (jobs.count() as u32) < max)
+        let started = self.started.get(queue).into_iter().flatten();
+        let in_rate = settings.rate.is_none_or(|rate| {
+            let recent = started.filter(|&&moment| moment + rate.per() > self.now.boot);
+            recent.count() < rate.starts() as usize
+        });
+        in_rate && !settings.paused && settings.max.is_none_or(|max| (jobs.count() as u32) < max)
     }
 
     fn daemon_is_open(&self) -> bool {

@@ -137,17 +137,23 @@ impl World {
             self.disk.values().any(|stored| &*stored.job.queue == name && !stored.state.is_final());
         if self.dice.chance(15) && !in_use {
             self.queues.remove(name);
+            self.started.remove(name);
             return self.input(Input::QueueRemoved(name.to_owned()));
         }
         let paused = self.dice.chance(25);
         let max = self.dice.chance(40).then(|| self.dice.small(4));
         let weight = self.dice.small(300) + 1;
         let reason = paused.then(|| "maintenance".to_owned());
-        self.set_queue(QueueRecord { name: name.to_owned(), max, weight, paused, reason });
+        let rates = ["1/2s", "3/5s", "2/500ms"];
+        let rate = self.dice.chance(30).then(|| self.dice.pick(&rates).unwrap().parse().unwrap());
+        self.set_queue(QueueRecord { name: name.to_owned(), max, weight, rate, paused, reason });
     }
 
     pub(super) fn set_queue(&mut self, record: QueueRecord) {
-        self.queues.insert(record.name.clone(), record.clone());
+        let old = self.queues.insert(record.name.clone(), record.clone());
+        if old.and_then(|old| old.rate) != record.rate {
+            self.started.remove(&record.name);
+        }
         self.input(Input::QueueSet(record));
     }
 

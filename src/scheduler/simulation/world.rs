@@ -35,6 +35,8 @@ pub(super) struct World {
     pub(super) starts: bool,
     pub(super) max_running: Option<u32>,
     pub(super) resources: Vec<Resource>,
+    /// When jobs of a queue started, since its rate was set.
+    pub(super) started: BTreeMap<String, Vec<Duration>>,
     /// What the newest job under each limit said.
     pub(super) limits: BTreeMap<Name, (JobId, u32)>,
     history: Vec<String>,
@@ -69,6 +71,7 @@ impl World {
             starts: true,
             max_running: None,
             resources: Vec::new(),
+            started: BTreeMap::new(),
             limits: BTreeMap::new(),
             history: Vec::new(),
         }
@@ -177,6 +180,7 @@ impl World {
         self.attempts.clear();
         self.life += 1;
         self.limits.clear();
+        self.started.clear();
         self.lent = 0;
         (self.disk_is_full, self.starts) = (false, true);
         self.history.push("crash".to_owned());
