@@ -7,16 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use twolane::job::{
-    Backoff, Class, JobId, Now, Outcome, QueueRecord, RetryPolicy, State, StoreId, Usage, WallTime,
+    Backoff, Class, JobId, KeyLimit, Limits, Now, Outcome, QueueRecord, RetryPolicy, State,
+    StoreId, Usage, WallTime,
 };
 use twolane::scheduler::{Action, Demand, Entry, Input, LaneSizes, Options, Scheduler, Start};
 
 const QUEUES: u64 = 10;
+const HOSTS: usize = 10_000;
+const MUTEXES: usize = 100;
 const ROUNDS: u64 = 300_000;
 
 struct Bench {
     scheduler: Scheduler,
     names: Vec<Arc<str>>,
+    keyed: bool,
+    /// For each host its limit alone, and with one of the mutexes.
+    hosts: Vec<[Arc<Limits>; 2]>,
     next_id: u64,
     steps: u64,
     actions: Vec<Action>,
@@ -28,11 +34,14 @@ fn now(micros: u64) -> Now {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(keyed: bool) -> Self {
+        let hosts = (0..HOSTS).map(host_limits).collect();
         let lanes = LaneSizes { cpu: 64, io: 64, blocking: 16 };
         let mut bench = Self {
             scheduler: Scheduler::new(Options::default(), lanes, StoreId::new(1), 1),
             names: (0..QUEUES).map(|queue| Arc::from(format!("queue-{queue}"))).collect(),
+            keyed,
+            hosts,
             next_id: 1,
             steps: 0,
             actions: Vec::new(),
@@ -69,7 +78,17 @@ impl Bench {
             pardoned: 0,
             reason: None,
             requires: Vec::new(),
+            limits: self.limits(dice),
         }
+    }
+
+    /// Three in four jobs count under one of many hosts, few at once; one in eight under a mutex too.
+    fn limits(&mut self, dice: u64) -> Option<Arc<Limits>> {
+        if !self.keyed || dice.is_multiple_of(4) {
+            return None;
+        }
+        let host = (dice >> 17) as usize % HOSTS;
+        Some(Arc::clone(&self.hosts[host][usize::from((dice >> 3).is_multiple_of(8))]))
     }
 
     fn step(&mut self, input: Input) {
@@ -113,6 +132,13 @@ impl Bench {
     }
 }
 
+fn host_limits(host: usize) -> [Arc<Limits>; 2] {
+    let key = KeyLimit { key: format!("host:{host}"), max: host as u32 % 4 + 1 };
+    let mutex = KeyLimit { key: format!("mutex:{}", host % MUTEXES), max: 1 };
+    let limits = |keys| Arc::new(Limits { keys, ..Limits::default() });
+    [limits(vec![key.clone()]), limits(vec![key, mutex])]
+}
+
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
@@ -132,9 +158,10 @@ fn timed(label: &str, count: u64, work: impl FnOnce()) {
     println!("  {label:<44} {nanos:>9.0} ns");
 }
 
-fn measure(jobs: u64) {
-    println!("{jobs} jobs queued");
-    let mut bench = Bench::new();
+fn measure(jobs: u64, keyed: bool) {
+    let under = if keyed { format!(", under {HOSTS} keys") } else { String::new() };
+    println!("{jobs} jobs queued{under}");
+    let mut bench = Bench::new(keyed);
     let before = resident_bytes();
     timed("fill, one job a step, per job", jobs, || (0..jobs).for_each(|_| bench.submit()));
     let grown = resident_bytes().saturating_sub(before) as f64 / jobs as f64;
@@ -184,6 +211,8 @@ fn questions(bench: &mut Bench) {
 }
 
 fn main() {
-    measure(1_000);
-    measure(1_000_000);
+    for jobs in [1_000, 1_000_000] {
+        measure(jobs, false);
+        measure(jobs, true);
+    }
 }

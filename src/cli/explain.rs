@@ -30,12 +30,15 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
 }
 
 fn sentences(reply: &ExplainReply) -> Vec<String> {
-    let ExplainReply { id, state, class, lane, why, gates } = reply;
+    let ExplainReply { id, state, class, lane, why, gates, place, of } = reply;
     let verb = if state.is_final() { "ran" } else { "runs" };
     let mut sentences = vec![
         format!("Job {id} is {state}."),
         format!("It {verb} as class {class} on the {lane} lane: {why}"),
     ];
+    if let (Some(place), Some(of)) = (place, of) {
+        sentences.push(format!("It is number {place} of {of} ready jobs in its queue."));
+    }
     match gates.as_slice() {
         [] if *state == State::Queued => {
             sentences.push("Nothing keeps it: it starts at once.".to_owned());

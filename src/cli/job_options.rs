@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::when::{self, WhenError};
-use crate::job::{Backoff, Class, Params, parse_duration};
+use crate::job::{
+    Backoff, Class, KeyLimit, Limits, LimitsError, Params, SizeError, parse_duration, parse_size,
+};
 use crate::protocol::{After, AfterError, JobSpec, MAX_MESSAGE};
 
 /// The kind whose words are a command line.
@@ -41,6 +43,18 @@ pub(super) struct JobOptions {
     /// Core permits it takes on the pool; 1 by default
     #[arg(short, long, value_name = "NUMBER")]
     cpus: Option<u32>,
+    /// At most one of your jobs with this name runs at once; short for --limit-key NAME=1
+    #[arg(long, value_name = "NAME", value_parser = mutex)]
+    mutex: Vec<String>,
+    /// At most N of your jobs with this key run at once; the newest submission of a key decides
+    #[arg(long, value_name = "KEY=N", value_parser = checked::<KeyLimit>)]
+    limit_key: Vec<String>,
+    /// How much it takes of a named resource while it runs, such as gpu=1 (see `twolane pool show`)
+    #[arg(long, value_name = "RESOURCE=N", value_parser = need)]
+    need: Vec<(String, u64)>,
+    /// How much memory it takes, such as 4G: jobs start only as far as it suffices; not enforced
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<String>,
     /// Runs after the first, if it fails
     #[arg(long, value_name = "NUMBER")]
     pub(super) retries: Option<u32>,
@@ -100,6 +114,26 @@ fn at(text: &str) -> Result<String, WhenError> {
     when::moment(text, &Zoned::now())
 }
 
+/// A name of which there is one at a time, as the limit that it is.
+fn mutex(name: &str) -> Result<String, LimitsError> {
+    let limit: KeyLimit = format!("{name}=1").parse()?;
+    Ok(limit.to_string())
+}
+
+/// Reads `RESOURCE=N`.
+fn need(text: &str) -> Result<(String, u64), String> {
+    let pair = text.split_once('=').and_then(|(name, amount)| {
+        let amount =
+            if name == Limits::MEMORY { parse_size(amount).ok()? } else { amount.parse().ok()? };
+        Some((name.to_owned(), amount))
+    });
+    pair.ok_or_else(|| format!("{text:?} is no need: write RESOURCE=N, as in gpu=1"))
+}
+
+fn size(text: &str) -> Result<String, SizeError> {
+    parse_size(text).map(|_| text.to_owned())
+}
+
 fn duration(text: &str) -> Result<String, crate::job::DurationError> {
     parse_duration(text).map(|_| text.to_owned())
 }
@@ -128,6 +162,9 @@ impl JobOptions {
             priority: self.priority,
             name: self.name.clone(),
             cpus: self.cpus,
+            keys: self.mutex.iter().chain(&self.limit_key).cloned().collect(),
+            needs: self.need.iter().cloned().collect(),
+            memory: self.memory.clone(),
             retries: self.retries,
             backoff: self.backoff.clone(),
             timeout: self.timeout.clone(),

@@ -179,7 +179,8 @@ fn id_text(first: &Job, last: &Job) -> String {
     let element = |array: JobId, index: u64| format!("{array}_{index}");
     match (first.array, first.index, last.index) {
         (Some(array), Some(from), Some(to)) if from != to => {
-            format!("{}-{to}", element(array, from))
+            let at_once = first.array_at_once.map(|most| format!("%{most}"));
+            format!("{}-{to}{}", element(array, from), at_once.unwrap_or_default())
         }
         (Some(array), Some(index), _) => element(array, index),
         _ => first.id.to_string(),

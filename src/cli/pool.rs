@@ -4,8 +4,9 @@ use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::moment;
 use super::queue::number;
+use super::show::amount_of;
 use super::table::Table;
-use crate::protocol::{Empty, LanesReply, SetLanes, call};
+use crate::protocol::{Empty, Holder, LanesReply, SetLanes, call};
 
 /// Show and change the sizes of the lanes.
 #[derive(Clone, Debug, clap::Args)]
@@ -51,6 +52,10 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
         desk.out.json(&reply)?;
     } else {
         desk.out.text(&sizes(&reply).render(desk.out.style()))?;
+        if !reply.resources.is_empty() {
+            desk.out.line("")?;
+            desk.out.text(&resources(&reply).render(desk.out.style()))?;
+        }
         desk.out.line(format_args!(
             "{} pool threads, {} closures wait for one, {} core permits lent",
             reply.threads, reply.pool_queued, reply.cpu_lent
@@ -89,6 +94,23 @@ fn sizes(reply: &LanesReply) -> Table {
     row("io", reply.io_running, reply.io_running, reply.io, "waiting jobs, on the async lane");
     let blocking = reply.blocking_running;
     row("blocking", blocking, blocking, reply.blocking, "extra threads, on the pool");
+    table
+}
+
+fn resources(reply: &LanesReply) -> Table {
+    let mut table = Table::new(&["RESOURCE", ">USED", ">CAPACITY", "UNITS", "HELD BY"]);
+    for resource in &reply.resources {
+        let amount = |amount: u64| amount_of(&resource.name, amount);
+        let holder = |holder: &Holder| format!("job {} ({})", holder.job, amount(holder.amount));
+        let holders: Vec<String> = resource.holders.iter().map(holder).collect();
+        table.row(vec![
+            resource.name.as_str().into(),
+            amount(resource.used).into(),
+            amount(resource.capacity).into(),
+            resource.units.join(",").into(),
+            holders.join(", ").into(),
+        ]);
+    }
     table
 }
 

@@ -3,6 +3,7 @@
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::table::{Cell, Colour, Table};
+use crate::job::Rate;
 use crate::protocol::{Empty, Pause, Queue, RemoveQueue, Resume, SetQueue, call};
 
 /// List, set, pause, resume and remove queues.
@@ -17,11 +18,12 @@ enum Verb {
     /// List the queues
     #[command(visible_alias = "ls")]
     List,
-    /// Make or change a queue: max=N jobs at once (0 for no limit), weight=N its share
+    /// Make or change a queue: max=N jobs at once (0 for no limit), weight=N its share, rate=N/PERIOD
+    /// starts in any span of time (off for none)
     Set {
         /// The queue
         name: String,
-        /// max=N, weight=N
+        /// max=N, weight=N, rate=100/1m
         #[arg(value_name = "KEY=VALUE")]
         settings: Vec<String>,
     },
@@ -69,8 +71,16 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
 }
 
 fn setting(queue: String, settings: &[String]) -> Result<SetQueue, Error> {
-    let mut set = SetQueue { queue, max: None, weight: None };
+    let mut set = SetQueue { queue, max: None, weight: None, rate: None };
     for setting in settings {
+        if let Some(rate) = setting.strip_prefix("rate=") {
+            if rate != "off" {
+                let checked = rate.parse::<Rate>();
+                checked.map_err(|error| Error::Usage(format!("{error}; or off for none")))?;
+            }
+            set.rate = Some(rate.to_owned());
+            continue;
+        }
         let (key, number) = number(setting)?;
         match key {
             "max" => set.max = Some(number),
@@ -79,7 +89,8 @@ fn setting(queue: String, settings: &[String]) -> Result<SetQueue, Error> {
                 return Err(Error::usage("a weight is 1 or more; pause a queue to stop it"));
             }
             _ => {
-                let text = format!("a queue has no {key:?}: write max=N or weight=N");
+                let text =
+                    format!("a queue has no {key:?}: write max=N, weight=N or rate=N/PERIOD");
                 return Err(Error::Usage(text));
             }
         }
@@ -112,6 +123,7 @@ async fn list(desk: &mut Desk) -> Result<i32, Error> {
         ">HELD",
         ">SCHEDULED",
         ">WEIGHT",
+        ">RATE",
         "STATE",
     ];
     let mut table = Table::new(&heads);
@@ -135,6 +147,7 @@ fn row(queue: &Queue) -> Vec<Cell> {
         queue.held.to_string().into(),
         queue.scheduled.to_string().into(),
         queue.weight.to_string().into(),
+        queue.rate.as_deref().unwrap_or("-").into(),
         state,
     ]
 }
@@ -151,7 +164,8 @@ mod tests {
         };
         let both = set(&["max=0", "weight=3"]).unwrap();
         assert_eq!((both.max, both.weight), (Some(0), Some(3)));
-        for wrong in ["max", "max=-1", "max=x", "mox=1", "weight=0"] {
+        assert_eq!(set(&["rate=100/1m"]).unwrap().rate.as_deref(), Some("100/1m"));
+        for wrong in ["rate=100", "max", "max=-1", "max=x", "mox=1", "weight=0"] {
             assert!(matches!(set(&[wrong]), Err(Error::Usage(_))), "{wrong}");
         }
     }

@@ -9,7 +9,7 @@ use super::list::{colour, state_text};
 use super::moment;
 use super::select;
 use super::table::{Cell, Table, painted, visible};
-use crate::job::format_size;
+use crate::job::{Limits, format_size};
 use crate::protocol::{Attempt, Details, Graph, Job, Required, Selector, Show, call};
 
 /// The width of the names on the left.
@@ -99,6 +99,14 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
     add("queue", Some(job.queue.clone()));
     add("priority", (job.priority != 0).then(|| job.priority.to_string()));
     add("cpus", (job.cpus != 1).then(|| job.cpus.to_string()));
+    add("keys", (!job.keys.is_empty()).then(|| job.keys.join(", ")));
+    let needs: Vec<String> = job
+        .needs
+        .iter()
+        .map(|(name, amount)| format!("{name}={}", amount_of(name, *amount)))
+        .collect();
+    add("needs", (!needs.is_empty()).then(|| needs.join(", ")));
+    add("at once", job.array_at_once.map(|most| format!("at most {most} elements of the array")));
     add("owner", Some(format!("uid {}", job.owner_uid)));
     add("submitted", Some(moment::local(&job.submitted_at)));
     add("not before", job.not_before.as_deref().map(moment::local));
@@ -109,6 +117,11 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
         facts.extend(more(details));
     }
     facts
+}
+
+/// Memory in bytes as people write them, everything else as a number.
+pub(super) fn amount_of(resource: &str, amount: u64) -> String {
+    if resource == Limits::MEMORY { format_size(amount) } else { amount.to_string() }
 }
 
 fn class(job: &Job) -> String {

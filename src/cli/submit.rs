@@ -34,8 +34,8 @@ pub(super) struct Args {
     /// Lines of --each end with NUL
     #[arg(short = '0', long = "null", requires = "each")]
     null: bool,
-    /// One job for each index, which it finds in `$TWOLANE_INDEX`
-    #[arg(long, value_name = "A-B[:STEP]", value_parser = array, conflicts_with = "from")]
+    /// One job for each index, which it finds in `$TWOLANE_INDEX`; %N lets at most N run at once
+    #[arg(long, value_name = "A-B[:STEP][%N]", value_parser = array, conflicts_with = "from")]
     array: Option<Array>,
     /// One job for each line of JSON, with the fields of the API; options stand in for missing fields
     #[arg(long, value_name = "FILE")]
@@ -295,10 +295,20 @@ fn print_json(accepted: &[IdRange], args: &Args, desk: &mut Desk) -> Result<(), 
     desk.out.line(format_args!("],\"first\":{},\"last\":{}}}", json!(first), json!(last)))
 }
 
-/// Reads `A-B` or `A-B:STEP`.
+/// Reads `A-B` or `A-B:STEP`, either with `%N`.
 fn array(text: &str) -> Result<Array, String> {
-    let wrong =
-        || format!("{text:?} is no array: write FIRST-LAST or FIRST-LAST:STEP, as in 1-100");
+    let wrong = || {
+        format!(
+            "{text:?} is no array: write FIRST-LAST or FIRST-LAST:STEP, as in 1-100, and %N for at most N at once"
+        )
+    };
+    let (text, at_once) = match text.split_once('%') {
+        Some((text, most)) => {
+            let most = most.parse().ok().filter(|most| *most > 0);
+            (text, Some(most.ok_or_else(wrong)?))
+        }
+        None => (text, None),
+    };
     let (range, step) = match text.split_once(':') {
         Some((range, step)) => (range, step.parse().map_err(|_| wrong())?),
         None => (text, 1),
@@ -313,7 +323,7 @@ fn array(text: &str) -> Result<Array, String> {
     if count >= MAX_ARRAY {
         return Err(format!("{text} has more than {MAX_ARRAY} elements, the most of one array"));
     }
-    Ok(Array { first, last, step })
+    Ok(Array { first, last, step, at_once })
 }
 
 #[cfg(test)]
@@ -322,10 +332,23 @@ mod tests {
 
     #[test]
     fn arrays_are_read_and_bounded() {
-        assert_eq!(array("1-100"), Ok(Array { first: 1, last: 100, step: 1 }));
-        assert_eq!(array("0-10:5"), Ok(Array { first: 0, last: 10, step: 5 }));
+        assert_eq!(array("1-100"), Ok(Array { first: 1, last: 100, step: 1, at_once: None }));
+        assert_eq!(array("0-10:5"), Ok(Array { first: 0, last: 10, step: 5, at_once: None }));
+        let most = Array { first: 1, last: 9, step: 2, at_once: Some(50) };
+        assert_eq!(array("1-9:2%50"), Ok(most));
         assert!(array("1-100000").is_ok());
-        for text in ["", "5", "9-1", "1-5:0", "1-100001", "a-b", "1-18446744073709551615", "-1-5"] {
+        for text in [
+            "",
+            "5",
+            "9-1",
+            "1-5:0",
+            "1-100001",
+            "a-b",
+            "1-18446744073709551615",
+            "-1-5",
+            "1-5%0",
+            "1-5%",
+        ] {
             assert!(array(text).is_err(), "{text}");
         }
     }

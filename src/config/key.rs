@@ -42,6 +42,12 @@ pub enum Shape {
     Choice(&'static [&'static str]),
     /// A level of logging, or levels by module.
     Log,
+    /// So many starts in a span of time.
+    Rate,
+    /// A list of different names.
+    Names,
+    /// The name of an environment variable.
+    Variable,
 }
 
 /// Why a value does not fit a [`Shape`].
@@ -92,6 +98,10 @@ pub const KEYS: &[Key] = &[
     fixed("daemon.log", Shape::Log),
     live("queues.*.max", Shape::Count(0..=MOST)),
     live("queues.*.weight", Shape::Count(1..=1_000_000)),
+    live("queues.*.rate", Shape::Rate),
+    live("resources.*.capacity", Shape::Size { least: 0 }),
+    live("resources.*.units", Shape::Names),
+    live("resources.*.env", Shape::Variable),
 ];
 
 impl Key {
@@ -148,6 +158,12 @@ impl Shape {
             (Self::Size { least }, _) => check_size(value, *least),
             (Self::Choice(words), Value::String(text)) => one_of(text.value(), words),
             (Self::Log, Value::String(text)) => check_log(text.value()),
+            (Self::Rate, Value::String(text)) => {
+                let rate = text.value().parse::<crate::job::Rate>();
+                rate.map(drop).map_err(|error| Misfit::Value(error.to_string()))
+            }
+            (Self::Names, Value::Array(names)) => check_names(names),
+            (Self::Variable, Value::String(text)) => check_variable(text.value()),
             (Self::Flag, Value::Boolean(_)) => Ok(()),
             _ => Err(Misfit::Type),
         }
@@ -198,6 +214,35 @@ fn check_log(text: &str) -> Result<(), Misfit> {
     parsed.map(drop).map_err(|error| Misfit::Value(error.to_string()))
 }
 
+/// The most units of one resource: each is looked at when a job takes some.
+const MOST_UNITS: usize = 1_024;
+
+fn check_names(names: &toml_edit::Array) -> Result<(), Misfit> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        let name = name.as_str().ok_or(Misfit::Type)?;
+        if name.is_empty() || name.contains([',', '\0']) {
+            return Err(Misfit::Value(format!("{name:?} is no name: it is empty or has a comma")));
+        }
+        if !seen.insert(name) {
+            return Err(Misfit::Value(format!("{name:?} is there twice")));
+        }
+    }
+    if seen.len() > MOST_UNITS {
+        return Err(Misfit::Value(format!("give {MOST_UNITS} names at most")));
+    }
+    Ok(())
+}
+
+fn check_variable(text: &str) -> Result<(), Misfit> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !text.is_empty() && text.chars().all(word) && !text.starts_with(|c: char| c.is_ascii_digit())
+    {
+        return Ok(());
+    }
+    Err(Misfit::Value("a variable's name has letters, digits and _ alone".to_owned()))
+}
+
 /// Durations and sizes are texts, or bare numbers of seconds and bytes.
 fn spelled(value: &Value) -> Result<String, Misfit> {
     match value {
@@ -243,6 +288,9 @@ impl fmt::Display for Shape {
                 let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 f.write_str(&quoted.join(" or "))
             }
+            Self::Rate => f.write_str("a rate such as \"100/1m\""),
+            Self::Names => f.write_str("a list of texts such as [\"0\", \"1\"]"),
+            Self::Variable => f.write_str("a text such as \"CUDA_VISIBLE_DEVICES\""),
             Self::Log => f.write_str("a text such as \"info\" or \"warn,twolane=debug\""),
         }
     }

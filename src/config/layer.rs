@@ -139,8 +139,12 @@ impl Layer {
             Value::Integer(number) => ValueKind::I64(*number.value()),
             Value::Float(number) => ValueKind::Float(*number.value()),
             Value::Boolean(flag) => ValueKind::Boolean(*flag.value()),
+            Value::Array(names) => {
+                let names = names.iter().filter_map(Value::as_str);
+                ValueKind::Array(names.map(|name| Merged::new(None, name)).collect())
+            }
             // No shape takes these, and every value was checked against its shape.
-            Value::Datetime(_) | Value::Array(_) | Value::InlineTable(_) => return,
+            Value::Datetime(_) | Value::InlineTable(_) => return,
         };
         let path = path.iter().map(|&part| part.to_owned()).collect();
         self.leaves.push(Leaf { path, value, place });

@@ -225,6 +225,10 @@ fn flatten(node: &Merged, path: &mut Vec<String>, entries: &mut Vec<Entry>) {
 fn toml_text(value: &ValueKind) -> String {
     match value {
         ValueKind::String(text) => toml_edit::Value::from(text.as_str()).to_string(),
+        ValueKind::Array(values) => {
+            let texts: Vec<String> = values.iter().map(|value| toml_text(&value.kind)).collect();
+            format!("[{}]", texts.join(", "))
+        }
         other => other.to_string(),
     }
 }

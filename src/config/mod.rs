@@ -23,7 +23,7 @@ pub use load::{Difference, Entry, Loaded, Mode, Sources, diff, load};
 pub use persist::{SETTINGS_FILE, forget, persist};
 pub use settings::{
     AfterCrash, CommandSettings, DaemonSettings, EnvPolicy, HttpSettings, LaneSettings,
-    PoolSettings, QueueSettings, SchedulerSettings, Settings, StoreSettings,
+    PoolSettings, QueueSettings, ResourceSettings, SchedulerSettings, Settings, StoreSettings,
 };
 
 #[cfg(test)]

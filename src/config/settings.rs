@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::handlers::HttpOptions;
-use crate::job::QueueRecord;
+use crate::job::{QueueRecord, Rate};
 use crate::pool::Options as PoolOptions;
 use crate::scheduler::Options as SchedulerOptions;
 use crate::store::sqlite::Options as StoreOptions;
@@ -32,6 +32,8 @@ pub struct Settings {
     pub daemon: DaemonSettings,
     /// `[queues.NAME]`: queues that exist without anyone having made them.
     pub queues: BTreeMap<String, QueueSettings>,
+    /// `[resources.NAME]`: what jobs take from with `--need`.
+    pub resources: BTreeMap<String, ResourceSettings>,
 }
 
 /// How much may run at once in each lane.
@@ -226,6 +228,19 @@ impl Default for DaemonSettings {
     }
 }
 
+/// A named resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResourceSettings {
+    /// How much there is; where there are units, their number counts.
+    #[serde(with = "text::size")]
+    pub capacity: u64,
+    /// The names of its units.
+    pub units: Vec<String>,
+    /// The variable that tells an attempt which units are its own.
+    pub env: String,
+}
+
 /// A queue that exists without anyone having made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -234,11 +249,13 @@ pub struct QueueSettings {
     pub max: Option<u32>,
     /// Its share when several queues have jobs ready.
     pub weight: u32,
+    /// How many of its jobs may start in a span of time.
+    pub rate: Option<Rate>,
 }
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { max: None, weight: QueueRecord::DEFAULT_WEIGHT }
+        Self { max: None, weight: QueueRecord::DEFAULT_WEIGHT, rate: None }
     }
 }
 
@@ -246,6 +263,6 @@ impl QueueSettings {
     /// The queue as the scheduler knows it.
     pub fn record(&self, name: &str) -> QueueRecord {
         let max = self.max.filter(|max| *max > 0);
-        QueueRecord { max, weight: self.weight, ..QueueRecord::named(name) }
+        QueueRecord { max, weight: self.weight, rate: self.rate, ..QueueRecord::named(name) }
     }
 }

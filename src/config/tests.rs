@@ -70,9 +70,10 @@ fn without_any_layer_the_defaults_are_in_force_and_every_setting_is_told() {
 
 #[test]
 fn every_field_of_the_settings_has_its_key() {
-    let queue = QueueSettings { max: Some(1), weight: 1 };
+    let queue = QueueSettings { max: Some(1), weight: 1, rate: "1/1s".parse().ok() };
     let mut full = Settings::default();
     full.queues.insert("*".to_owned(), queue);
+    full.resources.insert("*".to_owned(), ResourceSettings::default());
     full.scheduler.max_running = Some(1);
     full.command.env = Some(EnvPolicy::List);
     let fields = values(&full);

@@ -379,6 +379,9 @@ fn enter(
     for record in recovery::queues(recovery.queues.clone(), settings.queues()).into_values() {
         scheduler.step(clock::now(), Input::QueueSet(record), &mut actions);
     }
+    scheduler.step(clock::now(), Input::StartsForgotten, &mut actions);
+    let resources = super::resources::of_settings(settings.settings());
+    scheduler.step(clock::now(), Input::Resources(resources), &mut actions);
     let interrupt = settings.interrupts_after_crash();
     let at = clock::now().wall;
     let judged = recovery::recover(store, launcher, interrupt, at, &mut uniques, |entries| {

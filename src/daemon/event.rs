@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::requests::RequestId;
 use super::writer::Written;
 use crate::job::{
-    ArrayPlace, Condition, Context, Deadline, Ending, Job, JobId, Now, Requirement, Spec, WallTime,
+    ArrayPlace, Condition, Context, Deadline, Ending, Job, JobId, Now, Rate, Requirement, Spec,
+    WallTime,
 };
 use crate::lanes::Ended;
 use crate::protocol::{self, Error, Finished};
@@ -131,6 +132,8 @@ pub(super) struct QueueChange {
     pub(super) name: String,
     /// A new limit; 0 takes it away.
     pub(super) max: Option<u32>,
+    /// A new rate, or none.
+    pub(super) rate: Option<Option<Rate>>,
     /// A new weight.
     pub(super) weight: Option<u32>,
     /// Pause or resume it; with the reason.

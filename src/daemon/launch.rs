@@ -29,9 +29,19 @@ pub(super) fn output_dir_of(output_dir: &std::path::Path, job: JobId) -> PathBuf
 }
 
 impl Launcher {
-    /// The attempt that `start` asks for, or why it can't be made.
-    pub(super) fn attempt(&self, start: &Start, work: &Work) -> Result<Attempt, String> {
+    /// The attempt that `start` asks for, with these variables beside the submitter's, or why it can't
+    /// be made.
+    pub(super) fn attempt(
+        &self,
+        start: &Start,
+        work: &Work,
+        variables: Vec<(String, String)>,
+    ) -> Result<Attempt, String> {
         let spec = &work.spec;
+        let mut context = Arc::clone(&work.context);
+        if !variables.is_empty() {
+            Arc::make_mut(&mut context).env.extend(variables);
+        }
         let kind = self
             .registry
             .get(&spec.kind)
@@ -48,7 +58,7 @@ impl Launcher {
             index: work.place.map(|place| place.index),
             cpus: spec.cpus,
             params: spec.params.clone(),
-            context: Arc::clone(&work.context),
+            context,
             output: self.output(start, work)?,
             cancel: CancellationToken::new(),
             grace: spec.grace.unwrap_or(self.grace),

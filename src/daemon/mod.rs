@@ -17,6 +17,7 @@ mod readers;
 mod recovery;
 mod refuse;
 mod requests;
+mod resources;
 mod retention;
 mod session;
 mod settings;

@@ -126,6 +126,7 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         pardoned: pending.pardoned,
         reason: pending.reason,
         requires: pending.requires,
+        limits: pending.limits,
     }
 }
 

@@ -111,6 +111,7 @@ impl Live {
         Bounds {
             queues: Arc::new(queues.keys().cloned().collect()),
             cpu: self.sizes.cpu,
+            resources: Arc::new(super::resources::capacities(self.settings())),
             max_connections: self.settings().daemon.max_connections,
             keep: Keep {
                 days: self.settings().store.keep_days,

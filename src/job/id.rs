@@ -25,6 +25,9 @@ pub enum IdError {
 }
 
 impl JobId {
+    /// The first id of every store.
+    pub const FIRST: Self = Self(1);
+
     /// The largest id: every JSON reader can hold it exactly (2^53 - 1).
     pub const MAX: u64 = (1 << 53) - 1;
 

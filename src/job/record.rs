@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::class::{Class, Lane};
 use super::id::{AttemptToken, JobId};
 use super::outcome::Outcome;
+use super::rate::Rate;
 use super::requirement::Requirement;
 use super::spec::{ArrayPlace, Context, Spec};
 use super::state::State;
@@ -122,6 +123,8 @@ pub struct QueueRecord {
     pub max: Option<u32>,
     /// Its share when several queues have jobs ready; 1 or more.
     pub weight: u32,
+    /// How many of its jobs may start in a span of time.
+    pub rate: Option<Rate>,
     /// Whether its jobs stay where they are.
     pub paused: bool,
     /// Why it was paused.
@@ -138,6 +141,7 @@ impl QueueRecord {
             name: name.to_owned(),
             max: None,
             weight: Self::DEFAULT_WEIGHT,
+            rate: None,
             paused: false,
             reason: None,
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::class::Class;
 use super::id::JobId;
+use super::limits::Limits;
 use super::retry::RetryPolicy;
 
 /// The parameters of a kind: names and JSON values, checked against the kind's declaration.
@@ -46,6 +47,8 @@ pub struct Spec {
     pub output: Option<PathBuf>,
     /// Standard error goes to the same file as standard output.
     pub merge: bool,
+    /// The limits it stands under beside those of its queue and lane, if any.
+    pub limits: Option<Box<Limits>>,
 }
 
 impl Default for Spec {
@@ -64,6 +67,7 @@ impl Default for Spec {
             at_most_once: false,
             output: None,
             merge: false,
+            limits: None,
         }
     }
 }

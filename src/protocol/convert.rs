@@ -32,6 +32,7 @@ const fn signal(outcome: &Outcome) -> Option<i32> {
 /// A job as it is shown; with its attempts and everything else if they are given.
 pub fn job_to_wire(job: &job::Job, attempts: Option<&[job::AttemptRecord]>) -> Job {
     let outcome = job.outcome.as_ref();
+    let limits = job.spec.limits.as_deref();
     Job {
         id: job.id,
         state: job.state,
@@ -58,10 +59,17 @@ pub fn job_to_wire(job: &job::Job, attempts: Option<&[job::AttemptRecord]>) -> J
         summary: summary(&job.spec),
         cpus: job.spec.cpus,
         retries: job.spec.retry.retries,
+        keys: limits.map(keys).unwrap_or_default(),
+        needs: limits.map(|limits| limits.resources.clone()).unwrap_or_default(),
+        array_at_once: limits.and_then(|limits| limits.array),
         progress_done: None,
         progress_total: None,
         details: attempts.map(|attempts| details(job, attempts)),
     }
+}
+
+fn keys(limits: &job::Limits) -> Vec<String> {
+    limits.keys.iter().map(ToString::to_string).collect()
 }
 
 fn details(job: &job::Job, attempts: &[job::AttemptRecord]) -> Details {

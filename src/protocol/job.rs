@@ -35,6 +35,15 @@ pub struct JobSpec {
     /// Core permits it takes on the pool; 1 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
+    /// Keys it counts under, as `KEY=N`: at most N of the owner's jobs with that key run at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// How much it takes of each named resource while it runs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub needs: BTreeMap<String, u64>,
+    /// How much memory it takes, such as `4G`: short for `needs.memory` in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
     /// Runs after the first; the kind's own number by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
@@ -108,6 +117,9 @@ pub struct Array {
     /// From one index to the next; 1 by default.
     #[serde(default = "one")]
     pub step: u64,
+    /// How many elements may run at once; any number by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<u32>,
 }
 
 const fn one() -> u64 {
@@ -226,6 +238,15 @@ pub struct Job {
     pub cpus: u32,
     /// Runs after the first.
     pub retries: u32,
+    /// The keys it counts under, as `KEY=N`.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// How much it takes of each named resource while it runs.
+    #[serde(default)]
+    pub needs: BTreeMap<String, u64>,
+    /// How many elements of its array may run at once.
+    #[serde(default)]
+    pub array_at_once: Option<u32>,
     /// Units done of the running attempt.
     pub progress_done: Option<u64>,
     /// Units in all of the running attempt.
@@ -331,24 +352,57 @@ pub struct ExplainReply {
     pub why: String,
     /// Everything it must still pass; empty when nothing keeps it.
     pub gates: Vec<Gate>,
+    /// Its place among the ready jobs of its queue, from 1.
+    #[serde(default)]
+    pub place: Option<u64>,
+    /// How many ready jobs its queue has.
+    #[serde(default)]
+    pub of: Option<u64>,
 }
 
 /// One thing that a job must pass before it can start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     /// What sort of gate: `held`, `time`, `queue_paused`, `queue_limit`, `lane_limit`, `permits`, …
     pub gate: String,
     /// The gate in a sentence, with its numbers.
     pub detail: String,
-    /// The other job that it is about.
-    #[serde(default)]
+    /// The queue, key or class that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How much the job asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<u64>,
+    /// How much is taken, or how many run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// How much there is, or how many may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u64>,
+    /// How long until it opens by itself, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// The job that goes first or has to end, or the array.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// Where that one stands.
-    #[serde(default)]
+    /// Where that job stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
     /// The moment that it is about.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Who holds what it waits for, the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<Holder>,
+}
+
+/// A running job that holds something others wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Which job.
+    pub job: JobId,
+    /// How much of it.
+    pub amount: u64,
 }
 
 /// Waits until jobs are final. With `more`, each reply brings those that have become final since.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::job::Holder;
 use super::select::Selector;
 use crate::job::{JobId, State};
 
@@ -119,6 +120,9 @@ pub struct Queue {
     pub max: Option<u32>,
     /// Its share when several queues have jobs ready.
     pub weight: u32,
+    /// How many of its jobs may start in a span of time, such as `100/1m`.
+    #[serde(default)]
+    pub rate: Option<String>,
     /// Whether its jobs stay where they are.
     pub paused: bool,
     /// Why it was paused.
@@ -148,6 +152,9 @@ pub struct SetQueue {
     /// Its share when several queues have jobs ready; 1 or more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// How many of its jobs may start in a span of time, such as `100/1m`; `off` takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
 }
 
 /// Drops a queue that has no unfinished jobs.
@@ -205,6 +212,24 @@ pub struct LanesReply {
     pub pool_queued: u64,
     /// The threads of the pool.
     pub workers: Vec<Worker>,
+    /// The named resources.
+    #[serde(default)]
+    pub resources: Vec<Resource>,
+}
+
+/// A named resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// How much there is; of `memory`, bytes.
+    pub capacity: u64,
+    /// How much is taken; more than there is after a shrink.
+    pub used: u64,
+    /// The names of its units, if it has any.
+    pub units: Vec<String>,
+    /// Who holds it, the first few.
+    pub holders: Vec<Holder>,
 }
 
 /// One thread of the pool since it began.

@@ -26,14 +26,14 @@ pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
-    Array, Attempt, Context, Details, Existing, Explain, ExplainReply, Finished, Gate, Job,
+    Array, Attempt, Context, Details, Existing, Explain, ExplainReply, Finished, Gate, Holder, Job,
     JobSpec, Logs, LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait,
     WaitReply,
 };
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Empty, Hold, Lanes, LanesReply, Pause, Prune, PruneReply,
-    Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue, Resume, Retry,
-    SetLanes, SetQueue, Stop, Worker,
+    Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue, Resource,
+    Resume, Retry, SetLanes, SetQueue, Stop, Worker,
 };
 pub use method::{DecodeError, METHODS, Method, Request, call};
 pub use observe::{

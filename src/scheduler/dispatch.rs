@@ -1,17 +1,20 @@
 //! Choosing what starts next, until nothing more fits.
 
 use super::contest::Contest;
-use super::queues::ShapedLine;
+use super::limits::Units;
+use super::lines::LineNo;
+use super::parking::Budget;
 use super::table::{Key, Place, Slot};
 use super::views::demand;
 use super::{Action, CLASSES, CancelWish, Running, SEATS, Scheduler, Start, seat};
-use crate::job::State;
+use crate::job::{Now, State};
 
 /// A job that may start now.
 #[derive(Clone, Copy, Debug)]
 struct Pick {
     key: Key,
     slot: Slot,
+    line: LineNo,
     queue: u32,
     class: usize,
     permits: u32,
@@ -19,13 +22,31 @@ struct Pick {
     overtakes: bool,
 }
 
+/// The most permits that a job may ask for, by class.
+type Most = [u32; SEATS];
+
+const fn only(class: usize, permits: u32) -> Most {
+    let mut most = [0; SEATS];
+    most[class] = permits;
+    most
+}
+
 impl Scheduler {
     /// Starts whatever may start. Costs a little for each start and next to nothing without one.
-    pub(super) fn dispatch(&mut self, actions: &mut Vec<Action>) {
-        while self.starts && !self.is_full() {
-            let Some(pick) = self.pick() else { return };
-            self.start(pick, actions);
+    pub(super) fn dispatch(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let mut budget = Budget::of_a_step();
+        loop {
+            self.wake(&mut budget);
+            if !self.starts || self.is_full() {
+                break;
+            }
+            if let Some(pick) = self.pick(&mut budget) {
+                self.start(pick, actions);
+            } else if self.offers.is_empty() || budget.is_spent() {
+                break;
+            }
         }
+        self.unfinished = budget.is_spent().then_some(now);
     }
 
     /// Whether as many jobs run as may run at all.
@@ -33,70 +54,84 @@ impl Scheduler {
         self.options.max_running.is_some_and(|max| self.running.len() as u64 >= u64::from(max))
     }
 
-    fn pick(&self) -> Option<Pick> {
-        let classes = (0..SEATS).map(|step| (self.turn + step) % SEATS);
-        let pick = classes.into_iter().find_map(|class| self.pick_in(class))?;
-        Some(self.better_in_queue(pick))
+    fn pick(&mut self, budget: &mut Budget) -> Option<Pick> {
+        let turn = self.turn;
+        let classes = (0..SEATS).map(|step| (turn + step) % SEATS);
+        let pick = classes.into_iter().find_map(|class| self.pick_in(class, budget))?;
+        Some(self.better_in_queue(pick, budget))
     }
 
     /// What may start in one class: the top if it fits, else one that may overtake it.
-    fn pick_in(&self, class: usize) -> Option<Pick> {
+    fn pick_in(&mut self, class: usize, budget: &mut Budget) -> Option<Pick> {
         let free = self.rooms[class].free();
         if free == 0 {
             return None;
         }
-        let top = self.top(class)?;
+        let top = self.top(class, u32::MAX, budget)?;
         if top.permits <= free {
             return Some(top);
         }
         if self.contests[class].overtaken >= self.options.backfill {
             return None;
         }
-        let queue = self.contests[class].top(free)?;
-        let pick =
-            self.best_open(queue, |line| seat(line.class) == class && line.permits <= free)?;
+        let pick = self.top(class, free, budget)?;
         Some(Pick { overtakes: true, ..pick })
     }
 
-    /// The best job of the queue whose turn it is in this class.
-    fn top(&self, class: usize) -> Option<Pick> {
-        let queue = self.contests[class].top(u32::MAX)?;
-        self.best_open(queue, |line| seat(line.class) == class)
+    /// The best job of the queue whose turn it is in this class, among those of so many permits.
+    fn top(&mut self, class: usize, most: u32, budget: &mut Budget) -> Option<Pick> {
+        while !budget.is_spent() {
+            let queue = self.contests[class].top(most)?;
+            if let Some(pick) = self.best_open(queue, only(class, most), budget) {
+                return Some(pick);
+            }
+        }
+        None
     }
 
     /// The job whose turn it is in this class, whether it fits or not.
     pub(super) fn top_slot(&self, class: usize) -> Option<Slot> {
-        self.top(class).map(|top| top.slot)
+        let queue = self.contests[class].top(u32::MAX)?;
+        self.best_standing(queue, only(class, u32::MAX)).map(|pick| pick.slot)
     }
 
-    /// The best head of the queue's open lines that `fits` lets pass.
-    fn best_open(&self, queue: u32, fits: impl Fn(&ShapedLine) -> bool) -> Option<Pick> {
-        let lines = self.queues.get(queue).lines.iter();
-        let fitting = lines.filter(|line| line.open.is_some() && fits(line));
-        let picks = fitting.filter_map(|line| {
-            let slot = line.line.head()?;
-            let class = seat(line.class);
-            let key = self.jobs.key(slot);
-            Some(Pick { key, slot, queue, class, permits: line.permits, overtakes: false })
-        });
-        picks.min_by_key(|pick| pick.key)
+    /// The best job of the queue that no limit keeps waiting; lines that one does are parked.
+    fn best_open(&mut self, queue: u32, most: Most, budget: &mut Budget) -> Option<Pick> {
+        loop {
+            let pick = self.best_standing(queue, most)?;
+            let Some(limit) = self.blocker(pick.line) else { return Some(pick) };
+            if !budget.take() {
+                return None;
+            }
+            self.park(pick.line, limit);
+        }
+    }
+
+    /// The best head of the queue's open groups of so many permits.
+    fn best_standing(&self, queue: u32, most: Most) -> Option<Pick> {
+        let groups = self.queues.get(queue).groups.iter();
+        let fitting =
+            groups.filter(|group| group.open.is_some() && group.permits <= most[seat(group.class)]);
+        let (&(key, line), class, permits) = fitting
+            .filter_map(|group| Some((group.heads.first()?, seat(group.class), group.permits)))
+            .min_by_key(|(head, ..)| *head)?;
+        let slot = self.lines.head(line)?;
+        Some(Pick { key, slot, line, queue, class, permits, overtakes: false })
     }
 
     /// Under a limit of its own, a queue's best job that fits goes first whatever its class: else the
     /// last place would go to the class that happened to be asked first.
-    fn better_in_queue(&self, pick: Pick) -> Pick {
+    fn better_in_queue(&mut self, pick: Pick, budget: &mut Budget) -> Pick {
         if self.queues.get(pick.queue).max.is_none() {
             return pick;
         }
-        let fits = |line: &ShapedLine| {
-            let class = seat(line.class);
-            class != pick.class
-                && line.permits <= self.rooms[class].free()
-                && self.contests[class].overtaken < self.options.backfill
-        };
-        match self.best_open(pick.queue, fits) {
+        let most = std::array::from_fn(|class| {
+            let may = class != pick.class && self.contests[class].overtaken < self.options.backfill;
+            if may { self.rooms[class].free() } else { 0 }
+        });
+        match self.best_open(pick.queue, most, budget) {
             Some(better) if better.key < pick.key => {
-                let top = self.top(better.class);
+                let top = self.top(better.class, u32::MAX, budget);
                 Pick { overtakes: top.is_some_and(|top| top.slot != better.slot), ..better }
             }
             _ => pick,
@@ -105,12 +140,12 @@ impl Scheduler {
 
     fn start(&mut self, pick: Pick, actions: &mut Vec<Action>) {
         let Pick { slot, class, permits, .. } = pick;
-        self.charge(pick);
+        let units = self.charge(pick);
         self.rooms[class].take(permits);
         self.turn = (class + 1) % SEATS;
         self.counter += 1;
         let counter = self.counter;
-        self.running.insert(slot, Running { counter, cancel: CancelWish::None, hold: None });
+        self.running.insert(slot, Running { counter, cancel: CancelWish::None, hold: None, units });
         let record = self.jobs.get_mut(slot);
         debug_assert!(record.state.may_become(State::Running), "{} is {}", record.id, record.state);
         record.state = State::Running;
@@ -120,11 +155,11 @@ impl Scheduler {
         actions.push(Action::Start(Start { job, attempt, token: self.token(counter), demand }));
     }
 
-    /// Takes the job out of its line and lets its queue and its class pay for the start.
-    fn charge(&mut self, pick: Pick) {
-        let Pick { slot, queue: number, class, permits, overtakes, .. } = pick;
+    /// Takes the job out of its line and lets its queue, its class and its limits pay for the start.
+    fn charge(&mut self, pick: Pick) -> Units {
+        let Pick { slot, line, queue: number, class, permits, overtakes, .. } = pick;
         let limited = self.queues.get(number).max.is_some();
-        let best = if limited { self.best_line(number) } else { None };
+        let best = if limited { self.best_group(number) } else { None };
         let contest = &mut self.contests[class];
         let queue = self.queues.get_mut(number);
         if overtakes {
@@ -134,16 +169,24 @@ impl Scheduler {
             contest.level = contest.level.max(queue.pass[class]);
         }
         queue.pass[class] += Contest::price(permits, queue.weight);
-        let own = queue.line_of(CLASSES[class], permits);
-        if !limited || own == best {
+        if !limited || queue.group_of(CLASSES[class], permits) == best {
             queue.overtaken = 0;
         } else {
             queue.overtaken = queue.overtaken.saturating_add(1);
         }
-        if let Some(own) = own {
-            queue.lines[own].line.remove(&self.jobs, slot);
-        }
+        let shape = self.lines.get(line).shape;
+        let units = self.limits.start(shape.limits);
+        self.stop_waiting(line);
+        self.note_overtaken(shape.limits);
+        self.lines.get_mut(line).line.remove(&self.jobs, slot);
+        self.pass_on(shape.limits, shape.group());
+        self.rehead(line);
         self.place(slot, Place::Running);
+        if let Some(pace) = &mut self.queues.get_mut(number).pace {
+            pace.note(self.clock.boot);
+            self.look_at_pace(number);
+        }
         self.refresh(number);
+        units
     }
 }

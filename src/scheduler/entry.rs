@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::job::{ArrayPlace, Awaited, Class, Deadline, JobId, Lane, RetryPolicy, State, WallTime};
+use crate::job::{
+    ArrayPlace, Awaited, Class, Deadline, JobId, Lane, Limits, RetryPolicy, State, WallTime,
+};
 
 /// A job as it enters the scheduler: after its submission, or a retry of it, was committed.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +38,8 @@ pub struct Entry {
     /// What it still requires of other jobs; only while it waits or is held. One whose end is not told
     /// will be here or is here already.
     pub requires: Vec<Awaited>,
+    /// The limits it stands under beside those of its queue and lane, if any.
+    pub limits: Option<Arc<Limits>>,
 }
 
 /// What a job takes while it runs.
@@ -66,4 +70,15 @@ pub struct LaneSizes {
     pub io: u32,
     /// Jobs of class `blocking`.
     pub blocking: u32,
+}
+
+/// A named resource as the settings have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// How much there is.
+    pub capacity: u64,
+    /// The names of its units, as many as the capacity, or none.
+    pub units: Vec<Arc<str>>,
 }

@@ -1,11 +1,10 @@
-//! Why a job is where it is: as data, and in sentences made from the data.
+//! Why a job is where it is, as data; [`sentences`](super::sentences) puts it in words.
 //!
 //! Owns nothing and decides nothing; asks the same questions that starting asks. Invariant: a ready
 //! job without gates is one that the next step starts.
 
-use std::fmt;
-
 use super::dependencies::{Standing, Verdict};
+use super::limits::{LimitName, LimitNo};
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};
 use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, Requirement, State};
@@ -80,6 +79,15 @@ pub enum Gate {
         /// Why.
         reason: Option<String>,
     },
+    /// As many jobs of its queue have started as its rate allows.
+    Rate {
+        /// Which queue.
+        queue: String,
+        /// How many may start, in which span.
+        rate: crate::job::Rate,
+        /// How long until the next may.
+        left: std::time::Duration,
+    },
     /// Its queue runs as many jobs as it may.
     QueueLimit {
         /// Which queue.
@@ -95,6 +103,55 @@ pub enum Gate {
         running: u32,
         /// How many may.
         max: u32,
+    },
+    /// As many jobs with one of its keys run as may.
+    KeyLimit {
+        /// Which key.
+        key: String,
+        /// How many run.
+        running: u32,
+        /// How many may.
+        max: u32,
+        /// Which of them run, as far as they are named.
+        holders: Vec<Holder>,
+    },
+    /// As many elements of its array run as may.
+    ArrayLimit {
+        /// The array's first id.
+        array: JobId,
+        /// How many run.
+        running: u32,
+        /// How many may.
+        max: u32,
+    },
+    /// Too little of a named resource is free.
+    Resource {
+        /// Which.
+        name: String,
+        /// How much it asks for.
+        needed: u64,
+        /// How much is free.
+        free: u64,
+        /// How much there is.
+        capacity: u64,
+        /// Who holds it, as far as they are named.
+        holders: Vec<Holder>,
+    },
+    /// It asks for more of a resource than there is: it can't start before the settings change.
+    ResourceTooSmall {
+        /// Which.
+        name: String,
+        /// How much it asks for.
+        needed: u64,
+        /// How much there is.
+        capacity: u64,
+    },
+    /// The last place under one of its limits is kept for a job that was overtaken often enough.
+    PlaceKept {
+        /// Which limit.
+        limit: String,
+        /// The job it is kept for.
+        job: JobId,
     },
     /// Its lane runs as many jobs of its class as it may.
     LaneLimit {
@@ -135,13 +192,13 @@ pub enum Gate {
     },
 }
 
-/// A running job that holds core permits.
+/// A running job that holds something others wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// Which job.
     pub job: JobId,
-    /// How many.
-    pub permits: u32,
+    /// How many core permits, how much of a resource; 1 for a place under a key.
+    pub permits: u64,
 }
 
 /// A ready job's place in its queue.
@@ -194,7 +251,7 @@ impl Scheduler {
             told.rank = Some(self.rank(slot));
         }
         self.shut_gates(record, &mut told.gates);
-        self.limit_gates(record, &mut told.gates);
+        self.limit_gates(slot, &mut told.gates);
         if told.gates.is_empty() {
             told.gates.extend(self.turn_gate(slot, told.rank));
         }
@@ -230,9 +287,14 @@ impl Scheduler {
 
     fn rank(&self, slot: Slot) -> Rank {
         let key = self.jobs.key(slot);
-        let lines = &self.queues.get(self.jobs.get(slot).queue).lines;
-        let before: usize = lines.iter().map(|line| line.line.before(&self.jobs, key)).sum();
-        Rank { place: before + 1, of: lines.iter().map(|line| line.line.len()).sum() }
+        let queue = self.jobs.get(slot).queue;
+        let lines = self.lines.iter().map(|(_, line)| line);
+        let mut rank = Rank { place: 1, of: 0 };
+        for line in lines.filter(|line| line.shape.queue == queue) {
+            rank.place += line.line.before(&self.jobs, key);
+            rank.of += line.line.len();
+        }
+        rank
     }
 
     /// Switches that somebody has to turn.
@@ -245,6 +307,10 @@ impl Scheduler {
             gates.push(Gate::StartsOff);
         }
         let queue = self.queues.get(record.queue);
+        if let (Some(pace), Some(until)) = (&queue.pace, queue.shut_until) {
+            let left = until.saturating_sub(self.clock.boot);
+            gates.push(Gate::Rate { queue: queue.name.to_string(), rate: pace.rate(), left });
+        }
         if queue.paused {
             let reason = queue.reason.clone();
             gates.push(Gate::QueuePaused { queue: queue.name.to_string(), reason });
@@ -252,8 +318,9 @@ impl Scheduler {
     }
 
     /// Limits that are reached, the smallest first.
-    fn limit_gates(&self, record: &Record, gates: &mut Vec<Gate>) {
-        let mut limits = Vec::new();
+    fn limit_gates(&self, slot: Slot, gates: &mut Vec<Gate>) {
+        let record = self.jobs.get(slot);
+        let mut limits = self.named_gates(slot);
         let queue = self.queues.get(record.queue);
         if let Some(max) = queue.max.filter(|_| queue.is_full()) {
             let running = queue.counts.running;
@@ -277,12 +344,63 @@ impl Scheduler {
         gates.extend(limits.into_iter().map(|(_, gate)| gate));
     }
 
+    /// Keys and arrays of which as many run as may, with their limits.
+    fn named_gates(&self, slot: Slot) -> Vec<(u32, Gate)> {
+        let record = self.jobs.get(slot);
+        let kept_for = self.favoured.and_then(|line| self.lines.head(line));
+        let favoured = self.favoured.is_some_and(|line| {
+            let shape = self.lines.get(line).shape;
+            (shape.queue, shape.limits, shape.class, shape.permits)
+                == (record.queue, record.limits, record.class, record.permits)
+        });
+        let gate = |&(number, needed): &(LimitNo, u64)| {
+            let limit = self.limits.get(number).filter(|limit| !limit.admits(needed, favoured))?;
+            let (running, max) = (small(limit.used), small(limit.max));
+            let free = limit.max.saturating_sub(limit.used);
+            let gate = match (&limit.name, kept_for) {
+                (LimitName::Resource(name), _) if needed > limit.max => {
+                    let (name, capacity) = (name.to_string(), limit.max);
+                    Gate::ResourceTooSmall { name, needed, capacity }
+                }
+                (name, Some(slot)) if needed <= free => {
+                    Gate::PlaceKept { limit: name.to_string(), job: self.jobs.get(slot).id }
+                }
+                (LimitName::Key(_, key), _) => {
+                    let holders = self.holders_of(number);
+                    Gate::KeyLimit { key: key.to_string(), running, max, holders }
+                }
+                (LimitName::Resource(name), _) => {
+                    let (name, capacity) = (name.to_string(), limit.max);
+                    let holders = self.holders_of(number);
+                    Gate::Resource { name, needed, free, capacity, holders }
+                }
+                (LimitName::Array(array), _) => Gate::ArrayLimit { array: *array, running, max },
+            };
+            Some((max, gate))
+        };
+        self.limits.of(record.limits).iter().filter_map(gate).collect()
+    }
+
+    pub(super) fn holders_of(&self, limit: LimitNo) -> Vec<Holder> {
+        let records = self.running.keys().map(|&slot| self.jobs.get(slot));
+        let holder = |record: &Record| {
+            let mut set = self.limits.of(record.limits).iter();
+            let &(_, permits) = set.find(|(number, _)| *number == limit)?;
+            Some(Holder { job: record.id, permits })
+        };
+        let mut holders: Vec<_> = records.filter_map(holder).collect();
+        holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
+        holders.truncate(MOST_HOLDERS);
+        holders
+    }
+
     /// Everything is open and there is room: then others go first.
     fn turn_gate(&self, slot: Slot, rank: Option<Rank>) -> Option<Gate> {
         let record = self.jobs.get(slot);
         let class = seat(record.class);
-        if let Some(number) = self.only_line(record.queue) {
-            let head = self.queues.get(record.queue).lines[number].line.head()?;
+        if let Some(number) = self.only_group(record.queue) {
+            let group = &self.queues.get(record.queue).groups[number];
+            let head = self.lines.head(group.heads.first()?.1)?;
             let best = self.jobs.get(head);
             if best.id != record.id {
                 return Some(Gate::KeptFor { job: best.id, needed: best.permits });
@@ -306,31 +424,12 @@ impl Scheduler {
     fn holders(&self) -> Vec<Holder> {
         let records = self.running.keys().map(|&slot| self.jobs.get(slot));
         let burning = records.filter(|record| record.class == Class::Cpu);
-        let mut holders: Vec<_> =
-            burning.map(|record| Holder { job: record.id, permits: record.permits }).collect();
+        let mut holders: Vec<_> = burning
+            .map(|record| Holder { job: record.id, permits: u64::from(record.permits) })
+            .collect();
         holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
         holders.truncate(MOST_HOLDERS);
         holders
-    }
-}
-
-impl fmt::Display for Explanation {
-    /// One sentence a line: the state, then each gate.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "job {} is {}", self.job, self.state)?;
-        if let Some((token, lane)) = self.running {
-            write!(f, " on the {lane} lane as attempt {token}")?;
-        }
-        if let Some(Rank { place, of }) = self.rank {
-            write!(f, ", number {place} of {of} ready jobs in its queue")?;
-        }
-        for gate in &self.gates {
-            write!(f, "\n{gate}")?;
-        }
-        if self.gates.is_empty() && self.state == State::Queued {
-            f.write_str("\nnothing is in its way: it starts next")?;
-        }
-        Ok(())
     }
 }
 
@@ -345,8 +444,14 @@ impl Gate {
             Self::TooBig { .. } => "too_big",
             Self::StartsOff => "starts_off",
             Self::QueuePaused { .. } => "queue_paused",
+            Self::Rate { .. } => "rate",
             Self::QueueLimit { .. } => "queue_limit",
             Self::DaemonLimit { .. } => "daemon_limit",
+            Self::KeyLimit { .. } => "key_limit",
+            Self::ArrayLimit { .. } => "array_limit",
+            Self::Resource { .. } => "resource",
+            Self::ResourceTooSmall { .. } => "resource_too_small",
+            Self::PlaceKept { .. } => "place_kept",
             Self::LaneLimit { .. } => "lane_limit",
             Self::CorePermits { .. } => "core_permits",
             Self::KeptFor { .. } => "kept_for",
@@ -356,72 +461,6 @@ impl Gate {
     }
 }
 
-impl fmt::Display for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held { reason } => {
-                f.write_str("it is held")?;
-                because(f, reason.as_deref())?;
-                f.write_str("; release it to let it go on")
-            }
-            Self::Requires { requirement: Requirement { job, on }, state } => {
-                write!(f, "job {job} has to {}", on.verb())?;
-                state.map_or(Ok(()), |state| write!(f, "; it is {state}"))
-            }
-            Self::RequiresMore { count } => write!(f, "it waits for {count} more jobs"),
-            Self::Lost { why } => write!(f, "it will be skipped: {why}"),
-            Self::NotBefore { left, .. } => {
-                write!(f, "it may not start for another {}", seconds(*left))
-            }
-            Self::Writing { to, refused: false } => {
-                write!(f, "it is being written down as {to}")
-            }
-            Self::Writing { to, refused: true } => {
-                write!(f, "the store refused to write it down as {to}; that is tried again")
-            }
-            Self::TooBig { needed, size } => write!(
-                f,
-                "it needs {needed} core permits and there are only {size}: enlarge the pool, or cancel it and submit it with fewer"
-            ),
-            Self::StartsOff => {
-                f.write_str("nothing new starts: the daemon is draining or can't write")
-            }
-            Self::QueuePaused { queue, reason } => {
-                write!(f, "queue {queue} is paused")?;
-                because(f, reason.as_deref())
-            }
-            Self::QueueLimit { queue, running, max } => {
-                write!(f, "queue {queue} runs {running} jobs of at most {max}")
-            }
-            Self::DaemonLimit { running, max } => {
-                write!(f, "the daemon runs {running} jobs of at most {max}")
-            }
-            Self::LaneLimit { class, running, max } => {
-                write!(f, "{running} jobs of class {class} run, of at most {max}")
-            }
-            Self::CorePermits { needed, free, total, holders } => {
-                write!(f, "it needs {needed} core permits and {free} of {total} are free")?;
-                for (index, holder) in holders.iter().enumerate() {
-                    let lead = if index == 0 { "; held by" } else { "," };
-                    write!(f, "{lead} job {} ({})", holder.job, holder.permits)?;
-                }
-                Ok(())
-            }
-            Self::KeptFor { job, needed } => {
-                write!(f, "what gets free is kept for job {job}, which needs {needed}")
-            }
-            Self::Behind { ahead } => write!(f, "{ahead} jobs of its queue go first"),
-            Self::OtherQueue { queue } => write!(f, "it is the turn of queue {queue}"),
-        }
-    }
-}
-
-fn because(f: &mut fmt::Formatter<'_>, reason: Option<&str>) -> fmt::Result {
-    reason.map_or(Ok(()), |reason| write!(f, " ({reason})"))
-}
-
-/// Whole seconds, rounded up: nobody who waits wants to read nanoseconds.
-fn seconds(left: std::time::Duration) -> String {
-    let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    crate::job::format_duration(std::time::Duration::from_secs(whole))
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::entry::{Entry, LaneSizes};
+use super::entry::{Entry, LaneSizes, Resource};
 use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, Usage};
 
 /// What happens to the scheduler.
@@ -56,6 +56,11 @@ pub enum Input {
     QueueRemoved(String),
     /// The sizes changed.
     Lanes(LaneSizes),
+    /// The named resources changed; those left out have nothing any more.
+    Resources(Vec<Resource>),
+    /// Nothing is known of the starts before: for every rate they count as spread evenly over the last
+    /// period, so that a restart neither freezes nor floods a queue.
+    StartsForgotten,
     /// So many core permits are lent out by running jobs that are blocked, and may be used by others.
     Lent(u32),
     /// Whether anything new may start: false while draining or while the store can't write.

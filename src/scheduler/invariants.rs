@@ -2,9 +2,13 @@
 //!
 //! Looks at everything: for tests and simulations, not for the loop.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::dependencies::Verdict;
+use super::limits::{Limit, LimitNo};
+use super::lines::{Group, LineNo, ShapedLine, Stand};
+use super::parking::MOST_LOOKED;
 use super::queues::Counts;
 use super::table::Place;
 use super::{SEATS, Scheduler, Writing, seat};
@@ -27,6 +31,8 @@ impl Scheduler {
         self.check_counts()?;
         self.check_permits()?;
         self.check_lines()?;
+        self.check_stands()?;
+        self.check_limits()?;
         self.check_contests()?;
         self.check_dependencies()?;
         self.check_rest()
@@ -109,47 +115,144 @@ impl Scheduler {
     /// Lines are sorted and hold exactly the ready jobs.
     fn check_lines(&self) -> Result<(), Violation> {
         let mut lined = 0;
-        for (number, queue) in self.queues.iter() {
-            for shaped in &queue.lines {
-                let slots: Vec<_> = shaped.line.iter().collect();
-                let sorted = slots.is_sorted_by(|&a, &b| self.jobs.key(a) < self.jobs.key(b));
-                hold(sorted, "a line is sorted", &queue.name)?;
-                hold(slots.len() == shaped.line.len(), "a line knows its length", slots.len())?;
-                hold(!slots.is_empty(), "an empty line is dropped", &queue.name)?;
-                for &slot in &slots {
-                    let record = self.jobs.get(slot);
-                    let same = (record.queue, record.class, record.permits, record.place)
-                        == (number, shaped.class, shaped.permits, Place::Ready);
-                    hold(same, "a line's jobs are alike and ready", format!("{record:?}"))?;
-                }
-                lined += slots.len();
+        for (_, shaped) in self.lines.iter() {
+            let shape = shaped.shape;
+            let slots: Vec<_> = shaped.line.iter().collect();
+            let sorted = slots.is_sorted_by(|&a, &b| self.jobs.key(a) < self.jobs.key(b));
+            hold(sorted, "a line is sorted", format!("{shape:?}"))?;
+            hold(slots.len() == shaped.line.len(), "a line knows its length", slots.len())?;
+            hold(!slots.is_empty(), "an empty line is dropped", format!("{shape:?}"))?;
+            for &slot in &slots {
+                let record = self.jobs.get(slot);
+                let same = (record.queue, record.class, record.permits, record.limits)
+                    == (shape.queue, shape.class, shape.permits, shape.limits);
+                let alike = same && record.place == Place::Ready;
+                hold(alike, "a line's jobs are alike and ready", format!("{record:?}"))?;
             }
+            lined += slots.len();
         }
         let ready = self.jobs.iter().filter(|(_, record)| record.place == Place::Ready).count();
         hold(lined == ready, "every ready job stands in a line", format!("{lined} of {ready}"))
     }
 
-    /// Exactly the open lines compete, and an open line's queue may start something.
+    /// Each line stands where it says, under its head's key.
+    fn check_stands(&self) -> Result<(), Violation> {
+        let (mut open, mut parked) = (0, 0);
+        let mut lines: HashMap<Group, u32> = HashMap::new();
+        for (number, shaped) in self.lines.iter() {
+            let (shape, group) = (shaped.shape, shaped.shape.group());
+            let key = self.lines.head(number).map(|slot| self.jobs.key(slot));
+            let stands = match shaped.stand {
+                Stand::New => false,
+                Stand::Open(under) => {
+                    open += 1;
+                    let queue = self.queues.get(shape.queue);
+                    let index = queue.group_of(shape.class, shape.permits);
+                    let there = |index: usize| queue.groups[index].heads.contains(&(under, number));
+                    Some(under) == key && index.is_some_and(there)
+                }
+                Stand::Parked(limit, under) => {
+                    parked += 1;
+                    let limit = self.limits.get(limit);
+                    let lines = limit.and_then(|limit| limit.parked.get(&group));
+                    Some(under) == key
+                        && lines.is_some_and(|lines| lines.contains(&(under, number)))
+                }
+            };
+            hold(stands, "a line stands under its head's key", format!("{shaped:?}"))?;
+            *lines.entry(group).or_default() += 1;
+        }
+        let groups = || self.queues.iter().flat_map(|(_, queue)| &queue.groups);
+        let heads: usize = groups().map(|group| group.heads.len()).sum();
+        let waiting = |limit: &Limit| limit.parked.values().map(BTreeSet::len).sum::<usize>();
+        let all: usize = self.limits.iter().map(|(_, limit)| waiting(limit)).sum();
+        hold((open, parked) == (heads, all), "no line stands twice", format!("{open} {parked}"))?;
+        for (number, queue) in self.queues.iter() {
+            for group in &queue.groups {
+                let counted = lines.remove(&(number, seat(group.class), group.permits));
+                hold(counted == Some(group.lines), "a group counts its lines", &queue.name)?;
+            }
+        }
+        hold(lines.is_empty(), "each line's group is kept", lines.len())
+    }
+
+    /// No limit is exceeded but by having shrunk, and no parked line is forgotten where there is room.
+    fn check_limits(&self) -> Result<(), Violation> {
+        let mut used: HashMap<LimitNo, u64> = HashMap::new();
+        let mut held: HashMap<LimitNo, BTreeSet<Arc<str>>> = HashMap::new();
+        for (&slot, running) in &self.running {
+            for &(limit, amount) in self.limits.of(self.jobs.get(slot).limits) {
+                *used.entry(limit).or_default() += amount;
+            }
+            for (limit, units) in &running.units {
+                let held = held.entry(*limit).or_default();
+                let fresh = units.iter().all(|unit| held.insert(Arc::clone(unit)));
+                hold(fresh, "no unit is held twice", format!("{units:?}"))?;
+            }
+        }
+        for (number, limit) in self.limits.iter() {
+            let known = held.remove(&number).unwrap_or_default();
+            hold(
+                known == limit.held,
+                "held units are those of running jobs",
+                format!("{limit:?}"),
+            )?;
+            let counted = used.remove(&number).unwrap_or_default();
+            hold(counted == limit.used, "a limit counts what runs", format!("{limit:?}"))?;
+            let kept = self.favoured.map_or(0, |line| self.amount(line, number));
+            hold(kept == limit.kept, "places are kept for one line", format!("{limit:?}"))?;
+            for &(turn, line) in &limit.waiters {
+                let wait = self.lines.get(line).wait;
+                let known = wait.is_some_and(|wait| (wait.limit, wait.turn) == (number, turn));
+                hold(known, "who waits for a limit knows it", format!("{limit:?}"))?;
+            }
+            for (group, lines) in limit.parked.iter().filter(|_| self.unfinished.is_none()) {
+                let open = |line: LineNo, shaped: &ShapedLine| {
+                    shaped.shape.group() == *group
+                        && matches!(shaped.stand, Stand::Open(_))
+                        && self.is_under(line, number)
+                };
+                let may =
+                    lines.iter().take(MOST_LOOKED).any(|&(_, line)| self.blocker(line).is_none());
+                let awake = self.lines.iter().any(|(line, shaped)| open(line, shaped));
+                hold(!may || awake, "room under a limit is offered", format!("{limit:?}"))?;
+            }
+        }
+        hold(used.is_empty(), "the limits of what runs are kept", used.len())?;
+        hold(
+            self.unfinished.is_some() || self.offers.is_empty(),
+            "every offer is looked at",
+            self.offers.len(),
+        )
+    }
+
+    fn is_under(&self, line: LineNo, limit: LimitNo) -> bool {
+        self.amount(line, limit) > 0
+    }
+
+    /// Exactly the open groups compete, and an open group's queue may start something.
     fn check_contests(&self) -> Result<(), Violation> {
         let mut open = [0usize; SEATS];
         for (number, queue) in self.queues.iter() {
-            let only = self.only_line(number);
-            for (index, shaped) in queue.lines.iter().enumerate() {
-                let class = seat(shaped.class);
-                let may = !queue.paused
-                    && !queue.is_full()
-                    && shaped.permits <= self.rooms[class].size
+            let by_rate = queue.pace.as_ref().and_then(|pace| pace.shut_until(self.clock.boot));
+            hold(queue.shut_until == by_rate, "a rate shuts its queue", &queue.name)?;
+            let only = self.only_group(number);
+            for (index, group) in queue.groups.iter().enumerate() {
+                let class = seat(group.class);
+                let may = !queue.is_shut()
+                    && !group.heads.is_empty()
+                    && group.permits <= self.rooms[class].size
                     && only.is_none_or(|only| only == index);
-                hold(shaped.open.is_some() == may, "a line is open when it may be", &queue.name)?;
-                let Some(pass) = shaped.open else { continue };
+                hold(group.open.is_some() == may, "a group is open when it may be", &queue.name)?;
+                let Some(pass) = group.open else { continue };
                 open[class] += 1;
-                hold(pass == queue.pass[class], "a line stands under its pass", &queue.name)?;
-                let there = self.contests[class].contains(shaped.permits, pass, number);
-                hold(there, "an open line competes", &queue.name)?;
+                hold(pass == queue.pass[class], "a group stands under its pass", &queue.name)?;
+                let there = self.contests[class].contains(group.permits, pass, number);
+                hold(there, "an open group competes", &queue.name)?;
             }
         }
         let standing: [usize; SEATS] = std::array::from_fn(|class| self.contests[class].len());
-        hold(open == standing, "only open lines compete", format!("{open:?} {standing:?}"))
+        hold(open == standing, "only open groups compete", format!("{open:?} {standing:?}"))
     }
 
     /// Both ways between jobs and what they require say the same, and no waiting job is forgotten.

@@ -28,10 +28,6 @@ impl Line {
         self.len
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     pub(super) fn head(&self) -> Option<Slot> {
         self.chunks.first_key_value().and_then(|(_, chunk)| chunk.first().copied())
     }
@@ -162,8 +158,7 @@ mod tests {
                 job
             });
             desk.scheduler.step(desk.now, Input::Submitted(entries.collect()), &mut desk.actions);
-            let (_, queue) = desk.scheduler.queues.iter().next().unwrap();
-            let bytes: usize = queue.lines.iter().map(|line| line.line.bytes()).sum();
+            let bytes: usize = desk.scheduler.lines.iter().map(|(_, line)| line.line.bytes()).sum();
             assert!(bytes <= most * jobs as usize, "{} bytes a job", bytes / jobs as usize);
         }
     }

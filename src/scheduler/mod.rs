@@ -6,14 +6,18 @@
 //!
 //! # Theory of operation
 //!
-//! A job that may start stands in a *line*: the jobs of one queue that ask for the same (class and
-//! core permits), best first. Because a line's jobs are alike, its head speaks for all of them: if
-//! the head does not fit, none does, and no step ever looks past a head. Any further gate that jobs
-//! share (a key, a named resource, a rate) belongs in the line's shape, so that a closed gate takes
-//! whole lines out of the contest instead of jobs one by one.
+//! A job that may start stands in a *line*: the jobs of one queue that ask for the same (class, core
+//! permits and limits), best first. Because a line's jobs are alike, its head speaks for all of them:
+//! if the head does not fit, none does, and no step ever looks past a head.
 //!
-//! Lines that are *open* (jobs in them, queue neither paused nor at its limit, no bigger than the
-//! lane) stand in the *contest* of their class, sorted by how much of the lane their queue has had
+//! Limits by name (a key, an array's) belong to the line's shape. A line whose limit is reached is
+//! *parked* on it when its turn comes, and when the limit has room again the best line of each
+//! *group* (the lines of one queue with one class and size) is woken, then the next: a reached limit
+//! takes whole lines out of the contest, and no step looks at all that are parked. A line that was
+//! overtaken [`Options::backfill`] times under its limits has a place under each of them kept for it.
+//!
+//! Groups that are *open* (a line in them that is not parked, queue neither paused nor at its limit,
+//! no bigger than the lane) stand in the *contest* of their class, sorted by how much of the lane their queue has had
 //! for its weight. The queue that had least is at the *top*; its best head starts. If that one
 //! does not fit yet, at most [`Options::backfill`] others that fit may overtake it; then what gets
 //! free is kept for it. A queue with a limit of its own bounds overtaking inside it the same way.
@@ -33,7 +37,9 @@ mod entry;
 mod explain;
 mod input;
 mod invariants;
+mod limits;
 mod line;
+mod lines;
 mod on_ended;
 mod on_request;
 mod on_required;
@@ -42,9 +48,12 @@ mod on_submitted;
 mod on_tick;
 mod on_written;
 mod options;
+mod pace;
+mod parking;
 mod places;
 mod policies;
 mod queues;
+mod sentences;
 mod table;
 mod timers;
 mod views;
@@ -54,21 +63,23 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 pub use self::action::{Action, Decline, Start};
-pub use self::entry::{Demand, Entry, LaneSizes};
+pub use self::entry::{Demand, Entry, LaneSizes, Resource};
 pub use self::explain::{Explanation, Gate, Holder, Rank};
 pub use self::input::Input;
 pub use self::invariants::Violation;
 pub use self::options::{Aging, AgingError, Options, OptionsError};
-pub use self::views::{ClassView, Live, QueueView};
+pub use self::views::{ClassView, Live, QueueView, ResourceView};
 
 use self::capacity::Room;
 use self::contest::Contest;
 use self::dependencies::Dependencies;
+use self::limits::{LimitNo, LimitTable, Units};
+use self::lines::{Group, LineNo, Lines};
 use self::policies::Policies;
 use self::queues::Queues;
 use self::table::{JobTable, Slot, Spread};
@@ -94,6 +105,8 @@ pub struct Scheduler {
     turn: usize,
     jobs: JobTable,
     queues: Queues,
+    lines: Lines,
+    limits: LimitTable,
     policies: Policies,
     timers: Timers,
     dependencies: Dependencies,
@@ -101,6 +114,18 @@ pub struct Scheduler {
     rooms: [Room; SEATS],
     /// Who competes for what is left, by class.
     contests: [Contest; SEATS],
+    /// Limits that may have room for the lines of a group that are parked on them.
+    offers: VecDeque<(LimitNo, Group)>,
+    /// The line that limits overtook too often: places under them are kept for it.
+    favoured: Option<LineNo>,
+    /// When the rates of queues let something start again.
+    paces: BTreeSet<(Duration, u32)>,
+    /// The moment of the latest step.
+    clock: Now,
+    /// How many lines ever had to wait for a limit.
+    turns: u64,
+    /// A step ended before everything was looked at, at this moment.
+    unfinished: Option<Now>,
     /// Attempts that are under way.
     running: HashMap<Slot, Running, BuildHasherDefault<Spread>>,
     /// Changes that are under way to the disk.
@@ -118,6 +143,8 @@ struct Running {
     cancel: CancelWish,
     /// Whether a user wants the job held before its next attempt.
     hold: Option<HoldWish>,
+    /// The units of named resources that it holds.
+    units: Units,
 }
 
 /// A user wants a running job held before its next attempt.
@@ -181,11 +208,19 @@ impl Scheduler {
             turn: 0,
             jobs: JobTable::new(aging),
             queues: Queues::default(),
+            lines: Lines::default(),
+            limits: LimitTable::default(),
             policies: Policies::default(),
             timers: Timers::default(),
             dependencies: Dependencies::default(),
             rooms: [lanes.io, lanes.cpu, lanes.blocking].map(Room::of_size),
             contests: Default::default(),
+            offers: VecDeque::new(),
+            favoured: None,
+            paces: BTreeSet::new(),
+            clock: Now::default(),
+            turns: 0,
+            unfinished: None,
             running: HashMap::default(),
             writing: BTreeMap::new(),
             reasons: HashMap::default(),
@@ -195,6 +230,8 @@ impl Scheduler {
     /// Takes one input and appends what is to be done about it. The same inputs at the same moments
     /// give the same actions.
     pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        self.clock = now;
+        self.open_paces();
         match input {
             Input::Submitted(entries) => self.on_submitted(now, entries, actions),
             Input::Ended { job, token, outcome, usage, retry_after, retryable } => {
@@ -209,6 +246,8 @@ impl Scheduler {
             Input::QueueSet(record) => self.on_queue_set(record),
             Input::QueueRemoved(name) => self.on_queue_removed(&name),
             Input::Lanes(sizes) => self.on_lanes(sizes),
+            Input::StartsForgotten => self.on_starts_forgotten(),
+            Input::Resources(resources) => self.on_resources(&resources),
             Input::Lent(permits) => self.rooms[seat(Class::Cpu)].lent = permits,
             Input::Starts(allowed) => self.on_starts(allowed, actions),
             Input::MaxRunning(limit) => self.options.max_running = limit,
@@ -216,17 +255,21 @@ impl Scheduler {
         }
         self.fire_timers(now, actions);
         self.move_decided(now, actions);
-        self.dispatch(actions);
+        self.dispatch(now, actions);
     }
 
     /// When [`Input::Tick`] is wanted next, if nothing else comes before; none while so much is
     /// being written that what is due waits for [`Input::Committed`]. Changes with every step.
     pub fn next_deadline(&self) -> Option<Deadline> {
-        if !self.may_fire() {
-            return None;
-        }
-        let moments = [self.timers.next(), self.dependencies.next()];
-        moments.into_iter().flatten().min_by_key(|moment| moment.boot)
+        let at_once = self.unfinished.map(|now| Deadline::after(now, Duration::ZERO));
+        let pace = self.paces.first().map(|&(moment, _)| {
+            Deadline::after(self.clock, moment.saturating_sub(self.clock.boot))
+        });
+        let may_fire = self.may_fire();
+        let fires = [self.timers.next(), self.dependencies.next()];
+        let fires = fires.into_iter().filter(|_| may_fire);
+        let moments = [at_once, pace].into_iter().chain(fires).flatten();
+        moments.min_by_key(|deadline| deadline.boot)
     }
 
     fn token(&self, counter: u64) -> AttemptToken {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::limits::Units;
 use super::table::{Place, Record, Slot};
 use super::{Action, CancelWish, HoldWish, Running, Scheduler, Writing, seat};
 use crate::job::{AttemptToken, Change, Deadline, JobId, Now, Outcome, State, Usage};
@@ -29,7 +30,7 @@ impl Scheduler {
             return;
         }
         let Some(running) = self.running.remove(&slot) else { return };
-        self.free(slot);
+        self.free(slot, &running.units);
         let pause = self.retry_pause(slot, &end);
         let next = next_state(&running, &end.outcome, pause);
         if let Some(pause) = pause.filter(|_| !next.is_final()) {
@@ -49,9 +50,10 @@ impl Scheduler {
     }
 
     /// Gives back what the attempt held.
-    fn free(&mut self, slot: Slot) {
-        let Record { queue, class, permits, .. } = *self.jobs.get(slot);
+    fn free(&mut self, slot: Slot, units: &Units) {
+        let Record { queue, class, permits, limits, .. } = *self.jobs.get(slot);
         self.rooms[seat(class)].give_back(permits);
+        self.give_back(limits, units);
         self.place(slot, Place::Writing);
         self.refresh(queue);
     }

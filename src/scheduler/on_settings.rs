@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Action, CancelWish, LaneSizes, Scheduler};
+use super::pace::Pace;
+use super::{Action, CancelWish, LaneSizes, Resource, Scheduler};
 use crate::job::QueueRecord;
 
 impl Scheduler {
@@ -14,10 +15,45 @@ impl Scheduler {
         queue.weight = record.weight;
         queue.paused = record.paused;
         queue.reason = record.reason;
+        if queue.pace.as_ref().map(Pace::rate) != record.rate {
+            queue.pace = record.rate.map(Pace::new);
+        }
         if queue.max.is_none() {
             queue.overtaken = 0;
         }
+        self.review_favour();
+        self.look_at_pace(number);
         self.refresh(number);
+    }
+
+    /// Shuts the queue until its rate lets something start again.
+    pub(super) fn look_at_pace(&mut self, number: u32) {
+        let queue = self.queues.get_mut(number);
+        let until = queue.pace.as_ref().and_then(|pace| pace.shut_until(self.clock.boot));
+        if let Some(old) = std::mem::replace(&mut queue.shut_until, until) {
+            self.paces.remove(&(old, number));
+        }
+        self.paces.extend(until.map(|until| (until, number)));
+    }
+
+    /// Opens the queues whose rates let something start again.
+    pub(super) fn open_paces(&mut self) {
+        while let Some(&(moment, number)) = self.paces.first()
+            && moment <= self.clock.boot
+        {
+            self.look_at_pace(number);
+            self.refresh(number);
+        }
+    }
+
+    pub(super) fn on_starts_forgotten(&mut self) {
+        for number in self.queues.all() {
+            if let Some(pace) = &mut self.queues.get_mut(number).pace {
+                pace.spread(self.clock.boot);
+            }
+            self.look_at_pace(number);
+            self.refresh(number);
+        }
     }
 
     /// The queue goes on with default settings as long as jobs stand in it.
@@ -34,9 +70,18 @@ impl Scheduler {
         for (room, size) in self.rooms.iter_mut().zip([sizes.io, sizes.cpu, sizes.blocking]) {
             room.size = size;
         }
+        self.review_favour();
         for number in self.queues.all() {
             self.refresh(number);
         }
+    }
+
+    /// What runs keeps what it has; lines that fit again are woken.
+    pub(super) fn on_resources(&mut self, resources: &[Resource]) {
+        for limit in self.limits.configure(resources) {
+            self.offer(limit);
+        }
+        self.review_favour();
     }
 
     /// When starts stop, the disk may be unable to take a cancellation: those under way act at once.

@@ -45,6 +45,11 @@ impl Scheduler {
         let queue = self.queues.number(&entry.queue);
         let class = if entry.demand.class == Class::Auto { Class::Cpu } else { entry.demand.class };
         let permits = if class == Class::Cpu { entry.demand.permits.max(1) } else { 1 };
+        let limits = entry.limits.as_deref();
+        let (limits, grown) = self.limits.take(entry.id, entry.owner, entry.place, limits);
+        for limit in grown {
+            self.offer(limit);
+        }
         let slot = self.jobs.insert(Record {
             id: entry.id,
             born: born(now, entry),
@@ -55,6 +60,7 @@ impl Scheduler {
             attempts: entry.attempts,
             pardoned: entry.pardoned,
             policy: self.policies.take(&entry.retry),
+            limits,
             state: entry.state,
             class,
             place: Place::Held,

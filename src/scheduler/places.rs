@@ -4,6 +4,7 @@
 //! [`Scheduler::write_move`] and is gone after [`Scheduler::forget`]; counts and lines follow here
 //! and nowhere else.
 
+use super::lines::Shape;
 use super::table::{Place, Record, Slot};
 use super::{Action, Decline, SEATS, Scheduler, Writing, seat};
 use crate::job::{Change, JobId, Now, State};
@@ -28,23 +29,33 @@ impl Scheduler {
     fn line_up(&mut self, slot: Slot) {
         self.timers.forget(slot);
         self.place(slot, Place::Ready);
-        let Record { queue, class, permits, .. } = *self.jobs.get(slot);
-        let lines = self.queues.get_mut(queue);
-        let number = lines.line_for(class, permits);
-        lines.lines[number].line.insert(&self.jobs, slot);
-        self.refresh(queue);
+        let shape = self.shape(slot);
+        let number = self.lines.find(shape).unwrap_or_else(|| {
+            self.queues.get_mut(shape.queue).group(shape.class, shape.permits).lines += 1;
+            self.lines.number(shape)
+        });
+        self.lines.get_mut(number).line.insert(&self.jobs, slot);
+        self.rehead(number);
+        self.refresh(shape.queue);
+    }
+
+    fn shape(&self, slot: Slot) -> Shape {
+        let Record { queue, class, permits, limits, .. } = *self.jobs.get(slot);
+        Shape { queue, class, permits, limits }
     }
 
     /// Takes a job out of its line or off its timer, so that it can't start.
     pub(super) fn leave(&mut self, slot: Slot) {
-        let Record { queue, class, permits, place, .. } = *self.jobs.get(slot);
-        match place {
+        match self.jobs.get(slot).place {
             Place::Ready => {
-                let lines = self.queues.get_mut(queue);
-                let number = lines.line_for(class, permits);
-                let found = lines.lines[number].line.remove(&self.jobs, slot);
+                let shape = self.shape(slot);
+                let Some(number) = self.lines.find(shape) else {
+                    return debug_assert!(false, "a ready job stands in its line");
+                };
+                let found = self.lines.get_mut(number).line.remove(&self.jobs, slot);
                 debug_assert!(found, "a ready job stands in its line");
-                self.refresh(queue);
+                self.rehead(number);
+                self.refresh(shape.queue);
             }
             Place::Timed => self.timers.disarm(slot),
             Place::Waiting => self.dependencies.leave(slot),
@@ -120,55 +131,58 @@ impl Scheduler {
         self.reasons.remove(&slot);
         if let Some(record) = self.jobs.remove(slot) {
             self.policies.give_back(record.policy);
+            self.limits.give_back(record.limits);
             *self.queues.get_mut(record.queue).counts.of(record.place) -= 1;
             self.queues.tidy(record.queue);
         }
     }
 
-    /// Opens and closes the queue's lines as its gates and its best job demand, and drops empty ones.
+    /// Opens and closes the queue's groups as its gates and its best job demand, and drops empty ones.
     pub(super) fn refresh(&mut self, number: u32) {
-        let only = self.only_line(number);
+        let only = self.only_group(number);
         let queue = self.queues.get_mut(number);
-        let shut = queue.paused || queue.is_full();
+        let shut = queue.is_shut();
         let active: [bool; SEATS] = std::array::from_fn(|class| {
-            queue.lines.iter().any(|line| line.open.is_some() && seat(line.class) == class)
+            queue.groups.iter().any(|group| group.open.is_some() && seat(group.class) == class)
         });
-        for (index, line) in queue.lines.iter_mut().enumerate() {
-            let class = seat(line.class);
+        for (index, group) in queue.groups.iter_mut().enumerate() {
+            let class = seat(group.class);
             let wanted = !shut
-                && !line.line.is_empty()
-                && line.permits <= self.rooms[class].size
+                && !group.heads.is_empty()
+                && group.permits <= self.rooms[class].size
                 && only.is_none_or(|only| only == index);
             if wanted && !active[class] {
                 queue.pass[class] = queue.pass[class].max(self.contests[class].level);
             }
             let open = wanted.then_some(queue.pass[class]);
-            if line.open != open {
-                if let Some(pass) = line.open {
-                    self.contests[class].leave(line.permits, pass, number);
+            if group.open != open {
+                if let Some(pass) = group.open {
+                    self.contests[class].leave(group.permits, pass, number);
                 }
                 if let Some(pass) = open {
-                    self.contests[class].enter(line.permits, pass, number);
+                    self.contests[class].enter(group.permits, pass, number);
                 }
-                line.open = open;
+                group.open = open;
             }
         }
-        queue.lines.retain(|line| !line.line.is_empty());
+        queue.groups.retain(|group| group.lines > 0);
     }
 
-    /// The one line that may still start something, once the queue's best job was overtaken too often.
-    pub(super) fn only_line(&self, number: u32) -> Option<usize> {
+    /// The one group that may still start something, once the queue's best job was overtaken too
+    /// often.
+    pub(super) fn only_group(&self, number: u32) -> Option<usize> {
         let queue = self.queues.get(number);
         let strict = queue.max.is_some() && queue.overtaken >= self.options.backfill;
-        if strict { self.best_line(number) } else { None }
+        if strict { self.best_group(number) } else { None }
     }
 
-    /// The line whose head is the best of the queue's ready jobs that can ever fit.
-    pub(super) fn best_line(&self, number: u32) -> Option<usize> {
-        let lines = self.queues.get(number).lines.iter().enumerate();
-        let fitting = lines.filter(|(_, line)| line.permits <= self.rooms[seat(line.class)].size);
-        let keyed =
-            fitting.filter_map(|(index, line)| Some((self.jobs.key(line.line.head()?), index)));
+    /// The group whose head is the best of the queue's ready jobs that can ever fit and that no limit
+    /// is known to keep waiting.
+    pub(super) fn best_group(&self, number: u32) -> Option<usize> {
+        let groups = self.queues.get(number).groups.iter().enumerate();
+        let fitting =
+            groups.filter(|(_, group)| group.permits <= self.rooms[seat(group.class)].size);
+        let keyed = fitting.filter_map(|(index, group)| Some((group.heads.first()?, index)));
         keyed.min().map(|(_, index)| index)
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Invariant: a queue is kept while it has settings of its own or jobs that are not finished.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::SEATS;
 use super::contest::Pass;
-use super::line::Line;
-use super::table::Place;
+use super::lines::LineNo;
+use super::pace::Pace;
+use super::table::{Key, Place};
 use crate::job::{Class, QueueRecord};
 
 /// All queues, by number and by name.
@@ -27,10 +29,14 @@ pub(super) struct Queue {
     pub(super) set: bool,
     pub(super) max: Option<u32>,
     pub(super) weight: u32,
+    /// How many of its jobs may start in a span of time.
+    pub(super) pace: Option<Pace>,
+    /// The moment before which its rate lets nothing start.
+    pub(super) shut_until: Option<Duration>,
     pub(super) paused: bool,
     pub(super) reason: Option<String>,
-    /// One for each shape of demand that its ready jobs have; emptied ones go.
-    pub(super) lines: Vec<ShapedLine>,
+    /// One for each class and number of permits that its ready jobs ask for; emptied ones go.
+    pub(super) groups: Vec<Group>,
     /// What it has had of each class.
     pub(super) pass: [Pass; SEATS],
     /// How many of its jobs have overtaken its best one; counted only under a limit of its own.
@@ -38,12 +44,15 @@ pub(super) struct Queue {
     pub(super) counts: Counts,
 }
 
-/// The ready jobs of one queue that ask for the same.
+/// The lines of one queue that ask for the same class and permits; they differ in their limits.
 #[derive(Debug)]
-pub(super) struct ShapedLine {
+pub(super) struct Group {
     pub(super) class: Class,
     pub(super) permits: u32,
-    pub(super) line: Line,
+    /// How many lines there are, parked ones included.
+    pub(super) lines: u32,
+    /// The heads of those that are open, best first.
+    pub(super) heads: BTreeSet<(Key, LineNo)>,
     /// The pass under which it stands in its class's contest, if it is open.
     pub(super) open: Option<Pass>,
 }
@@ -83,13 +92,20 @@ impl Queue {
             set: false,
             max: None,
             weight: QueueRecord::DEFAULT_WEIGHT,
+            pace: None,
+            shut_until: None,
             paused: false,
             reason: None,
-            lines: Vec::new(),
+            groups: Vec::new(),
             pass: [0; SEATS],
             overtaken: 0,
             counts: Counts::default(),
         }
+    }
+
+    /// Whether nothing of it may start at present.
+    pub(super) fn is_shut(&self) -> bool {
+        self.paused || self.is_full() || self.shut_until.is_some()
     }
 
     /// Whether it is at its limit.
@@ -97,17 +113,23 @@ impl Queue {
         self.max.is_some_and(|max| self.counts.running >= max)
     }
 
-    /// The number of the line for jobs of this shape; made if it is not there.
-    pub(super) fn line_for(&mut self, class: Class, permits: u32) -> usize {
-        self.line_of(class, permits).unwrap_or_else(|| {
-            self.lines.push(ShapedLine { class, permits, line: Line::default(), open: None });
-            self.lines.len() - 1
-        })
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
     }
 
-    /// The number of the line for jobs of this shape.
-    pub(super) fn line_of(&self, class: Class, permits: u32) -> Option<usize> {
-        self.lines.iter().position(|line| line.class == class && line.permits == permits)
+    /// The group for jobs of this class and size; made if it is not there.
+    pub(super) fn group(&mut self, class: Class, permits: u32) -> &mut Group {
+        let index = self.group_of(class, permits).unwrap_or_else(|| {
+            let heads = BTreeSet::new();
+            self.groups.push(Group { class, permits, lines: 0, heads, open: None });
+            self.groups.len() - 1
+        });
+        &mut self.groups[index]
+    }
+
+    /// Where the group for jobs of this class and size is.
+    pub(super) fn group_of(&self, class: Class, permits: u32) -> Option<usize> {
+        self.groups.iter().position(|group| group.class == class && group.permits == permits)
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Record {
     pub(super) pardoned: u32,
     /// Its retry policy's number.
     pub(super) policy: u32,
+    /// The number of its set of limits.
+    pub(super) limits: u32,
     /// Where it stands as far as the disk knows; a start counts at once.
     pub(super) state: State,
     pub(super) class: Class,
@@ -209,6 +211,7 @@ mod tests {
             attempts: 0,
             pardoned: 0,
             policy: 0,
+            limits: 0,
             state: State::Queued,
             class: Class::Io,
             place: Place::Ready,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::explain::Holder;
+use super::limits::{Limit, LimitName};
 use super::table::{Place, Slot};
 use super::{CLASSES, CancelWish, Demand, Scheduler, seat};
 use crate::job::{AttemptToken, Class, JobId, QueueRecord, State};
@@ -67,7 +69,49 @@ pub struct ClassView {
     pub used: u32,
 }
 
+/// A named resource and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How much there is.
+    pub capacity: u64,
+    /// How much is taken; more than there is after a shrink.
+    pub used: u64,
+    /// The names of its units, if it has any.
+    pub units: Vec<Arc<str>>,
+    /// Who holds the most of it.
+    pub holders: Vec<Holder>,
+}
+
 impl Scheduler {
+    /// The named resources, by name.
+    pub fn resources(&self) -> Vec<ResourceView> {
+        let view = |(number, limit): (_, &Limit)| match &limit.name {
+            LimitName::Resource(name) => Some(ResourceView {
+                name: Arc::clone(name),
+                capacity: limit.max,
+                used: limit.used,
+                units: limit.units.clone(),
+                holders: self.holders_of(number),
+            }),
+            _ => None,
+        };
+        let mut views: Vec<_> = self.limits.iter().filter_map(view).collect();
+        views.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        views
+    }
+
+    /// The units of named resources that a running job holds, by resource.
+    pub fn units(&self, job: JobId) -> Vec<(Arc<str>, Vec<Arc<str>>)> {
+        let running = self.jobs.find(job).and_then(|slot| self.running.get(&slot));
+        let named = |(number, units): &(_, Vec<Arc<str>>)| match &self.limits.get(*number)?.name {
+            LimitName::Resource(name) => Some((Arc::clone(name), units.clone())),
+            _ => None,
+        };
+        running.into_iter().flat_map(|running| &running.units).filter_map(named).collect()
+    }
+
     /// The unfinished job with this id.
     pub fn job(&self, id: JobId) -> Option<Live> {
         self.jobs.find(id).map(|slot| self.live(slot))
@@ -163,6 +207,7 @@ fn view(queue: &super::queues::Queue) -> QueueView {
             name: queue.name.to_string(),
             max: queue.max,
             weight: queue.weight,
+            rate: queue.pace.as_ref().map(super::pace::Pace::rate),
             paused: queue.paused,
             reason: queue.reason.clone(),
         },

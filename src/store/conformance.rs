@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::{Filter, Page, Pending, Reader, Recovery, Refusal, Store};
 use crate::job::{
-    ArrayPlace, AttemptToken, Backoff, Change, Class, Context, Deadline, Failure, Job, JobId, Lane,
-    NewJob, Now, Outcome, QueueRecord, RetryPolicy, Spec, State, StoreId, Usage, WallTime,
+    ArrayPlace, AttemptToken, Backoff, Change, Class, Context, Deadline, Failure, Job, JobId,
+    KeyLimit, Lane, Limits, NewJob, Now, Outcome, QueueRecord, RetryPolicy, Spec, State, StoreId,
+    Usage, WallTime,
 };
 
 /// A place where one store lives through several lives.
@@ -185,6 +186,11 @@ fn full_spec() -> Spec {
         at_most_once: true,
         output: Some("out/{id}".into()),
         merge: true,
+        limits: Some(Box::new(Limits {
+            keys: vec![KeyLimit { key: "host:a".to_owned(), max: 4 }],
+            array: Some(50),
+            resources: BTreeMap::from([("gpu".to_owned(), 2)]),
+        })),
     }
 }
 
@@ -471,7 +477,8 @@ fn only_finished_jobs_are_removed(home: &mut dyn Home) {
 
 fn queues_are_kept_while_used(home: &mut dyn Home) {
     let (mut store, _) = home.open(now(0, 0), "boot");
-    let gpu = QueueRecord { max: Some(1), paused: true, ..QueueRecord::named("gpu") };
+    let rate = "100/90s".parse().ok();
+    let gpu = QueueRecord { max: Some(1), paused: true, rate, ..QueueRecord::named("gpu") };
     let weightless = QueueRecord { weight: 0, ..gpu.clone() };
     take(
         &mut *store,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::job::{
     ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Job, JobId,
-    QueueRecord, RetryPolicy, Spec, State, StoreId, WallTime,
+    Limits, QueueRecord, RetryPolicy, Spec, State, StoreId, WallTime,
 };
 
 pub use error::{Refusal, StoreError};
@@ -94,6 +94,8 @@ pub struct Pending {
     pub pardoned: u32,
     /// Why it is held, if it is and somebody said so.
     pub reason: Option<Box<str>>,
+    /// The limits it stands under beside those of its queue and lane; shared where the texts are equal.
+    pub limits: Option<Arc<Limits>>,
     /// A user asked for its running attempt to be cancelled.
     pub cancel_asked: bool,
     /// The token of its running attempt.

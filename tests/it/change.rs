@@ -95,7 +95,7 @@ async fn a_prune_takes_what_has_ended_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_names_what_keeps_a_job() {
     let daemon = Fixture::start().await;
-    let set = SetQueue { queue: "gpu".to_owned(), max: Some(1), weight: None };
+    let set = SetQueue { queue: "gpu".to_owned(), max: Some(1), weight: None, rate: None };
     daemon.client().await.call::<call::SetQueue>(&set).await.unwrap();
     let mut job = kind("sleep", &[("for", "600s")]);
     job.queue = Some("gpu".to_owned());
@@ -127,7 +127,7 @@ async fn an_array_goes_by_the_id_that_was_printed_for_it() {
     let submit = Submit {
         jobs: vec![command(&["sleep", "600"])],
         context: Some(daemon.context()),
-        array: Some(Array { first: 1, last: 3, step: 1 }),
+        array: Some(Array { first: 1, last: 3, step: 1, at_once: None }),
         ..Submit::default()
     };
     let reply = daemon.client().await.call::<call::Submit>(&submit).await.unwrap();

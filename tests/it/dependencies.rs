@@ -93,7 +93,7 @@ async fn an_array_waits_and_is_waited_for_as_a_whole() {
     let array = |job| Submit {
         jobs: vec![job],
         context: Some(daemon.context()),
-        array: Some(twolane::protocol::Array { first: 1, last: 5, step: 1 }),
+        array: Some(twolane::protocol::Array { first: 1, last: 5, step: 1, at_once: None }),
         ..Submit::default()
     };
     let mut client = daemon.client().await;

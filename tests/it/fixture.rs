@@ -150,8 +150,12 @@ impl Fixture {
 
     /// Makes something happen, so that every watcher hears of something.
     async fn nudge(&self) {
-        let set =
-            twolane::protocol::SetQueue { queue: "nudge".to_owned(), max: None, weight: None };
+        let set = twolane::protocol::SetQueue {
+            queue: "nudge".to_owned(),
+            max: None,
+            weight: None,
+            rate: None,
+        };
         self.client().await.call::<call::SetQueue>(&set).await.expect("the queue is set");
     }
 }

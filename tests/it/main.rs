@@ -11,6 +11,7 @@ mod dependencies;
 mod hostile;
 mod instance;
 mod lanes;
+mod limits;
 mod logs;
 mod manage;
 mod pipeline;

@@ -15,7 +15,7 @@ fn in_queue(queue: &str, job: JobSpec) -> JobSpec {
 async fn a_queue_is_made_limited_paused_resumed_and_removed() {
     let daemon = Fixture::start().await;
     let mut client = daemon.client().await;
-    let set = SetQueue { queue: "encode".to_owned(), max: Some(1), weight: Some(7) };
+    let set = SetQueue { queue: "encode".to_owned(), max: Some(1), weight: Some(7), rate: None };
     client.call::<call::SetQueue>(&set).await.unwrap();
     let pause = Pause { queue: "encode".to_owned(), reason: Some("maintenance".to_owned()) };
     client.call::<call::Pause>(&pause).await.unwrap();
@@ -37,7 +37,7 @@ async fn a_queue_is_made_limited_paused_resumed_and_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn queues_and_jobs_are_there_after_a_restart() {
     let daemon = Fixture::start().await;
-    let set = SetQueue { queue: "encode".to_owned(), max: Some(2), weight: None };
+    let set = SetQueue { queue: "encode".to_owned(), max: Some(2), weight: None, rate: None };
     daemon.client().await.call::<call::SetQueue>(&set).await.unwrap();
     let held = JobSpec { hold: true, ..in_queue("encode", shell("echo kept")) };
     let held = daemon.submit_one(held).await;

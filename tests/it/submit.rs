@@ -42,7 +42,7 @@ async fn the_elements_of_an_array_know_their_index() {
     let submit = Submit {
         jobs: vec![shell("echo $TWOLANE_INDEX")],
         context: Some(daemon.context()),
-        array: Some(Array { first: 5, last: 11, step: 3 }),
+        array: Some(Array { first: 5, last: 11, step: 3, at_once: None }),
         ..Submit::default()
     };
     let reply = daemon.client().await.call::<call::Submit>(&submit).await.unwrap();

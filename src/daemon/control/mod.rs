@@ -334,11 +334,20 @@ impl Control {
         }
     }
 
+    /// Where the attempt finds the units that it was given.
+    fn unit_variables(&self, job: JobId) -> Vec<(String, String)> {
+        let units = self.scheduler.units(job).into_iter();
+        let settings = self.settings.settings();
+        let variable = |name: &str| super::resources::variable(settings, name);
+        units.map(|(name, units)| (variable(&name), units.join(","))).collect()
+    }
+
     /// Launches the attempt, or has it wait for its start record.
     fn launch(&mut self, work: &Work) {
         let Some(starting) = self.state.starting.get(&work.id) else { return };
         let (start, written) = (starting.start, starting.written);
-        let attempt = match self.launcher.attempt(&start, work) {
+        let variables = self.unit_variables(work.id);
+        let attempt = match self.launcher.attempt(&start, work, variables) {
             Ok(attempt) => attempt,
             Err(problem) => return self.fail_to_launch(work.id, problem),
         };

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::super::session::Connections;
+use super::super::session::gates::holder;
 use super::Control;
 use crate::config::Mode;
 use crate::job::{Change, Class, JobId, Outcome, State};
-use crate::protocol::{self, LanesReply, StatsReply, StatusReply, Worker, to_rfc3339};
+use crate::protocol::{self, LanesReply, Resource, StatsReply, StatusReply, Worker, to_rfc3339};
+use crate::scheduler::ResourceView;
 
 /// Counters since the daemon started.
 #[derive(Debug)]
@@ -104,6 +106,7 @@ impl Control {
             protocol::Queue {
                 name: record.name.clone(),
                 max: record.max,
+                rate: record.rate.map(|rate| rate.to_string()),
                 weight: record.weight,
                 paused: record.paused,
                 reason: record.reason.clone(),
@@ -138,6 +141,7 @@ impl Control {
                 .enumerate()
                 .map(|(at, worker)| to_worker(at, worker))
                 .collect(),
+            resources: self.scheduler.resources().iter().map(to_resource).collect(),
         }
     }
 
@@ -215,6 +219,16 @@ impl Control {
 
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn to_resource(view: &ResourceView) -> Resource {
+    Resource {
+        name: view.name.to_string(),
+        capacity: view.capacity,
+        used: view.used,
+        units: view.units.iter().map(ToString::to_string).collect(),
+        holders: view.holders.iter().map(holder).collect(),
+    }
 }
 
 fn to_worker(number: usize, stats: &crate::pool::WorkerStats) -> Worker {

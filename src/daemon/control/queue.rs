@@ -24,6 +24,7 @@ impl Control {
         if let Some(max) = change.max {
             record.max = (max > 0).then_some(max);
         }
+        record.rate = change.rate.unwrap_or(record.rate);
         record.weight = change.weight.unwrap_or(record.weight);
         if let Some((paused, reason)) = change.paused {
             (record.paused, record.reason) = (paused, reason);
@@ -92,6 +93,8 @@ impl Control {
         tracing::info!(changed = ?reply.changed, needs_restart = ?reply.needs_restart, "the config was read again");
         self.launcher.grace = self.settings.settings().command.grace;
         self.step(Input::MaxRunning(self.settings.settings().scheduler.max_running));
+        let resources = super::super::resources::of_settings(self.settings.settings());
+        self.step(Input::Resources(resources));
         let fresh: Vec<QueueRecord> = self.settings.queues().collect();
         for record in fresh {
             // What somebody set by hand outweighs the config.

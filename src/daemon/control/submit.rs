@@ -9,7 +9,7 @@ use super::super::readers::whole_jobs;
 use super::super::requests::RequestId;
 use super::unique::Sorted;
 use super::{Control, Then};
-use crate::job::{Change, Class, Job, JobId, NewJob, Now, State};
+use crate::job::{Change, Class, Job, JobId, Limits, NewJob, Now, Spec, State};
 use crate::protocol::{ChangeReply, Declined, Error};
 use crate::scheduler::{Demand, Entry};
 use crate::store::{Edge, Reader};
@@ -65,6 +65,7 @@ impl Control {
             pardoned: 0,
             reason: None,
             requires: super::dependencies::unknown(&job.requirements),
+            limits: shared_limits(&job.spec),
         }
     }
 
@@ -189,6 +190,10 @@ fn new_jobs(drafts: Vec<Draft>, about: &About, ids: &[JobId], now: Now) -> Vec<N
     numbered.map(job).collect()
 }
 
+fn shared_limits(spec: &Spec) -> Option<Arc<Limits>> {
+    spec.limits.as_deref().cloned().map(Arc::new)
+}
+
 fn revived(job: &Job, demand: Demand) -> Entry {
     Entry {
         id: job.id,
@@ -206,5 +211,6 @@ fn revived(job: &Job, demand: Demand) -> Entry {
         pardoned: job.pardoned,
         reason: None,
         requires: Vec::new(),
+        limits: shared_limits(&job.spec),
     }
 }

@@ -6,11 +6,12 @@ use super::super::refuse;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
+use super::gates::gate_to_wire;
 use super::select::Usual;
 use crate::job::{AttemptRecord, Class, Job, JobId, State};
 use crate::protocol::{
     Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request, Show, ShowReply,
-    job_to_wire, required_to_wire, to_rfc3339,
+    job_to_wire, required_to_wire,
 };
 use crate::scheduler::Explanation;
 use crate::store::Page;
@@ -115,19 +116,13 @@ impl Session {
         };
         let lane = crate::scheduler::Demand { class, permits: job.spec.cpus }.lane();
         let gates = explanation.map_or_else(
-            || {
-                vec![Gate {
-                    gate: "ended".to_owned(),
-                    detail: ended(job),
-                    job: None,
-                    state: None,
-                    at: None,
-                }]
-            },
-            |explanation| explanation.gates.iter().map(to_wire).collect(),
+            || vec![Gate { gate: "ended".to_owned(), detail: ended(job), ..Gate::default() }],
+            |explanation| explanation.gates.iter().map(gate_to_wire).collect(),
         );
         let state = explanation.map_or(job.state, |explanation| explanation.state);
-        ExplainReply { id: job.id, state, class, lane, why, gates }
+        let rank = explanation.and_then(|explanation| explanation.rank);
+        let (place, of) = (rank.map(|rank| rank.place as u64), rank.map(|rank| rank.of as u64));
+        ExplainReply { id: job.id, state, class, lane, why, gates, place, of }
     }
 }
 
@@ -138,16 +133,4 @@ fn ended(job: &Job) -> String {
         (State::Succeeded | State::Failed, Some(outcome)) => format!("it has {outcome}"),
         (state, _) => format!("it is {state}{because}"),
     }
-}
-
-fn to_wire(gate: &crate::scheduler::Gate) -> Gate {
-    let (job, state) = match gate {
-        crate::scheduler::Gate::Requires { requirement, state } => (Some(requirement.job), *state),
-        _ => (None, None),
-    };
-    let at = match gate {
-        crate::scheduler::Gate::NotBefore { moment, .. } => Some(to_rfc3339(moment.wall)),
-        _ => None,
-    };
-    Gate { gate: gate.name().to_owned(), detail: gate.to_string(), job, state, at }
 }

@@ -4,7 +4,7 @@ use super::super::event::{Ask, QueueChange};
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
-use crate::job::{Spec, State};
+use crate::job::{Rate, Spec, State};
 use crate::protocol::{
     self, Empty, Error, KindsReply, QueuesReply, Request, SetQueue, StateCount, StatusReply,
 };
@@ -129,7 +129,16 @@ fn set_queue(set: SetQueue) -> Result<QueueChange, Error> {
             "a weight is at least 1; pause the queue to stop it".to_owned(),
         ));
     }
-    Ok(QueueChange { max: set.max, weight: set.weight, create: true, ..named(set.queue)? })
+    let rate = match set.rate.as_deref() {
+        None => None,
+        Some("off") => Some(None),
+        Some(text) => {
+            let rate = text.parse::<Rate>();
+            Some(Some(rate.map_err(|error| invalid("rate", format!("{error}, or off")))?))
+        }
+    };
+    let (max, weight) = (set.max, set.weight);
+    Ok(QueueChange { max, weight, rate, create: true, ..named(set.queue)? })
 }
 
 fn invalid(field: &str, message: String) -> Error {

@@ -9,6 +9,7 @@ mod after;
 mod call;
 mod connection;
 mod follow;
+pub(super) mod gates;
 mod graph;
 mod inspect;
 mod jobs;
@@ -19,7 +20,7 @@ mod submit;
 mod wait;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +73,8 @@ pub(super) struct Bounds {
     pub(super) queues: Arc<BTreeSet<String>>,
     /// The core permits there are.
     pub(super) cpu: u32,
+    /// How much there is of each named resource.
+    pub(super) resources: Arc<BTreeMap<String, u64>>,
     /// Connections at once.
     pub(super) max_connections: u32,
     /// How long finished jobs are kept.

@@ -1,5 +1,6 @@
 //! Checking a submission before the control loop sees it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,10 @@ use super::super::refuse;
 use super::after::check_sum;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
-use crate::job::{Class, Context, JobId, RetryPolicy, Spec, parse_duration};
+use crate::job::{
+    Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryPolicy, Spec, format_size,
+    parse_duration, parse_size,
+};
 use crate::protocol::{
     self, Array, Error, Existing, JobSpec, MAX_ARRAY, MAX_BATCH, MAX_UNIQUE, Submit, SubmitReply,
     from_rfc3339, to_rfc3339,
@@ -51,7 +55,7 @@ impl Session {
         let mut drafts = drafts?;
         let endings = self.resolve_after(&after, &mut drafts).await?;
         if let Some(array) = submit.array {
-            drafts = unfold(&drafts, array)?;
+            drafts = unfold(drafts, array)?;
         }
         check_sum(&drafts)?;
         if submit.dry_run {
@@ -113,6 +117,7 @@ impl Session {
             );
             return Err(invalid("cpus", message));
         }
+        check_resources(&spec, bounds).map_err(|message| invalid("needs", message))?;
         check_output(&spec, array).map_err(|message| invalid("output", message))?;
         let requirements = Arc::default();
         let beside = Vec::new();
@@ -144,7 +149,7 @@ fn count(jobs: usize, array: Option<&Array>) -> Result<(), Error> {
     }
 }
 
-fn unfold(drafts: &[Draft], array: Array) -> Result<Vec<Draft>, Error> {
+fn unfold(mut drafts: Vec<Draft>, array: Array) -> Result<Vec<Draft>, Error> {
     let invalid = |message: String| Error::InvalidValue { field: "array".to_owned(), message };
     if array.step == 0 || array.first > array.last {
         return Err(invalid(format!(
@@ -154,6 +159,13 @@ fn unfold(drafts: &[Draft], array: Array) -> Result<Vec<Draft>, Error> {
     }
     if (array.last - array.first) / array.step >= MAX_ARRAY {
         return Err(invalid(format!("an array has at most {MAX_ARRAY} elements")));
+    }
+    if array.at_once == Some(0) {
+        return Err(invalid("at_once 0 would let no element run: give 1 or more".to_owned()));
+    }
+    if let (Some(draft), Some(_)) = (drafts.first_mut(), array.at_once) {
+        let spec = Arc::make_mut(&mut draft.spec);
+        spec.limits.get_or_insert_default().array = array.at_once;
     }
     let step = usize::try_from(array.step).unwrap_or(usize::MAX);
     let indexes = (array.first..=array.last).step_by(step);
@@ -213,6 +225,7 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
     };
     let class = job.class.map_or(Ok(Class::Auto), |text| text.parse());
     let backoff = job.backoff.map(|text| text.parse()).transpose();
+    let limits = limits(&job.keys, job.needs, job.memory.as_deref())?;
     Ok(Spec {
         kind,
         params,
@@ -232,6 +245,7 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
         at_most_once: job.at_most_once,
         output: job.output.map(PathBuf::from),
         merge: job.merge,
+        limits: limits.map(Box::new),
     })
 }
 
@@ -287,6 +301,56 @@ fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, String)> {
     }
 }
 
+fn limits(
+    keys: &[String],
+    mut resources: BTreeMap<String, u64>,
+    memory: Option<&str>,
+) -> Result<Option<Limits>, (&'static str, String)> {
+    let wrong = |error: LimitsError| ("keys", error.to_string());
+    let keys = keys.iter().map(|key| key.parse()).collect::<Result<Vec<KeyLimit>, _>>();
+    if let Some(memory) = memory {
+        let bytes = parse_size(memory).map_err(|error| ("memory", error.to_string()))?;
+        if resources.insert(Limits::MEMORY.to_owned(), bytes).is_some() {
+            let twice = "memory and needs.memory say the same: give one of them";
+            return Err(("memory", twice.to_owned()));
+        }
+    }
+    let limits = Limits { keys: keys.map_err(wrong)?, array: None, resources };
+    limits.check().map_err(|error| match error {
+        LimitsError::TooManyResources(_) | LimitsError::Nothing(_) => ("needs", error.to_string()),
+        error => wrong(error),
+    })?;
+    Ok((!limits.is_empty()).then_some(limits))
+}
+
+/// What asks for more than there is would wait for ever.
+fn check_resources(spec: &Spec, bounds: &Bounds) -> Result<(), String> {
+    for (name, needed) in spec.limits.iter().flat_map(|limits| &limits.resources) {
+        let amount = |amount: u64| match name.as_str() {
+            Limits::MEMORY => format_size(amount),
+            _ => amount.to_string(),
+        };
+        match bounds.resources.get(name) {
+            Some(capacity) if needed <= capacity => {}
+            Some(capacity) => {
+                let (needed, capacity) = (amount(*needed), amount(*capacity));
+                return Err(format!(
+                    "{needed} of {name} is more than the {capacity} there are: see `{} pool show`",
+                    crate::NAME
+                ));
+            }
+            None => {
+                let known: Vec<&str> = bounds.resources.keys().map(String::as_str).collect();
+                let known = known.join(", ");
+                return Err(format!(
+                    "there is no resource {name:?}: there are {known}; more go into [resources.NAME] of the config"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A template that can't be filled is refused now, not when the job's turn comes.
 fn check_output(spec: &Spec, array: bool) -> Result<(), String> {
     let Some(template) = &spec.output else { return Ok(()) };
@@ -326,7 +390,7 @@ mod tests {
             context: Arc::default(),
         };
         let indexes = |first, last, step| {
-            unfold(std::slice::from_ref(&draft), Array { first, last, step })
+            unfold(vec![draft.clone()], Array { first, last, step, at_once: None })
                 .map(|drafts| drafts.iter().filter_map(|draft| draft.index).collect::<Vec<_>>())
         };
         assert_eq!(indexes(1, 7, 3), Ok(vec![1, 4, 7]));

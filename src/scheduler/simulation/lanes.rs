@@ -1,5 +1,6 @@
 //! The lanes: run what they are given, end it one way or another, report it once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::Pending;
@@ -12,6 +13,8 @@ use crate::scheduler::{Demand, Input, Start};
 pub(super) struct Attempt {
     pub(super) job: JobId,
     pub(super) demand: Demand,
+    /// The named units that it has.
+    pub(super) units: Vec<Arc<str>>,
     /// The lane was told to end it.
     pub(super) doomed: bool,
 }
@@ -26,7 +29,10 @@ impl World {
             "{job} got something else than it asked for"
         );
         self.check_start(job, demand);
-        self.attempts.insert(token.counter, Attempt { job, demand, doomed: false });
+        let queue = self.disk[&job].job.queue.to_string();
+        self.started.entry(queue).or_default().push(self.now.boot);
+        let units = self.scheduler.units(job).into_iter().flat_map(|(_, units)| units).collect();
+        self.attempts.insert(token.counter, Attempt { job, demand, units, doomed: false });
         self.pending.push_back(Pending::Change(Change::Started {
             job,
             attempt,

@@ -2,10 +2,79 @@
 
 use super::disk::Stored;
 use super::world::World;
-use crate::job::{Change, Class, JobId, QueueRecord, Requirement, State};
-use crate::scheduler::{Demand, Gate};
+use crate::job::{Change, Class, JobId, KeyLimit, QueueRecord, Requirement, State};
+use crate::scheduler::{Demand, Entry, Gate, Input, Resource};
+
+/// A key of a user's, or an array.
+pub(super) type Name = (u32, String);
+
+/// What a job takes of each limit that it stands under, and what it says of those that jobs set.
+fn names(job: &Entry) -> Vec<(Name, u64, Option<u32>)> {
+    let Some(limits) = &job.limits else { return Vec::new() };
+    let key = |limit: &KeyLimit| ((job.owner, limit.key.clone()), 1, Some(limit.max));
+    let array = limits.array.zip(job.place);
+    let array = array.map(|(max, place)| ((u32::MAX, place.array.to_string()), 1, Some(max)));
+    let resource = |(name, amount): (&String, &u64)| ((0, name.clone()), *amount, None);
+    let resources = limits.resources.iter().map(resource);
+    limits.keys.iter().map(key).chain(array).chain(resources).collect()
+}
 
 impl World {
+    /// The newest job that comes under a limit decides for all.
+    pub(super) fn note_limits(&mut self, input: &Input) {
+        let Input::Submitted(entries) = input else { return };
+        for entry in entries.iter().filter(|entry| self.scheduler.job(entry.id).is_none()) {
+            for (name, _, max) in names(entry) {
+                let Some(max) = max else { continue };
+                let known = self.limits.entry(name).or_insert((entry.id, max));
+                if known.0 <= entry.id {
+                    *known = (entry.id, max);
+                }
+            }
+        }
+    }
+
+    /// A limit is forgotten with the last job under it.
+    pub(super) fn forget_limits(&mut self) {
+        let live = self.disk.values().filter(|stored| self.scheduler.job(stored.job.id).is_some());
+        let named: std::collections::BTreeSet<Name> =
+            live.flat_map(|stored| names(&stored.job)).map(|(name, ..)| name).collect();
+        self.limits.retain(|name, _| named.contains(name));
+    }
+
+    /// How much is left of a limit.
+    fn left(&self, name: &Name) -> u64 {
+        let taken = |id: JobId| {
+            let mut names = names(&self.disk[&id].job).into_iter();
+            names.find(|(own, ..)| own == name).map_or(0, |(_, amount, _)| amount)
+        };
+        let taken: u64 = self.attempts.values().map(|attempt| taken(attempt.job)).sum();
+        let resource = |resource: &&Resource| (0, resource.name.clone()) == *name;
+        let there = match self.limits.get(name) {
+            Some((_, max)) => u64::from(*max),
+            None => self.resources.iter().find(resource).map_or(0, |found| found.capacity),
+        };
+        there.saturating_sub(taken)
+    }
+
+    fn limits_admit(&self, job: &Entry) -> bool {
+        names(job).iter().all(|(name, amount, _)| *amount <= self.left(name))
+    }
+
+    /// Each unit that a job gets is one of those there are, and nobody else has it.
+    fn check_units(&self, job: &Entry) {
+        let granted = self.scheduler.units(job.id);
+        let wanted = job.limits.as_ref().and_then(|limits| limits.resources.get("gpu"));
+        let units: Vec<_> = granted.into_iter().flat_map(|(_, units)| units).collect();
+        assert_eq!(units.len() as u64, wanted.copied().unwrap_or(0), "{} got {units:?}", job.id);
+        let there = &self.resources.iter().find(|resource| resource.name == "gpu");
+        for unit in &units {
+            assert!(there.is_some_and(|gpu| gpu.units.contains(unit)), "{unit} is no GPU any more");
+            let held = |other: &super::lanes::Attempt| other.units.contains(unit);
+            assert!(!self.attempts.values().any(held), "unit {unit} is handed out twice");
+        }
+    }
+
     fn room(&self, class: Class) -> u32 {
         match class {
             Class::Io => self.lanes.io,
@@ -27,7 +96,12 @@ impl World {
         let settings = self.settings(queue);
         let jobs =
             self.attempts.values().filter(|attempt| &*self.disk[&attempt.job].job.queue == queue);
-        !settings.paused && settings.max.is_none_or(|max| (jobs.count() as u32) < max)
+        let started = self.started.get(queue).into_iter().flatten();
+        let in_rate = settings.rate.is_none_or(|rate| {
+            let recent = started.filter(|&&moment| moment + rate.per() > self.now.boot);
+            recent.count() < rate.starts() as usize
+        });
+        in_rate && !settings.paused && settings.max.is_none_or(|max| (jobs.count() as u32) < max)
     }
 
     fn daemon_is_open(&self) -> bool {
@@ -39,6 +113,8 @@ impl World {
         let stored = &self.disk[&job];
         assert!(self.daemon_is_open(), "{job} starts over the daemon's limit");
         assert!(self.queue_is_open(&stored.job.queue), "{job} starts over its queue's limit");
+        assert!(self.limits_admit(&stored.job), "{job} starts over a limit or resource");
+        self.check_units(&stored.job);
         let free = self.room(demand.class).saturating_sub(self.used(demand.class));
         assert!(weight(demand) <= free, "{job} starts over its lane's limit");
         assert_eq!(stored.state, State::Queued, "{job} starts before that is synced");
@@ -70,7 +146,7 @@ impl World {
             let demand = stored.job.demand;
             let free = self.room(demand.class).saturating_sub(self.used(demand.class));
             let fits = weight(demand) <= free && self.can_ever_fit(demand);
-            if fits && self.queue_is_open(&stored.job.queue) {
+            if fits && self.queue_is_open(&stored.job.queue) && self.limits_admit(&stored.job) {
                 assert!(
                     self.is_kept_from(stored, free, &ready),
                     "{stored:?} fits and does not start"
@@ -137,16 +213,26 @@ impl World {
             && self.attempts.values().all(|attempt| attempt.job != stored.job.id)
     }
 
-    /// Room is kept only for a bigger job of the lane, or under a queue's own limit for a better one.
+    /// Room is kept only for a bigger job of the lane, or under a queue's own limit for a better one,
+    /// and what is left of a limit for one that shares it.
     fn is_kept_from(&self, stored: &Stored, free: u32, ready: &[&Stored]) -> bool {
         let limited = self.settings(&stored.job.queue).max.is_some();
+        let own = names(&stored.job);
+
         ready.iter().any(|other| {
             let demand = other.job.demand;
             let waits_for_room = weight(demand) > free
+                && self.limits_admit(&other.job)
                 && demand.class == stored.job.demand.class
                 && self.can_ever_fit(demand)
                 && self.queue_is_open(&other.job.queue);
+            let kept = |(name, amount, _): &(Name, u64, Option<u32>)| {
+                let own = own.iter().find(|(own, ..)| own == name);
+                own.is_some_and(|(_, own, _)| self.left(name) < own + amount)
+            };
+            let under = other.job.id != stored.job.id && names(&other.job).iter().any(kept);
             waits_for_room
+                || under
                 || (limited && other.job.queue == stored.job.queue && other.job.id != stored.job.id)
         })
     }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::disk::Pending;
 use super::world::World;
 use crate::job::{
-    Awaited, Backoff, Class, Condition, JobId, QueueRecord, Requirement, RetryPolicy, State,
+    ArrayPlace, Awaited, Backoff, Class, Condition, JobId, KeyLimit, Limits, QueueRecord,
+    Requirement, RetryPolicy, State,
 };
-use crate::scheduler::{Demand, Entry, Input, LaneSizes};
+use crate::scheduler::{Demand, Entry, Input, LaneSizes, Resource};
 
 const QUEUES: [&str; 4] = ["a", "b", "c", "d"];
+const KEYS: [&str; 3] = ["mutex", "host:a", "host:b"];
 /// More live jobs than this make the checks slow and show nothing new.
 const MOST_JOBS: usize = 60;
 
@@ -63,8 +65,11 @@ impl World {
         let pause = Duration::from_secs(self.dice.roll(3));
         Entry {
             id,
-            owner: 1000,
-            place: None,
+            owner: 1000 + self.dice.small(2),
+            place: id
+                .get()
+                .is_multiple_of(3)
+                .then(|| ArrayPlace { array: JobId::new(1).unwrap(), index: id.get() }),
             state,
             not_before: match state {
                 State::Scheduled => Some(self.deadline(20)),
@@ -80,7 +85,26 @@ impl World {
             pardoned: 0,
             reason: None,
             requires: Vec::new(),
+            limits: self.some_limits(id),
         }
+    }
+
+    /// Some stand under limits that they share, some under several, one user's beside another's.
+    fn some_limits(&mut self, id: JobId) -> Option<Arc<Limits>> {
+        let mut limits = Limits::default();
+        for key in KEYS {
+            if self.dice.chance(25) {
+                let max = if key == "mutex" { 1 } else { self.dice.small(3) + 1 };
+                limits.keys.push(KeyLimit { key: key.to_owned(), max });
+            }
+        }
+        for (name, most) in [("gpu", 2), ("license", 4)] {
+            if self.dice.chance(20) {
+                limits.resources.insert(name.to_owned(), self.dice.roll(most) + 1);
+            }
+        }
+        limits.array = (id.get().is_multiple_of(3) && self.dice.chance(60)).then_some(2);
+        (!limits.is_empty()).then(|| Arc::new(limits))
     }
 
     /// A request about some job, sensible or not.
@@ -115,8 +139,12 @@ impl World {
     }
 
     pub(super) fn change_a_setting(&mut self) {
-        match self.dice.roll(8) {
+        match self.dice.roll(9) {
             0..=3 => self.change_a_queue(),
+            8 => {
+                let (gpus, licenses) = (self.dice.roll(4), self.dice.roll(6));
+                self.set_resources(gpus, licenses);
+            }
             4 => {
                 let (cpu, io, blocking) =
                     (self.dice.small(7), self.dice.small(4), self.dice.small(3));
@@ -144,18 +172,34 @@ impl World {
             self.disk.values().any(|stored| &*stored.job.queue == name && !stored.state.is_final());
         if self.dice.chance(15) && !in_use {
             self.queues.remove(name);
+            self.started.remove(name);
             return self.input(Input::QueueRemoved(name.to_owned()));
         }
         let paused = self.dice.chance(25);
         let max = self.dice.chance(40).then(|| self.dice.small(4));
         let weight = self.dice.small(300) + 1;
         let reason = paused.then(|| "maintenance".to_owned());
-        self.set_queue(QueueRecord { name: name.to_owned(), max, weight, paused, reason });
+        let rates = ["1/2s", "3/5s", "2/500ms"];
+        let rate = self.dice.chance(30).then(|| self.dice.pick(&rates).unwrap().parse().unwrap());
+        self.set_queue(QueueRecord { name: name.to_owned(), max, weight, rate, paused, reason });
     }
 
     pub(super) fn set_queue(&mut self, record: QueueRecord) {
-        self.queues.insert(record.name.clone(), record.clone());
+        let old = self.queues.insert(record.name.clone(), record.clone());
+        if old.and_then(|old| old.rate) != record.rate {
+            self.started.remove(&record.name);
+        }
         self.input(Input::QueueSet(record));
+    }
+
+    /// GPUs have names, licences do not; sometimes the first GPU is another one.
+    pub(super) fn set_resources(&mut self, gpus: u64, licenses: u64) {
+        let first = self.dice.roll(2);
+        let units = (first..first + gpus).map(|unit| Arc::from(unit.to_string())).collect();
+        let gpu = Resource { name: "gpu".to_owned(), capacity: gpus, units };
+        let (name, units) = ("license".to_owned(), Vec::new());
+        self.resources = vec![gpu, Resource { name, capacity: licenses, units }];
+        self.input(Input::Resources(self.resources.clone()));
     }
 
     pub(super) fn set_lanes(&mut self, lanes: LaneSizes) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::dice::Dice;
 use super::disk::{Pending, Stored};
 use super::lanes::Attempt;
+use super::oracle::Name;
 use crate::job::{
     AttemptToken, Change, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
 };
-use crate::scheduler::{Action, Aging, Decline, Input, LaneSizes, Options, Scheduler};
+use crate::scheduler::{Action, Aging, Decline, Input, LaneSizes, Options, Resource, Scheduler};
 
 /// One world. The scheduler sees it only through inputs and changes it only through actions.
 pub(super) struct World {
@@ -35,6 +36,11 @@ pub(super) struct World {
     pub(super) lent: u32,
     pub(super) starts: bool,
     pub(super) max_running: Option<u32>,
+    pub(super) resources: Vec<Resource>,
+    /// When jobs of a queue started, since its rate was set.
+    pub(super) started: BTreeMap<String, Vec<Duration>>,
+    /// What the newest job under each limit said.
+    pub(super) limits: BTreeMap<Name, (JobId, u32)>,
     history: Vec<String>,
 }
 
@@ -67,6 +73,9 @@ impl World {
             lent: 0,
             starts: true,
             max_running: None,
+            resources: Vec::new(),
+            started: BTreeMap::new(),
+            limits: BTreeMap::new(),
             history: Vec::new(),
         }
     }
@@ -90,6 +99,7 @@ impl World {
     /// Gives the scheduler one input and does what it says.
     pub(super) fn input(&mut self, input: Input) {
         let mut actions = Vec::new();
+        self.note_limits(&input);
         if matches!(input, Input::Refused(_)) {
             self.history.push(format!("{input:?}"));
         }
@@ -101,6 +111,7 @@ impl World {
             self.history.push(format!("{action:?}"));
             self.perform(action);
         }
+        self.forget_limits();
     }
 
     pub(super) fn history(self) -> Vec<String> {
@@ -173,11 +184,14 @@ impl World {
         self.attempts.clear();
         self.put_off.clear();
         self.life += 1;
+        self.limits.clear();
+        self.started.clear();
         self.lent = 0;
         (self.disk_is_full, self.starts) = (false, true);
         self.history.push("crash".to_owned());
         self.scheduler = Scheduler::new(options(), self.lanes, STORE, self.life);
         self.input(Input::MaxRunning(self.max_running));
+        self.input(Input::Resources(self.resources.clone()));
         for queue in self.queues.values().cloned().collect::<Vec<_>>() {
             self.input(Input::QueueSet(queue));
         }
@@ -206,6 +220,7 @@ impl World {
         for name in self.queues.keys().cloned().collect::<Vec<_>>() {
             self.set_queue(QueueRecord::named(&name));
         }
+        self.set_resources(3, 5);
         self.set_lanes(LaneSizes { cpu: 8, io: 2, blocking: 1 });
         self.sync_and_answer_all();
         let jobs = self.disk.values().filter(|stored| !stored.state.is_final()).count();

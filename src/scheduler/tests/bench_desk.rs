@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{
-    AttemptToken, Awaited, Backoff, Change, Class, Condition, Deadline, Failure, JobId, Now,
-    Outcome, QueueRecord, Requirement, RetryPolicy, State, StoreId, Usage, WallTime,
+    AttemptToken, Awaited, Backoff, Change, Class, Condition, Deadline, Failure, JobId, KeyLimit,
+    Now, Outcome, QueueRecord, Requirement, RetryPolicy, State, StoreId, Usage, WallTime,
 };
 use crate::scheduler::{
     Action, Decline, Demand, Entry, Input, LaneSizes, Options, Scheduler, Start,
@@ -43,6 +43,7 @@ pub(in crate::scheduler) fn entry(number: u64) -> Entry {
         pardoned: 0,
         reason: None,
         requires: Vec::new(),
+        limits: None,
     }
 }
 
@@ -54,6 +55,13 @@ impl Entry {
 
     pub(super) fn of(mut self, class: Class) -> Self {
         self.demand.class = class;
+        self
+    }
+
+    pub(super) fn with_key(mut self, key: &str, max: u32) -> Self {
+        let mut limits = self.limits.take().map(Arc::unwrap_or_clone).unwrap_or_default();
+        limits.keys.push(KeyLimit { key: key.to_owned(), max });
+        self.limits = Some(Arc::new(limits));
         self
     }
 

@@ -1,5 +1,7 @@
 //! How much runs at once: lanes, queues, the daemon, big jobs beside small ones.
 
+use std::time::Duration;
+
 use super::bench_desk::{Desk, entry};
 use crate::job::Class;
 use crate::scheduler::{Aging, ClassView, Input, LaneSizes, Options};
@@ -175,4 +177,25 @@ fn nothing_new_starts_while_starts_are_off_or_the_queue_is_paused() {
     assert_eq!(desk.started(), [2]);
     desk.queue("a", |_| ());
     assert_eq!(desk.started(), [1]);
+}
+
+#[test]
+fn a_queue_starts_no_more_in_any_span_than_its_rate_and_wakes_by_itself() {
+    let mut desk = Desk::new(50, 1);
+    desk.queue("a", |queue| queue.rate = "2/10s".parse().ok());
+    desk.submit((1..=6).map(entry));
+    assert_eq!(desk.started(), [1, 2]);
+    let told = desk.scheduler.explain(desk.now, super::id(3)).unwrap();
+    assert!(told.to_string().contains("the next may start in 10s"), "{told}");
+    assert_eq!(
+        desk.scheduler.next_deadline().unwrap().boot,
+        desk.now.boot + Duration::from_secs(10)
+    );
+    desk.now.wall = crate::job::WallTime(1 << 60);
+    desk.pass(Duration::from_millis(9_999));
+    assert_eq!(desk.started(), [0; 0], "a step of the wall clock changes nothing");
+    desk.pass(Duration::from_millis(1));
+    assert_eq!(desk.started(), [3, 4]);
+    desk.queue("a", |_| ());
+    assert_eq!(desk.started(), [5, 6]);
 }

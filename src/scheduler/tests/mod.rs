@@ -5,7 +5,9 @@ mod capacity;
 mod dependencies;
 mod ends;
 mod explaining;
+mod limits;
 mod order;
 mod requests;
+mod resources;
 
 pub(super) use bench_desk::{Desk, entry, id};

@@ -417,6 +417,7 @@ impl Kept {
             attempts,
             pardoned: self.job.pardoned,
             reason: self.job.reason.as_deref().filter(|_| state == State::Held).map(Box::from),
+            limits: spec.limits.as_deref().cloned().map(Arc::new),
             cancel_asked,
             token: running.map(|attempt| attempt.token),
             unique: self.job.unique.clone(),

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::job::{
     AttemptToken, Change, Class, Context, Deadline, JobId, Lane, NewJob, Outcome, QueueRecord,
-    State, Usage, WallTime,
+    Rate, State, Usage, WallTime,
 };
 use crate::store::{Refusal, gate};
 
@@ -348,13 +348,15 @@ impl Batch<'_> {
 
     fn queue_set(&mut self, queue: &QueueRecord) -> Result<(), Fault> {
         gate::queue_set(queue)?;
-        let QueueRecord { name, max, weight, paused, reason } = queue;
+        let QueueRecord { name, max, weight, rate, paused, reason } = queue;
+        let starts = rate.map(Rate::starts);
+        let per = rate.map(|rate| codes::of_span(rate.per()));
         self.conn
             .prepare_cached(
-                "INSERT OR REPLACE INTO queues (name, max, weight, paused, reason) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO queues (name, max, weight, paused, reason, rate_starts, rate_per_ns) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![name, max, weight, paused, reason])?;
+            .execute(params![name, max, weight, paused, reason, starts, per])?;
         Ok(())
     }
 

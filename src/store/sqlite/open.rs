@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use crate::job::{JobId, Now, QueueRecord, StoreId};
+use crate::job::{JobId, Now, QueueRecord, Rate, StoreId};
 use crate::store::{Recovery, StoreError};
 
 use super::Options;
@@ -23,11 +23,13 @@ pub(super) const FILE_NAME: &str = "twolane.db";
 const APPLICATION_ID: i64 = 0x324c_4e45;
 
 /// Every schema change, in order; the number of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/0001_jobs.sql"),
     include_str!("schema/0002_requirements.sql"),
     include_str!("schema/0003_moments.sql"),
     include_str!("schema/0004_job_facts.sql"),
+    include_str!("schema/0005_limits.sql"),
+    include_str!("schema/0006_rates.sql"),
 ];
 
 /// The number of this program's schema.
@@ -212,7 +214,7 @@ fn raise(conn: &Connection, now: Now, boot_id: &str) -> rusqlite::Result<(Boot, 
 }
 
 fn read_queues(conn: &Connection) -> rusqlite::Result<Vec<QueueRecord>> {
-    conn.prepare("SELECT name, max, weight, paused, reason FROM queues ORDER BY name")?
+    conn.prepare("SELECT name, max, weight, paused, reason, rate_starts, rate_per_ns FROM queues ORDER BY name")?
         .query_map([], |row| {
             Ok(QueueRecord {
                 name: row.get(0)?,
@@ -220,9 +222,14 @@ fn read_queues(conn: &Connection) -> rusqlite::Result<Vec<QueueRecord>> {
                 weight: row.get(2)?,
                 paused: row.get(3)?,
                 reason: row.get(4)?,
+                rate: rate(row.get(5)?, row.get(6)?),
             })
         })?
         .collect()
+}
+
+fn rate(starts: Option<u32>, per: Option<i64>) -> Option<Rate> {
+    Rate::new(starts?, super::codes::span(per?))
 }
 
 fn pragma(conn: &Connection, name: &str) -> rusqlite::Result<i64> {

@@ -1,11 +1,12 @@
 //! Reads what scheduling needs of every unfinished job: one pass, no JSON, no row twice.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::job::{AttemptToken, Awaited, Deadline, JobId, State, StoreId, WallTime};
+use crate::job::{AttemptToken, Awaited, Deadline, JobId, Limits, State, StoreId, WallTime};
 use crate::store::Pending;
 
 use super::codes;
@@ -23,8 +24,14 @@ pub(super) fn scan(
 ) -> rusqlite::Result<()> {
     let requires = requirements::open(conn)?;
     let moments = moments::all(conn, boot)?;
-    let mut pass =
-        Pass { words: words(conn)?, tokens: tokens(conn, store)?, requires, moments, boot };
+    let mut pass = Pass {
+        words: words(conn)?,
+        tokens: tokens(conn, store)?,
+        requires,
+        moments,
+        boot,
+        last_limits: RefCell::default(),
+    };
     let mut statement = conn.prepare(&query(conn)?)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -53,7 +60,7 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
          s.at_most_once, j.unique_key, \
-         j.pardoned, iif(j.state = 2, j.reason, NULL) FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+         j.pardoned, iif(j.state = 2, j.reason, NULL), s.limits FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
     ))
 }
 
@@ -63,6 +70,8 @@ struct Pass {
     requires: HashMap<JobId, Vec<Awaited>>,
     moments: HashMap<JobId, Deadline>,
     boot: Boot,
+    /// The limits that were read last, and their text.
+    last_limits: RefCell<Option<(String, Arc<Limits>)>>,
 }
 
 impl Pass {
@@ -86,6 +95,7 @@ impl Pass {
             attempts: row.get(2)?,
             pardoned: row.get(22)?,
             reason: row.get(23)?,
+            limits: self.limits(row, 24)?,
             cancel_asked: row.get(3)?,
             token: match state {
                 State::Running => self.tokens.get(&id).copied(),
@@ -94,6 +104,18 @@ impl Pass {
             unique: row.get::<_, Option<Box<str>>>(21)?.map(Arc::from),
             requires: self.requires.remove(&id).unwrap_or_default(),
         })
+    }
+
+    /// Equal limits in a row are read once and shared.
+    fn limits(&self, row: &Row, column: usize) -> rusqlite::Result<Option<Arc<Limits>>> {
+        let Some(text) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
+        let mut last = self.last_limits.borrow_mut();
+        if let Some((_, limits)) = last.as_ref().filter(|(known, _)| known == text) {
+            return Ok(Some(Arc::clone(limits)));
+        }
+        let limits = work::read_limits(row, column)?.map(Arc::new);
+        *last = limits.as_ref().map(|limits| (text.to_owned(), Arc::clone(limits)));
+        Ok(limits)
     }
 
     fn word(&self, id: i64) -> rusqlite::Result<Arc<str>> {

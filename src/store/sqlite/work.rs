@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Backoff, Context, Params, RetryPolicy, Spec};
+use crate::job::{Backoff, Context, Limits, Params, RetryPolicy, Spec};
 use crate::store::Refusal;
 
 use super::book::Book;
@@ -38,7 +38,7 @@ pub(super) fn write_spec(
 ) -> Result<i64, Fault> {
     // Taken apart field by field, so that a new field can't be forgotten here.
     let Spec { kind, params, class, queue: _, priority, name, cpus, .. } = spec;
-    let Spec { retry, timeout, grace, at_most_once, output, merge, .. } = spec;
+    let Spec { retry, timeout, grace, at_most_once, output, merge, limits, .. } = spec;
     let rest = Rest {
         params: Cow::Borrowed(params),
         timeout: *timeout,
@@ -47,13 +47,14 @@ pub(super) fn write_spec(
         merge: *merge,
     };
     let rest = json(&rest)?;
+    let limits = limits.as_deref().map(json).transpose()?;
     let (first, most) = of_backoff(retry.backoff);
     let id = book.new_spec();
     let kind = book.word(conn, kind)?;
     conn.prepare_cached(
         "INSERT INTO specs (id, uses, kind, name, class, priority, cpus, retries, \
-         backoff_first_ns, backoff_most_ns, at_most_once, rest) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         backoff_first_ns, backoff_most_ns, at_most_once, rest, limits) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
         id,
@@ -68,13 +69,14 @@ pub(super) fn write_spec(
         most,
         at_most_once,
         rest,
+        limits,
     ])?;
     Ok(id)
 }
 
 /// The columns that [`read_spec`] wants, in its order, of the table alias `s`.
 pub(super) const SPEC_COLUMNS: &str = "s.name, s.class, s.priority, s.cpus, s.retries, \
-     s.backoff_first_ns, s.backoff_most_ns, s.at_most_once, s.rest";
+     s.backoff_first_ns, s.backoff_most_ns, s.at_most_once, s.rest, s.limits";
 
 /// Reads the spec whose [`SPEC_COLUMNS`] start at `first`.
 pub(super) fn read_spec(
@@ -98,7 +100,14 @@ pub(super) fn read_spec(
         at_most_once: row.get(first + 7)?,
         output: rest.output,
         merge: rest.merge,
+        limits: read_limits(row, first + 9)?.map(Box::new),
     })
+}
+
+/// Reads the limits in a column, if there are any.
+pub(super) fn read_limits(row: &Row, column: usize) -> rusqlite::Result<Option<Limits>> {
+    let some = row.get_ref(column)?.as_str_or_null()?.is_some();
+    if some { from_json(row, column).map(Some) } else { Ok(None) }
 }
 
 /// Reads the retry policy whose three columns start at `first`.

@@ -1,0 +1,334 @@
+//! Limits by name: how many jobs with a key, or of an array, run at once, and named resources.
+//!
+//! Owns the limits, what is taken of them, and which lines are *parked* on them. Never chooses who
+//! starts. Invariant: a limit is kept exactly as long as a job stands under it; a
+//! resource also as long as it is configured.
+//!
+//! Jobs that stand under the same limits share a *set*, and a set is part of a line's shape: a limit
+//! that is reached parks lines, not jobs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use super::entry::Resource;
+use super::lines::{Group, LineNo};
+use super::table::Key;
+use crate::job::{ArrayPlace, JobId, Limits};
+
+/// Which units of which resources a job holds.
+pub(super) type Units = Vec<(LimitNo, Vec<Arc<str>>)>;
+
+/// A limit's number.
+pub(super) type LimitNo = u32;
+
+/// The limits that a job stands under, and how much it takes of each.
+type Set = Box<[(LimitNo, u64)]>;
+
+/// The set of jobs that stand under no limit.
+pub(super) const NONE: u32 = 0;
+
+/// What a limit is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum LimitName {
+    /// A key; users can't block each other, so it belongs to its owner.
+    Key(u32, Arc<str>),
+    /// The elements of one array.
+    Array(JobId),
+    /// A named resource.
+    Resource(Arc<str>),
+}
+
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(_, key) => write!(f, "the key {key}"),
+            Self::Array(array) => write!(f, "array {array}"),
+            Self::Resource(name) => write!(f, "the resource {name}"),
+        }
+    }
+}
+
+/// One limit.
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub(super) name: LimitName,
+    /// How many may run at once, or how much there is.
+    pub(super) max: u64,
+    /// How many run, or how much is taken.
+    pub(super) used: u64,
+    /// How much is kept for the line that was overtaken too often.
+    pub(super) kept: u64,
+    /// The units' names, if it has any: each is held by one job at a time.
+    pub(super) units: Vec<Arc<str>>,
+    /// The units that are held.
+    pub(super) held: BTreeSet<Arc<str>>,
+    /// Whether it is a resource that the settings name.
+    pub(super) configured: bool,
+    /// Starts so far.
+    pub(super) starts: u64,
+    /// Lines that wait for it, by group and best head.
+    pub(super) parked: BTreeMap<Group, BTreeSet<(Key, LineNo)>>,
+    /// Lines that were first kept waiting by it and have not started since, the oldest first.
+    pub(super) waiters: BTreeSet<(u64, LineNo)>,
+    /// The newest job that named it.
+    newest: JobId,
+    /// How many sets it is in.
+    sets: u32,
+}
+
+/// All limits and sets of them.
+#[derive(Debug, Default)]
+pub(super) struct LimitTable {
+    limits: Vec<Option<Limit>>,
+    free_limits: Vec<LimitNo>,
+    names: HashMap<LimitName, LimitNo>,
+    /// By number, beginning with 1; with how many jobs have it.
+    sets: Vec<(Set, u32)>,
+    free_sets: Vec<u32>,
+    numbers: HashMap<Set, u32>,
+}
+
+impl LimitTable {
+    /// The number of the set for one more job, and the limits that became larger by it.
+    pub(super) fn take(
+        &mut self,
+        job: JobId,
+        owner: u32,
+        place: Option<ArrayPlace>,
+        limits: Option<&Limits>,
+    ) -> (u32, Vec<LimitNo>) {
+        let Some(limits) = limits.filter(|limits| !limits.is_empty()) else {
+            return (NONE, Vec::new());
+        };
+        let mut grown = Vec::new();
+        let mut set = Vec::with_capacity(limits.keys.len() + 1);
+        for wanted in &limits.keys {
+            let name = LimitName::Key(owner, Arc::from(wanted.key.as_str()));
+            set.push((self.limit(name, u64::from(wanted.max), job, &mut grown), 1));
+        }
+        if let (Some(max), Some(place)) = (limits.array, place) {
+            let name = LimitName::Array(place.array);
+            set.push((self.limit(name, u64::from(max), job, &mut grown), 1));
+        }
+        for (name, amount) in &limits.resources {
+            set.push((self.resource(name), *amount));
+        }
+        set.sort_unstable();
+        set.dedup();
+        (self.set(set.into_boxed_slice()), grown)
+    }
+
+    fn limit(
+        &mut self,
+        name: LimitName,
+        max: u64,
+        job: JobId,
+        grown: &mut Vec<LimitNo>,
+    ) -> LimitNo {
+        if let Some(&number) = self.names.get(&name) {
+            if let Some(limit) = self.get_mut(number).filter(|limit| limit.newest <= job) {
+                if limit.max < max {
+                    grown.push(number);
+                }
+                (limit.max, limit.newest) = (max, job);
+            }
+            return number;
+        }
+        self.add(name, max, job)
+    }
+
+    /// The number of a resource; one that the settings do not name has nothing.
+    fn resource(&mut self, name: &str) -> LimitNo {
+        let name = LimitName::Resource(Arc::from(name));
+        self.names.get(&name).copied().unwrap_or_else(|| self.add(name, 0, JobId::FIRST))
+    }
+
+    fn add(&mut self, name: LimitName, max: u64, newest: JobId) -> LimitNo {
+        let limit = Limit {
+            name: name.clone(),
+            max,
+            used: 0,
+            kept: 0,
+            units: Vec::new(),
+            held: BTreeSet::new(),
+            configured: false,
+            starts: 0,
+            parked: BTreeMap::new(),
+            waiters: BTreeSet::new(),
+            newest,
+            sets: 0,
+        };
+        let number = if let Some(number) = self.free_limits.pop() {
+            self.limits[number as usize] = Some(limit);
+            number
+        } else {
+            self.limits.push(Some(limit));
+            self.limits.len() as u32 - 1
+        };
+        self.names.insert(name, number);
+        number
+    }
+
+    /// Takes over the resources of the settings; says which there are now, those without any included.
+    pub(super) fn configure(&mut self, resources: &[Resource]) -> Vec<LimitNo> {
+        for limit in self.limits.iter_mut().flatten().filter(|limit| limit.configured) {
+            (limit.max, limit.configured) = (0, false);
+            limit.units.clear();
+        }
+        for Resource { name, capacity, units } in resources {
+            let number = self.resource(name);
+            if let Some(limit) = self.get_mut(number) {
+                (limit.max, limit.configured) = (*capacity, true);
+                limit.units.clone_from(units);
+            }
+        }
+        let is_resource = |limit: &Limit| matches!(limit.name, LimitName::Resource(_));
+        let all: Vec<_> =
+            self.iter().filter(|(_, limit)| is_resource(limit)).map(|(number, _)| number).collect();
+        for &number in &all {
+            self.tidy(number);
+        }
+        all
+    }
+
+    fn set(&mut self, set: Set) -> u32 {
+        if set.is_empty() {
+            return NONE;
+        }
+        if let Some(&number) = self.numbers.get(&set) {
+            self.sets[number as usize - 1].1 += 1;
+            return number;
+        }
+        for &(limit, _) in &set {
+            if let Some(limit) = self.get_mut(limit) {
+                limit.sets += 1;
+            }
+        }
+        let number = if let Some(number) = self.free_sets.pop() {
+            self.sets[number as usize - 1] = (set.clone(), 1);
+            number
+        } else {
+            self.sets.push((set.clone(), 1));
+            self.sets.len() as u32
+        };
+        self.numbers.insert(set, number);
+        number
+    }
+
+    /// A job that had the set is forgotten.
+    pub(super) fn give_back(&mut self, number: u32) {
+        if number == NONE {
+            return;
+        }
+        let (set, jobs) = &mut self.sets[number as usize - 1];
+        *jobs -= 1;
+        if *jobs > 0 {
+            return;
+        }
+        let set = std::mem::take(set);
+        self.numbers.remove(&set);
+        self.free_sets.push(number);
+        for &(number, _) in &set {
+            if let Some(limit) = self.get_mut(number) {
+                limit.sets -= 1;
+                self.tidy(number);
+            }
+        }
+    }
+
+    /// Forgets the limit if nothing needs it.
+    fn tidy(&mut self, number: LimitNo) {
+        if let Some(limit) = self.get(number).filter(|limit| limit.sets == 0 && !limit.configured) {
+            debug_assert!(limit.used == 0 && limit.parked.is_empty(), "{limit:?} is in use");
+            let name = limit.name.clone();
+            self.names.remove(&name);
+            self.limits[number as usize] = None;
+            self.free_limits.push(number);
+        }
+    }
+
+    /// The limits of a set.
+    pub(super) fn of(&self, set: u32) -> &[(LimitNo, u64)] {
+        if set == NONE { &[] } else { &self.sets[set as usize - 1].0 }
+    }
+
+    /// The limit of this number, unless it was forgotten.
+    pub(super) fn get(&self, number: LimitNo) -> Option<&Limit> {
+        self.limits.get(number as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, number: LimitNo) -> Option<&mut Limit> {
+        self.limits.get_mut(number as usize)?.as_mut()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LimitNo, &Limit)> {
+        let all = self.limits.iter().enumerate();
+        all.filter_map(|(number, limit)| Some((number as LimitNo, limit.as_ref()?)))
+    }
+
+    /// Counts a start of a job with this set; says which units it gets.
+    pub(super) fn start(&mut self, set: u32) -> Units {
+        let mut units = Units::new();
+        for index in 0..self.of(set).len() {
+            let (number, amount) = self.of(set)[index];
+            let Some(limit) = self.get_mut(number) else { continue };
+            limit.used += amount;
+            limit.starts += 1;
+            if limit.units.is_empty() {
+                continue;
+            }
+            let free = limit.units.iter().filter(|unit| !limit.held.contains(*unit));
+            let taken: Vec<_> = free.take(amount as usize).cloned().collect();
+            debug_assert_eq!(taken.len() as u64, amount, "a unit for each place");
+            limit.held.extend(taken.iter().cloned());
+            units.push((number, taken));
+        }
+        units
+    }
+
+    /// A job with this set and these units has ended.
+    pub(super) fn end(&mut self, set: u32, units: &Units) {
+        for index in 0..self.of(set).len() {
+            let (number, amount) = self.of(set)[index];
+            if let Some(limit) = self.get_mut(number) {
+                debug_assert!(limit.used >= amount, "{limit:?} was not taken");
+                limit.used = limit.used.saturating_sub(amount);
+            }
+        }
+        for (number, taken) in units {
+            if let Some(limit) = self.get_mut(*number) {
+                limit.held.retain(|unit| !taken.contains(unit));
+            }
+        }
+    }
+
+    pub(super) fn park(&mut self, number: LimitNo, group: Group, key: Key, line: LineNo) {
+        if let Some(limit) = self.get_mut(number) {
+            limit.parked.entry(group).or_default().insert((key, line));
+        }
+    }
+
+    pub(super) fn unpark(&mut self, number: LimitNo, group: Group, key: Key, line: LineNo) {
+        let Some(limit) = self.get_mut(number) else { return };
+        if let Some(lines) = limit.parked.get_mut(&group) {
+            lines.remove(&(key, line));
+            if lines.is_empty() {
+                limit.parked.remove(&group);
+            }
+        }
+    }
+
+    /// Whether lines of this group are parked on the limit.
+    pub(super) fn has_parked(&self, number: LimitNo, group: Group) -> bool {
+        self.get(number).is_some_and(|limit| limit.parked.contains_key(&group))
+    }
+}
+
+impl Limit {
+    /// Whether so much may be taken; the line for which something is kept may take that too.
+    pub(super) fn admits(&self, amount: u64, favoured: bool) -> bool {
+        let kept = if favoured { 0 } else { self.kept };
+        self.used.saturating_add(amount).saturating_add(kept) <= self.max
+    }
+}

@@ -1,0 +1,158 @@
+//! Why a job is where it is, in words made from the data.
+//!
+//! Owns nothing and decides nothing.
+
+use std::fmt;
+
+use super::explain::{Explanation, Gate, Rank};
+use crate::job::{Limits, Requirement, State, format_size};
+
+impl fmt::Display for Explanation {
+    /// One sentence a line: the state, then each gate.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {} is {}", self.job, self.state)?;
+        if let Some((token, lane)) = self.running {
+            write!(f, " on the {lane} lane as attempt {token}")?;
+        }
+        if let Some(Rank { place, of }) = self.rank {
+            write!(f, ", number {place} of {of} ready jobs in its queue")?;
+        }
+        for gate in &self.gates {
+            write!(f, "\n{gate}")?;
+        }
+        if self.gates.is_empty() && self.state == State::Queued {
+            f.write_str("\nnothing is in its way: it starts next")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { reason } => {
+                f.write_str("it is held")?;
+                because(f, reason.as_deref())?;
+                f.write_str("; release it to let it go on")
+            }
+            Self::Requires { requirement: Requirement { job, on }, state } => {
+                write!(f, "job {job} has to {}", on.verb())?;
+                state.map_or(Ok(()), |state| write!(f, "; it is {state}"))
+            }
+            Self::RequiresMore { count } => write!(f, "it waits for {count} more jobs"),
+            Self::Lost { why } => write!(f, "it will be skipped: {why}"),
+            Self::NotBefore { left, .. } => {
+                write!(f, "it may not start for another {}", seconds(*left))
+            }
+            Self::Writing { to, refused: false } => {
+                write!(f, "it is being written down as {to}")
+            }
+            Self::Writing { to, refused: true } => {
+                write!(f, "the store refused to write it down as {to}; that is tried again")
+            }
+            Self::TooBig { needed, size } => write!(
+                f,
+                "it needs {needed} core permits and there are only {size}: enlarge the pool, or cancel it and submit it with fewer"
+            ),
+            Self::StartsOff => {
+                f.write_str("nothing new starts: the daemon is draining or can't write")
+            }
+            Self::QueuePaused { queue, reason } => {
+                write!(f, "queue {queue} is paused")?;
+                because(f, reason.as_deref())
+            }
+            Self::Rate { queue, rate, left } => {
+                let left = seconds(*left);
+                write!(
+                    f,
+                    "queue {queue} starts {rate} and has done so: the next may start in {left}"
+                )
+            }
+            Self::QueueLimit { queue, running, max } => {
+                write!(f, "queue {queue} runs {running} jobs of at most {max}")
+            }
+            Self::DaemonLimit { running, max } => {
+                write!(f, "the daemon runs {running} jobs of at most {max}")
+            }
+            Self::KeyLimit { .. }
+            | Self::ArrayLimit { .. }
+            | Self::Resource { .. }
+            | Self::ResourceTooSmall { .. }
+            | Self::PlaceKept { .. } => self.fmt_named(f),
+            Self::LaneLimit { class, running, max } => {
+                write!(f, "{running} jobs of class {class} run, of at most {max}")
+            }
+            Self::CorePermits { needed, free, total, holders } => {
+                write!(f, "it needs {needed} core permits and {free} of {total} are free")?;
+                for (index, holder) in holders.iter().enumerate() {
+                    let lead = if index == 0 { "; held by" } else { "," };
+                    write!(f, "{lead} job {} ({})", holder.job, holder.permits)?;
+                }
+                Ok(())
+            }
+            Self::KeptFor { job, needed } => {
+                write!(f, "what gets free is kept for job {job}, which needs {needed}")
+            }
+            Self::Behind { ahead } => write!(f, "{ahead} jobs of its queue go first"),
+            Self::OtherQueue { queue } => write!(f, "it is the turn of queue {queue}"),
+        }
+    }
+}
+
+impl Gate {
+    /// The gates that have a name of the user's.
+    fn fmt_named(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyLimit { key, running, max, holders } => {
+                write!(f, "{running} jobs with the key {key} run, of at most {max}")?;
+                for (index, holder) in holders.iter().enumerate() {
+                    let lead = if index == 0 { ": job" } else { "," };
+                    write!(f, "{lead} {}", holder.job)?;
+                }
+                Ok(())
+            }
+            Self::ArrayLimit { array, running, max } => {
+                write!(f, "{running} elements of array {array} run, of at most {max}")
+            }
+            Self::Resource { name, needed, free, capacity, holders } => {
+                let amount = |amount: u64| amount_of(name, amount);
+                let (needed, free, capacity) = (amount(*needed), amount(*free), amount(*capacity));
+                write!(
+                    f,
+                    "it needs {needed} of the resource {name} and {free} of {capacity} are free"
+                )?;
+                for (index, holder) in holders.iter().enumerate() {
+                    let lead = if index == 0 { "; held by" } else { "," };
+                    write!(f, "{lead} job {} ({})", holder.job, amount(holder.permits))?;
+                }
+                Ok(())
+            }
+            Self::ResourceTooSmall { name, needed, capacity } => {
+                let (needed, capacity) = (amount_of(name, *needed), amount_of(name, *capacity));
+                write!(
+                    f,
+                    "it needs {needed} of the resource {name} and there are only {capacity}: enlarge resources.{name} in the config and reload, or cancel it"
+                )
+            }
+            Self::PlaceKept { limit, job } => {
+                write!(f, "the next place under {limit} is kept for job {job}")
+            }
+            other => f.write_str(other.name()),
+        }
+    }
+}
+
+/// Memory is told in bytes, everything else is counted.
+fn amount_of(resource: &str, amount: u64) -> String {
+    if resource == Limits::MEMORY { format_size(amount) } else { amount.to_string() }
+}
+
+fn because(f: &mut fmt::Formatter<'_>, reason: Option<&str>) -> fmt::Result {
+    reason.map_or(Ok(()), |reason| write!(f, " ({reason})"))
+}
+
+/// Whole seconds, rounded up: nobody who waits wants to read nanoseconds.
+fn seconds(left: std::time::Duration) -> String {
+    let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    crate::job::format_duration(std::time::Duration::from_secs(whole))
+}
