@@ -53,7 +53,7 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
          s.at_most_once, j.unique_key, \
-         j.pardoned, iif(j.state = 2, j.reason, NULL) FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+         j.pardoned, iif(j.state = 2 OR j.hold_asked, j.reason, NULL), j.hold_asked FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
     ))
 }
 
@@ -86,6 +86,7 @@ impl Pass {
             attempts: row.get(2)?,
             pardoned: row.get(22)?,
             reason: row.get(23)?,
+            hold_asked: row.get(24)?,
             cancel_asked: row.get(3)?,
             token: match state {
                 State::Running => self.tokens.get(&id).copied(),
