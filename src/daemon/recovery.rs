@@ -38,7 +38,8 @@ pub(super) fn recover(
                 keep_key(uniques, &pending);
                 // The attempt that the crash cut short does not count.
                 let pardoned = pending.pardoned.saturating_add(1);
-                let again = Pending { state: State::Queued, pardoned, ..pending };
+                let state = again_as(&pending);
+                let again = Pending { state, pardoned, ..pending };
                 entries.push(entry(again, launcher));
             }
         } else {
@@ -84,6 +85,11 @@ const fn goes_on(pending: &Pending, interrupt: bool) -> bool {
     !pending.cancel_asked && !pending.at_most_once && !interrupt
 }
 
+/// Where a job goes that is to be run again.
+const fn again_as(pending: &Pending) -> State {
+    if pending.hold_asked { State::Held } else { State::Queued }
+}
+
 fn judge(pending: &Pending, interrupt: bool, at: WallTime, judged: &mut Judged) -> Option<Change> {
     let (outcome, next) = if pending.cancel_asked {
         judged.cancelled += 1;
@@ -93,7 +99,7 @@ fn judge(pending: &Pending, interrupt: bool, at: WallTime, judged: &mut Judged) 
         (Outcome::Interrupted, State::Failed)
     } else {
         judged.again += 1;
-        (Outcome::Interrupted, State::Queued)
+        (Outcome::Interrupted, again_as(pending))
     };
     let token = pending.token?;
     let usage = Usage::default();

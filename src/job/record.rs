@@ -210,6 +210,15 @@ pub enum Change {
         /// Why.
         reason: Option<String>,
     },
+    /// A user wants a running job held instead of run again, or wants that no more.
+    HoldAsked {
+        /// Which job.
+        job: JobId,
+        /// Whether it is to be held.
+        hold: bool,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Finished jobs are forgotten.
     Removed {
         /// Which; ids that are not there are passed over.
@@ -231,7 +240,8 @@ impl Change {
             Self::Started { job, .. }
             | Self::Ended { job, .. }
             | Self::Moved { job, .. }
-            | Self::CancelAsked { job, .. } => Some(*job),
+            | Self::CancelAsked { job, .. }
+            | Self::HoldAsked { job, .. } => Some(*job),
             Self::Submitted { .. }
             | Self::Removed { .. }
             | Self::QueueSet(_)

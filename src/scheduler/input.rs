@@ -33,15 +33,14 @@ pub enum Input {
         reason: Option<String>,
     },
     /// A user wants the job to stay where it is; a running one is held after this attempt's end only
-    /// if it is to be retried. Noted at once and without an action for a running job: nothing of it
-    /// is written before the attempt ends.
+    /// if it is to be retried. Noted at once for a running job, and written so that it outlives the daemon.
     Hold {
         /// Which job.
         job: JobId,
         /// Why.
         reason: Option<String>,
     },
-    /// A user lets a held job go on. For a running job it takes a noted hold back, without an action.
+    /// A user lets a held job go on. For a running job it takes a noted hold back.
     Release {
         /// Which job.
         job: JobId,

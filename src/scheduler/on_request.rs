@@ -66,7 +66,8 @@ impl Scheduler {
     ) {
         let Some(slot) = self.unwritten(job, actions) else { return };
         if let Some(running) = self.running.get_mut(&slot) {
-            running.hold = Some(HoldWish { reason });
+            running.hold = Some(HoldWish { reason: reason.clone() });
+            actions.push(Action::Write(Change::HoldAsked { job, hold: true, reason }));
             return;
         }
         if let Some(reason) = reason.as_deref().filter(|_| self.jobs.get(slot).state != State::Held)
@@ -82,6 +83,7 @@ impl Scheduler {
         if let Some(running) = self.running.get_mut(&slot)
             && running.hold.take().is_some()
         {
+            actions.push(Action::Write(Change::HoldAsked { job, hold: false, reason: None }));
             return;
         }
         if state != State::Held {

@@ -24,6 +24,13 @@ impl Scheduler {
     /// Puts the job back where it was. What only the scheduler wanted is asked for again later;
     /// what a user wanted is up to the user.
     pub(super) fn on_refused(&mut self, now: Now, change: Change) {
+        if let Change::HoldAsked { job, hold: true, .. } = change {
+            let running = self.jobs.find(job).and_then(|slot| self.running.get_mut(&slot));
+            if let Some(running) = running {
+                running.hold = None;
+            }
+            return;
+        }
         let Some((slot, step)) = self.answered(&change) else { return };
         match step {
             Answered::CancelAsked => {

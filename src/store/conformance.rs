@@ -25,7 +25,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 20] = [
+    let cases: [(&str, Case); 21] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -44,6 +44,7 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
             "a key is unique among unfinished jobs",
             requiring::a_key_is_unique_while_its_job_is_unfinished,
         ),
+        ("a hold of a running job is kept", requiring::a_hold_of_a_running_job_is_kept),
         ("requirements read back", requiring::requirements_read_back),
         ("what is passed stays passed", requiring::what_is_passed_stays_passed),
         ("what is waited for is not removed", requiring::what_is_waited_for_stays),

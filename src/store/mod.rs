@@ -92,12 +92,14 @@ pub struct Pending {
     pub attempts: u32,
     /// How many of these do not count against its retries.
     pub pardoned: u32,
-    /// Why it is held, if it is and somebody said so.
+    /// Why it is held, or is to be, if somebody said so.
     pub reason: Option<Box<str>>,
     /// The limits it stands under beside those of its queue and lane; shared where the texts are equal.
     pub limits: Option<Arc<Limits>>,
     /// A user asked for its running attempt to be cancelled.
     pub cancel_asked: bool,
+    /// A user wants it held instead of run again.
+    pub hold_asked: bool,
     /// The token of its running attempt.
     pub token: Option<AttemptToken>,
     /// Its unique key.

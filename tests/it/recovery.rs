@@ -161,6 +161,29 @@ async fn a_kill_uses_up_no_retry_and_forgets_no_reason() {
     assert!(told.gates[0].detail.contains("(why)"), "{told:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_that_is_to_be_held_is_held_after_a_kill() {
+    let folder = TempDir::new().unwrap();
+    let mut daemon = Daemon::start(folder.path());
+    let up = folder.path().join("up");
+    let script = format!("echo x >> {}; exec sleep 600", up.display());
+    let mut first_client = client(folder.path()).await;
+    let id = submit(&mut first_client, vec![shell(&script)]).await.unwrap();
+    until_lines(&up, 1).await;
+    let jobs = Selector { ids: vec![IdRange { first: id, last: id }], ..Selector::default() };
+    let hold = twolane::protocol::Hold { jobs, reason: Some("look first".to_owned()) };
+    let reply = first_client.call::<call::Hold>(&hold).await.unwrap();
+    assert_eq!(reply.changed, [id]);
+    daemon.signal(Signal::KILL);
+    daemon.child.wait().unwrap();
+    let _daemon = Daemon::start(folder.path());
+    let mut client = client(folder.path()).await;
+    let job = client.call::<call::Show>(&Show { id }).await.unwrap().job;
+    assert_eq!((job.state, job.reason.as_deref()), (State::Held, Some("look first")));
+    let told = client.call::<call::Explain>(&twolane::protocol::Explain { id }).await.unwrap();
+    assert!(told.gates[0].detail.contains("(look first)"), "{told:?}");
+}
+
 fn lines(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().map(str::to_owned).collect()

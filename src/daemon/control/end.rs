@@ -29,14 +29,18 @@ pub(in super::super) enum Phase {
 
 /// What is written down of an attempt that the daemon's own end cut short: it is queued again without
 /// having used up a try, unless it must not run twice.
-pub(super) fn interrupted(ended: &Ended, once: bool, at: WallTime) -> Change {
+pub(super) fn interrupted(ended: &Ended, once: bool, hold: bool, at: WallTime) -> Change {
     Change::Ended {
         job: ended.job,
         token: ended.token,
         outcome: Outcome::Interrupted,
         usage: ended.usage,
         at,
-        next: if once { State::Failed } else { State::Queued },
+        next: match (once, hold) {
+            (true, _) => State::Failed,
+            (false, true) => State::Held,
+            (false, false) => State::Queued,
+        },
         not_before: None,
     }
 }

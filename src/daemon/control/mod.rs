@@ -230,7 +230,8 @@ impl Control {
         let once = self.state.once.remove(&ended.job).unwrap_or(false);
         self.state.counters.ended(&ended.outcome);
         if ended.outcome == Outcome::Interrupted {
-            let change = end::interrupted(&ended, once, clock::now().wall);
+            let hold = self.scheduler.job(ended.job).is_some_and(|live| live.hold_asked);
+            let change = end::interrupted(&ended, once, hold, clock::now().wall);
             self.write(change, Then::Nothing);
             return;
         }

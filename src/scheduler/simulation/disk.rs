@@ -19,6 +19,8 @@ pub(super) struct Stored {
     /// A user had it run again.
     pub(super) revived: bool,
     pub(super) pardoned: u32,
+    /// It is to be held instead of run again.
+    pub(super) hold_asked: bool,
 }
 
 /// Something on its way to the disk.
@@ -60,6 +62,7 @@ impl Stored {
             passed,
             revived: false,
             pardoned: 0,
+            hold_asked: false,
         }
     }
 
@@ -81,6 +84,8 @@ impl Stored {
         self.pardoned += u32::from(rerun && !self.cancel_asked);
         let to = if self.cancel_asked {
             State::Cancelled
+        } else if rerun && self.hold_asked {
+            State::Held
         } else if rerun {
             State::Queued
         } else {
@@ -95,6 +100,7 @@ impl Stored {
         assert!(self.state.may_become(to), "{id} goes from {} to {to}", self.state);
         assert!(!self.state.is_final(), "{id} is {} and ends once more as {to}", self.state);
         self.passed |= matches!(to, State::Queued | State::Scheduled);
+        self.hold_asked &= to == State::Running;
         self.state = to;
         self.not_before = not_before;
         self.token = self.token.filter(|_| to == State::Running);
@@ -179,6 +185,10 @@ impl World {
             Change::CancelAsked { .. } => {
                 assert_eq!(stored.state, State::Running);
                 stored.cancel_asked = true;
+            }
+            Change::HoldAsked { hold, .. } => {
+                assert_eq!(stored.state, State::Running);
+                stored.hold_asked = *hold;
             }
             other => panic!("{other:?} is not the scheduler's to ask for"),
         }

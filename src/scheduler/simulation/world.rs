@@ -124,7 +124,7 @@ impl World {
             Action::Write(change) => {
                 let twice = self.pending.iter().any(|pending| pending.is(&change));
                 // A repeated cancellation is written once more, for its answer.
-                let again = matches!(change, Change::CancelAsked { .. });
+                let again = matches!(change, Change::CancelAsked { .. } | Change::HoldAsked { .. });
                 assert!(again || !twice, "{change:?} is asked for twice");
                 self.check_requirements(&change);
                 self.pending.push_back(Pending::Change(change));

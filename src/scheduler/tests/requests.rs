@@ -136,7 +136,9 @@ fn a_running_job_is_held_only_instead_of_its_retry() {
         desk.submit([entry(1).retries(1, Duration::from_secs(60))]);
         desk.started();
         desk.step(hold(1));
-        assert_eq!(desk.actions, []);
+        let asked = desk.take_write();
+        assert!(matches!(asked, Change::HoldAsked { hold: true, .. }), "{asked:?}");
+        desk.step(Input::Committed(asked));
         desk.end(1, outcome);
         desk.commit();
         assert_eq!(desk.state(1), expected);
@@ -146,6 +148,19 @@ fn a_running_job_is_held_only_instead_of_its_retry() {
             assert_eq!(desk.state(1), Some(State::Scheduled), "the pause is still to be kept");
         }
     }
+}
+
+#[test]
+fn a_hold_that_the_store_refuses_is_none() {
+    let mut desk = Desk::new(1, 1);
+    desk.submit([entry(1).retries(1, Duration::ZERO)]);
+    desk.started();
+    desk.step(hold(1));
+    let asked = desk.take_write();
+    desk.step(Input::Refused(asked));
+    desk.end(1, exit(1));
+    desk.commit();
+    assert_eq!(desk.started(), [1]);
 }
 
 #[test]

@@ -124,6 +124,21 @@ pub(super) fn held_and_waiting_jobs_keep_their_time(home: &mut dyn Home) {
     assert_eq!(shown.not_before, due);
 }
 
+pub(super) fn a_hold_of_a_running_job_is_kept(home: &mut dyn Home) {
+    let (mut store, recovery) = home.open(now(0, 0), "boot");
+    let name = token(&recovery, 1);
+    let ask = |hold| Change::HoldAsked { job: id(1), hold, reason: hold.then(|| "why".to_owned()) };
+    take(&mut *store, &[submit(&[new_job(1)])]);
+    assert!(matches!(refuse(&mut *store, ask(true)), Refusal::Elsewhere { .. }));
+    take(&mut *store, &[start(1, 1, name), ask(true), ask(false), ask(true)]);
+    drop(store);
+    let (mut store, _) = home.open(now(0, 0), "boot");
+    let running = all_pending(&mut *store).remove(0);
+    assert_eq!((running.hold_asked, running.reason.as_deref()), (true, Some("why")));
+    take(&mut *store, &[end(1, name, Outcome::Succeeded)]);
+    assert_eq!(store.reader().unwrap().job(id(1)).unwrap().unwrap().0.reason, None);
+}
+
 pub(super) fn a_key_is_unique_while_its_job_is_unfinished(home: &mut dyn Home) {
     let (mut store, _) = home.open(now(0, 0), "boot");
     let keyed = |number| NewJob { unique: Some("k".into()), ..new_job(number) };

@@ -50,6 +50,7 @@ struct Kept {
     requirements: Arc<[Requirement]>,
     /// It has passed what it requires.
     passed: bool,
+    hold_asked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +149,9 @@ impl Content {
                 }
                 kept.job.outcome = Some(outcome.clone());
                 kept.job.cancel_asked = false;
+                if std::mem::take(&mut kept.hold_asked) && *next != State::Held {
+                    kept.job.reason = None;
+                }
                 kept.go(*next, *not_before, *at, boot);
                 Ok(())
             }
@@ -170,6 +174,12 @@ impl Content {
             Change::CancelAsked { job, reason } => {
                 let kept = self.standing(*job, State::Running)?;
                 kept.job.cancel_asked = true;
+                kept.job.reason.clone_from(reason);
+                Ok(())
+            }
+            Change::HoldAsked { job, hold, reason } => {
+                let kept = self.standing(*job, State::Running)?;
+                kept.hold_asked = *hold;
                 kept.job.reason.clone_from(reason);
                 Ok(())
             }
@@ -349,6 +359,7 @@ impl Kept {
             attempts: Vec::new(),
             requirements: Arc::clone(&new.requirements),
             passed: false,
+            hold_asked: false,
         }
     }
 
@@ -395,6 +406,7 @@ impl Kept {
     }
 
     fn pending(&self, content: &Content, boot: &Boot) -> Pending {
+        let told = self.job.state == State::Held || self.hold_asked;
         let waits = matches!(self.job.state, State::Waiting | State::Held) && !self.passed;
         let edges = if waits { self.edges(content) } else { Vec::new() };
         let Job { id, owner, place, state, submitted_at, attempts, cancel_asked, .. } = self.job;
@@ -416,7 +428,8 @@ impl Kept {
             at_most_once: spec.at_most_once,
             attempts,
             pardoned: self.job.pardoned,
-            reason: self.job.reason.as_deref().filter(|_| state == State::Held).map(Box::from),
+            hold_asked: self.hold_asked,
+            reason: self.job.reason.as_deref().filter(|_| told).map(Box::from),
             limits: spec.limits.as_deref().cloned().map(Arc::new),
             cancel_asked,
             token: running.map(|attempt| attempt.token),

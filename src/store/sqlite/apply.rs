@@ -79,6 +79,9 @@ impl Batch<'_> {
                 self.moved(*job, (*from, *to), *not_before, reason.as_deref(), *at)
             }
             Change::CancelAsked { job, reason } => self.cancel_asked(*job, reason.as_deref()),
+            Change::HoldAsked { job, hold, reason } => {
+                self.hold_asked(*job, *hold, reason.as_deref())
+            }
             Change::Removed { jobs } => jobs.iter().try_for_each(|job| self.removed(*job)),
             Change::QueueSet(queue) => self.queue_set(queue),
             Change::QueueRemoved { name } => self.queue_removed(name),
@@ -237,7 +240,9 @@ impl Batch<'_> {
                 .prepare_cached(
                     "UPDATE jobs SET state = ?2, moved_at = ?3, cancel_asked = 0, due_boot = ?4, \
                      due_boot_ns = ?5, due_wall_us = ?6, due_delay_ns = ?7, \
-                     pardoned = pardoned + ?8 WHERE id = ?1 RETURNING queue",
+                     pardoned = pardoned + ?8, hold_asked = 0, \
+                     reason = iif(hold_asked AND ?2 <> 2, NULL, reason) \
+                     WHERE id = ?1 RETURNING queue",
                 )?
                 .query_row(
                     params![
@@ -313,6 +318,19 @@ impl Batch<'_> {
                 "UPDATE jobs SET cancel_asked = 1, reason = ?2 WHERE id = ?1 AND state = ?3",
             )?
             .execute(params![job.get() as i64, reason, RUNNING])?;
+        if written == 0 {
+            return Err(elsewhere(job, self.stands(job)?.0, State::Running));
+        }
+        Ok(())
+    }
+
+    fn hold_asked(&mut self, job: JobId, hold: bool, reason: Option<&str>) -> Result<(), Fault> {
+        let written = self
+            .conn
+            .prepare_cached(
+                "UPDATE jobs SET hold_asked = ?2, reason = ?3 WHERE id = ?1 AND state = ?4",
+            )?
+            .execute(params![job.get() as i64, hold, reason, RUNNING])?;
         if written == 0 {
             return Err(elsewhere(job, self.stands(job)?.0, State::Running));
         }

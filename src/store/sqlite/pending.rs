@@ -60,7 +60,8 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
          s.at_most_once, j.unique_key, \
-         j.pardoned, iif(j.state = 2, j.reason, NULL), s.limits FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+         j.pardoned, iif(j.state = 2 OR j.hold_asked, j.reason, NULL), j.hold_asked, s.limits \
+         FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
     ))
 }
 
@@ -95,7 +96,8 @@ impl Pass {
             attempts: row.get(2)?,
             pardoned: row.get(22)?,
             reason: row.get(23)?,
-            limits: self.limits(row, 24)?,
+            hold_asked: row.get(24)?,
+            limits: self.limits(row, 25)?,
             cancel_asked: row.get(3)?,
             token: match state {
                 State::Running => self.tokens.get(&id).copied(),
