@@ -228,7 +228,7 @@ impl Scheduler {
             gates: Vec::new(),
             rank: None,
             running: self.running.get(&slot).map(|running| {
-                (self.token(running.counter), super::views::demand(record.class, 1).lane())
+                (self.token(running.counter), super::views::demand(record.class(), 1).lane())
             }),
         };
         match record.place {
@@ -299,9 +299,9 @@ impl Scheduler {
 
     /// Switches that somebody has to turn.
     fn shut_gates(&self, record: &Record, gates: &mut Vec<Gate>) {
-        let room = self.rooms[seat(record.class)];
-        if record.permits > room.size && record.class == Class::Cpu {
-            gates.push(Gate::TooBig { needed: record.permits, size: room.size });
+        let room = self.rooms[seat(record.class())];
+        if record.permits() > room.size && record.class() == Class::Cpu {
+            gates.push(Gate::TooBig { needed: record.permits(), size: room.size });
         }
         if !self.starts {
             gates.push(Gate::StartsOff);
@@ -329,14 +329,14 @@ impl Scheduler {
         if let Some(max) = self.options.max_running.filter(|_| self.is_full()) {
             limits.push((max, Gate::DaemonLimit { running: self.running.len() as u32, max }));
         }
-        let room = self.rooms[seat(record.class)];
+        let room = self.rooms[seat(record.class())];
         let total = room.size.saturating_add(room.lent);
-        if record.permits > room.free() && record.permits <= room.size.max(1) {
-            let gate = if record.class == Class::Cpu {
+        if record.permits() > room.free() && record.permits() <= room.size.max(1) {
+            let gate = if record.class() == Class::Cpu {
                 let holders = self.holders();
-                Gate::CorePermits { needed: record.permits, free: room.free(), total, holders }
+                Gate::CorePermits { needed: record.permits(), free: room.free(), total, holders }
             } else {
-                Gate::LaneLimit { class: record.class, running: room.used, max: total }
+                Gate::LaneLimit { class: record.class(), running: room.used, max: total }
             };
             limits.push((total, gate));
         }
@@ -351,7 +351,7 @@ impl Scheduler {
         let favoured = self.favoured.is_some_and(|line| {
             let shape = self.lines.get(line).shape;
             (shape.queue, shape.limits, shape.class, shape.permits)
-                == (record.queue, record.limits, record.class, record.permits)
+                == (record.queue, record.limits, record.class(), record.permits())
         });
         let gate = |&(number, needed): &(LimitNo, u64)| {
             let limit = self.limits.get(number).filter(|limit| !limit.admits(needed, favoured))?;
@@ -397,13 +397,13 @@ impl Scheduler {
     /// Everything is open and there is room: then others go first.
     fn turn_gate(&self, slot: Slot, rank: Option<Rank>) -> Option<Gate> {
         let record = self.jobs.get(slot);
-        let class = seat(record.class);
+        let class = seat(record.class());
         if let Some(number) = self.only_group(record.queue) {
             let group = &self.queues.get(record.queue).groups[number];
             let head = self.lines.head(group.heads.first()?.1)?;
             let best = self.jobs.get(head);
             if best.id != record.id {
-                return Some(Gate::KeptFor { job: best.id, needed: best.permits });
+                return Some(Gate::KeptFor { job: best.id, needed: best.permits() });
             }
         }
         let top = self.top_slot(class)?;
@@ -411,8 +411,8 @@ impl Scheduler {
         if best.id == record.id {
             return None;
         }
-        if best.permits > self.rooms[class].free() {
-            return Some(Gate::KeptFor { job: best.id, needed: best.permits });
+        if best.permits() > self.rooms[class].free() {
+            return Some(Gate::KeptFor { job: best.id, needed: best.permits() });
         }
         if best.queue != record.queue {
             let queue = self.queues.get(best.queue).name.to_string();
@@ -423,9 +423,9 @@ impl Scheduler {
 
     fn holders(&self) -> Vec<Holder> {
         let records = self.running.keys().map(|&slot| self.jobs.get(slot));
-        let burning = records.filter(|record| record.class == Class::Cpu);
+        let burning = records.filter(|record| record.class() == Class::Cpu);
         let mut holders: Vec<_> = burning
-            .map(|record| Holder { job: record.id, permits: u64::from(record.permits) })
+            .map(|record| Holder { job: record.id, permits: u64::from(record.permits()) })
             .collect();
         holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
         holders.truncate(MOST_HOLDERS);

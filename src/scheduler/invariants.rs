@@ -102,7 +102,7 @@ impl Scheduler {
         let mut used = [0u32; SEATS];
         for &slot in self.running.keys() {
             let record = self.jobs.get(slot);
-            used[seat(record.class)] += record.permits;
+            used[seat(record.class())] += record.permits();
         }
         let taken = self.rooms.map(|room| room.used);
         hold(
@@ -124,7 +124,7 @@ impl Scheduler {
             hold(!slots.is_empty(), "an empty line is dropped", format!("{shape:?}"))?;
             for &slot in &slots {
                 let record = self.jobs.get(slot);
-                let same = (record.queue, record.class, record.permits, record.limits)
+                let same = (record.queue, record.class(), record.permits(), record.limits)
                     == (shape.queue, shape.class, shape.permits, shape.limits);
                 let alike = same && record.place == Place::Ready;
                 hold(alike, "a line's jobs are alike and ready", format!("{record:?}"))?;

@@ -51,7 +51,8 @@ impl Scheduler {
 
     /// Gives back what the attempt held.
     fn free(&mut self, slot: Slot, units: &Units) {
-        let Record { queue, class, permits, limits, .. } = *self.jobs.get(slot);
+        let Record { queue, asks, limits, .. } = *self.jobs.get(slot);
+        let (class, permits) = (asks.class(), asks.permits());
         self.rooms[seat(class)].give_back(permits);
         self.give_back(limits, units);
         self.place(slot, Place::Writing);

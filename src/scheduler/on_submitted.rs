@@ -1,7 +1,7 @@
 //! Jobs come in.
 
 use super::places::decline;
-use super::table::{Place, Record, Slot};
+use super::table::{Asks, Place, Record, Slot};
 use super::{Action, Decline, Entry, Scheduler};
 use crate::job::{Awaited, Class, Deadline, Now, State};
 
@@ -56,13 +56,12 @@ impl Scheduler {
             queue,
             owner: entry.owner,
             priority: entry.priority,
-            permits,
             attempts: entry.attempts,
             pardoned: entry.pardoned,
             policy: self.policies.take(&entry.retry),
             limits,
             state: entry.state,
-            class,
+            asks: Asks::new(class, permits),
             place: Place::Held,
         });
         self.queues.get_mut(queue).counts.held += 1;

@@ -40,7 +40,8 @@ impl Scheduler {
     }
 
     fn shape(&self, slot: Slot) -> Shape {
-        let Record { queue, class, permits, limits, .. } = *self.jobs.get(slot);
+        let Record { queue, asks, limits, .. } = *self.jobs.get(slot);
+        let (class, permits) = (asks.class(), asks.permits());
         Shape { queue, class, permits, limits }
     }
 

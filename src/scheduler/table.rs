@@ -24,8 +24,6 @@ pub(super) struct Record {
     pub(super) queue: u32,
     pub(super) owner: u32,
     pub(super) priority: i32,
-    /// How much it takes of its class's room.
-    pub(super) permits: u32,
     pub(super) attempts: u32,
     /// Attempts that do not count against its retries.
     pub(super) pardoned: u32,
@@ -35,8 +33,44 @@ pub(super) struct Record {
     pub(super) limits: u32,
     /// Where it stands as far as the disk knows; a start counts at once.
     pub(super) state: State,
-    pub(super) class: Class,
+    pub(super) asks: Asks,
     pub(super) place: Place,
+}
+
+impl Record {
+    /// The class it runs as.
+    pub(super) fn class(&self) -> Class {
+        self.asks.class()
+    }
+
+    /// How much it takes of its class's room.
+    pub(super) fn permits(&self) -> u32 {
+        self.asks.permits()
+    }
+}
+
+/// A class and how much of its room a job takes, in two bytes: a million records have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asks(u16);
+
+impl Asks {
+    const PERMITS: u16 = u16::MAX >> 2;
+    const CLASSES: [Class; 4] = [Class::Io, Class::Cpu, Class::Blocking, Class::Auto];
+
+    /// More permits than any job may ask for are cut down to the most that fits, which no machine has.
+    pub(super) fn new(class: Class, permits: u32) -> Self {
+        let permits = u16::try_from(permits).unwrap_or(u16::MAX).min(Self::PERMITS);
+        let class = Self::CLASSES.iter().position(|&c| c == class).unwrap_or_default();
+        Self(((class as u16) << Self::PERMITS.count_ones()) | permits)
+    }
+
+    pub(super) fn class(self) -> Class {
+        Self::CLASSES[usize::from(self.0 >> Self::PERMITS.count_ones())]
+    }
+
+    pub(super) fn permits(self) -> u32 {
+        u32::from(self.0 & Self::PERMITS)
+    }
 }
 
 /// Which part of the scheduler a job is in.
@@ -207,14 +241,24 @@ mod tests {
             queue: 0,
             owner: 0,
             priority: 0,
-            permits: 1,
             attempts: 0,
             pardoned: 0,
             policy: 0,
             limits: 0,
             state: State::Queued,
-            class: Class::Io,
+            asks: Asks::new(Class::Io, 1),
             place: Place::Ready,
+        }
+    }
+
+    #[test]
+    fn class_and_permits_come_back_as_they_went_in() {
+        for class in Asks::CLASSES {
+            for permits in [0, 1, 2, crate::job::Spec::MAX_CPUS] {
+                let asks = Asks::new(class, permits);
+                assert_eq!((asks.class(), asks.permits()), (class, permits));
+            }
+            assert_eq!(Asks::new(class, u32::MAX).permits(), u32::from(Asks::PERMITS));
         }
     }
 

@@ -127,7 +127,7 @@ impl Scheduler {
             owner: record.owner,
             queue: Arc::clone(&self.queues.get(record.queue).name),
             priority: record.priority,
-            demand: demand(record.class, record.permits),
+            demand: demand(record.class(), record.permits()),
             attempts: record.attempts,
             token: running.map(|running| self.token(running.counter)),
             cancel_asked: running.is_some_and(|running| running.cancel != CancelWish::None),
