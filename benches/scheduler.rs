@@ -60,8 +60,10 @@ impl Bench {
         let id = self.next_id;
         self.next_id += 1;
         let dice = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-        let class = [Class::Cpu, Class::Cpu, Class::Io, Class::Blocking][(dice % 4) as usize];
-        let permits = if class == Class::Cpu { 1 + (dice >> 3) as u32 % 4 } else { 0 };
+        // What is done for one host stands in one queue and asks for the same.
+        let alike = if self.keyed { (dice >> 17) % HOSTS as u64 } else { dice };
+        let class = [Class::Cpu, Class::Cpu, Class::Io, Class::Blocking][(alike % 4) as usize];
+        let permits = if class == Class::Cpu { 1 + (alike >> 3) as u32 % 4 } else { 0 };
         let retries = (dice >> 6) as u32 % 3;
         Entry {
             id: JobId::new(id).expect("an id in range"),
@@ -70,7 +72,7 @@ impl Bench {
             state: State::Queued,
             not_before: None,
             submitted_at: now(id).wall,
-            queue: Arc::clone(&self.names[(dice >> 9) as usize % self.names.len()]),
+            queue: Arc::clone(&self.names[(alike >> 9) as usize % self.names.len()]),
             priority: (dice >> 13) as i32 % 5,
             demand: Demand { class, permits },
             retry: RetryPolicy { retries, backoff: Backoff::default() },

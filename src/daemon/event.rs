@@ -125,6 +125,18 @@ pub(super) enum JobChange {
     Release,
 }
 
+/// What can be done to a queue's rate.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum RateChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It goes.
+    Off,
+    /// It is this one from now on.
+    To(Rate),
+}
+
 /// What can be done to a queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct QueueChange {
@@ -132,8 +144,8 @@ pub(super) struct QueueChange {
     pub(super) name: String,
     /// A new limit; 0 takes it away.
     pub(super) max: Option<u32>,
-    /// A new rate, or none.
-    pub(super) rate: Option<Option<Rate>>,
+    /// What becomes of its rate.
+    pub(super) rate: RateChange,
     /// A new weight.
     pub(super) weight: Option<u32>,
     /// Pause or resume it; with the reason.

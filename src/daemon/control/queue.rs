@@ -1,6 +1,6 @@
 //! Queues and the sizes of the lanes.
 
-use super::super::event::{Answer, QueueChange};
+use super::super::event::{Answer, QueueChange, RateChange};
 use super::super::settings::Sizes;
 use super::super::systemd;
 use super::{Control, Then};
@@ -24,7 +24,11 @@ impl Control {
         if let Some(max) = change.max {
             record.max = (max > 0).then_some(max);
         }
-        record.rate = change.rate.unwrap_or(record.rate);
+        record.rate = match change.rate {
+            RateChange::Keep => record.rate,
+            RateChange::Off => None,
+            RateChange::To(rate) => Some(rate),
+        };
         record.weight = change.weight.unwrap_or(record.weight);
         if let Some((paused, reason)) = change.paused {
             (record.paused, record.reason) = (paused, reason);

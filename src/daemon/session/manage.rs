@@ -1,6 +1,6 @@
 //! Calls about queues, lanes and the daemon itself.
 
-use super::super::event::{Ask, QueueChange};
+use super::super::event::{Ask, QueueChange, RateChange};
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
@@ -130,11 +130,11 @@ fn set_queue(set: SetQueue) -> Result<QueueChange, Error> {
         ));
     }
     let rate = match set.rate.as_deref() {
-        None => None,
-        Some("off") => Some(None),
+        None => RateChange::Keep,
+        Some("off") => RateChange::Off,
         Some(text) => {
             let rate = text.parse::<Rate>();
-            Some(Some(rate.map_err(|error| invalid("rate", format!("{error}, or off")))?))
+            RateChange::To(rate.map_err(|error| invalid("rate", format!("{error}, or off")))?)
         }
     };
     let (max, weight) = (set.max, set.weight);
