@@ -1,45 +1,70 @@
 //! Gates as data: what a job waits for, in fields beside the sentence.
 
+use std::time::Duration;
+
 use crate::protocol;
 use crate::scheduler::{Gate, Holder};
 
 /// The gate as clients see it.
 pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
-    let blank = protocol::Gate {
-        gate: gate.name().to_owned(),
-        detail: gate.to_string(),
-        ..protocol::Gate::default()
+    let fields = match gate {
+        Gate::Requires { requirement, state } => {
+            protocol::Gate { job: Some(requirement.job), state: *state, ..blank() }
+        }
+        Gate::NotBefore { moment, left } => protocol::Gate {
+            at: Some(protocol::to_rfc3339(moment.wall)),
+            wait_ms: Some(millis(*left)),
+            ..blank()
+        },
+        Gate::QueuePaused { queue, .. } | Gate::OtherQueue { queue } => {
+            protocol::Gate { name: Some(queue.clone()), ..blank() }
+        }
+        Gate::Rate { queue, rate, left } => protocol::Gate {
+            name: Some(queue.clone()),
+            max: Some(u64::from(rate.starts())),
+            wait_ms: Some(millis(*left)),
+            ..blank()
+        },
+        Gate::PlaceKept { limit, job } => {
+            protocol::Gate { name: Some(limit.clone()), job: Some(*job), ..blank() }
+        }
+        Gate::KeptFor { job, needed } => {
+            protocol::Gate { job: Some(*job), needed: Some(u64::from(*needed)), ..blank() }
+        }
+        Gate::Held { .. }
+        | Gate::RequiresMore { .. }
+        | Gate::Lost { .. }
+        | Gate::Writing { .. }
+        | Gate::StartsOff
+        | Gate::Behind { .. } => blank(),
+        gate => counted(gate),
     };
-    let counted = |name: Option<String>, used: u32, max: u32| protocol::Gate {
+    protocol::Gate { gate: gate.name().to_owned(), detail: gate.to_string(), ..fields }
+}
+
+/// The gates of which there is a number, and somebody who has it.
+fn counted(gate: &Gate) -> protocol::Gate {
+    let runs = |name: Option<String>, used: u32, max: u32| protocol::Gate {
         name,
         used: Some(u64::from(used)),
         max: Some(u64::from(max)),
-        ..blank.clone()
+        ..blank()
     };
     match gate {
         Gate::TooBig { needed, size } => protocol::Gate {
             needed: Some(u64::from(*needed)),
             max: Some(u64::from(*size)),
-            ..blank
+            ..blank()
         },
-        Gate::QueuePaused { queue, .. } | Gate::OtherQueue { queue } => {
-            protocol::Gate { name: Some(queue.clone()), ..blank }
-        }
-        Gate::Rate { queue, rate, left } => protocol::Gate {
-            name: Some(queue.clone()),
-            max: Some(u64::from(rate.starts())),
-            wait_ms: Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
-            ..blank
-        },
-        Gate::QueueLimit { queue, running, max } => counted(Some(queue.clone()), *running, *max),
-        Gate::DaemonLimit { running, max } => counted(None, *running, *max),
-        Gate::LaneLimit { class, running, max } => counted(Some(class.to_string()), *running, *max),
+        Gate::QueueLimit { queue, running, max } => runs(Some(queue.clone()), *running, *max),
+        Gate::DaemonLimit { running, max } => runs(None, *running, *max),
+        Gate::LaneLimit { class, running, max } => runs(Some(class.to_string()), *running, *max),
         Gate::KeyLimit { key, running, max, holders } => protocol::Gate {
             holders: holders.iter().map(holder).collect(),
-            ..counted(Some(key.clone()), *running, *max)
+            ..runs(Some(key.clone()), *running, *max)
         },
         Gate::ArrayLimit { array, running, max } => {
-            protocol::Gate { job: Some(*array), ..counted(None, *running, *max) }
+            protocol::Gate { job: Some(*array), ..runs(None, *running, *max) }
         }
         Gate::Resource { name, needed, free, capacity, holders } => protocol::Gate {
             name: Some(name.clone()),
@@ -47,40 +72,29 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
             used: Some(capacity.saturating_sub(*free)),
             max: Some(*capacity),
             holders: holders.iter().map(holder).collect(),
-            ..blank
+            ..blank()
         },
         Gate::ResourceTooSmall { name, needed, capacity } => protocol::Gate {
             name: Some(name.clone()),
             needed: Some(*needed),
             max: Some(*capacity),
-            ..blank
+            ..blank()
         },
-        Gate::PlaceKept { limit, job } => {
-            protocol::Gate { name: Some(limit.clone()), job: Some(*job), ..blank }
-        }
         Gate::CorePermits { needed, free, total, holders } => protocol::Gate {
             needed: Some(u64::from(*needed)),
             holders: holders.iter().map(holder).collect(),
-            ..counted(None, total.saturating_sub(*free), *total)
+            ..runs(None, total.saturating_sub(*free), *total)
         },
-        Gate::KeptFor { job, needed } => {
-            protocol::Gate { job: Some(*job), needed: Some(u64::from(*needed)), ..blank }
-        }
-        Gate::Requires { requirement, state } => {
-            protocol::Gate { job: Some(requirement.job), state: *state, ..blank }
-        }
-        Gate::NotBefore { moment, left } => protocol::Gate {
-            at: Some(protocol::to_rfc3339(moment.wall)),
-            wait_ms: Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
-            ..blank
-        },
-        Gate::Held { .. }
-        | Gate::RequiresMore { .. }
-        | Gate::Lost { .. }
-        | Gate::Writing { .. }
-        | Gate::StartsOff
-        | Gate::Behind { .. } => blank,
+        _ => blank(),
     }
+}
+
+fn blank() -> protocol::Gate {
+    protocol::Gate::default()
+}
+
+fn millis(left: Duration) -> u64 {
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(in crate::daemon) fn holder(holder: &Holder) -> protocol::Holder {
