@@ -12,13 +12,26 @@ use rustix::fs::OFlags;
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 
 use crate::protocol::{MAX_CHUNK, Stream};
 
 /// Wakes when something in a folder, or a file, changes.
 #[derive(Debug)]
 pub(super) struct Changes {
-    queue: AsyncFd<OwnedFd>,
+    /// Full until the end.
+    queue: Option<AsyncFd<OwnedFd>>,
+}
+
+impl Drop for Changes {
+    /// The kernel waits for some 20 ms before it lets go of a closed queue that has watches: nothing that a task should
+    /// wait for.
+    fn drop(&mut self) {
+        let Some(queue) = self.queue.take().map(AsyncFd::into_inner) else { return };
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(queue));
+        }
+    }
 }
 
 impl Changes {
@@ -41,15 +54,16 @@ impl Changes {
             reason = "an owned descriptor can't be closed or swapped behind its back"
         )]
         let queue = AsyncFd::with_interest(queue, Interest::READABLE)?;
-        Ok(Self { queue })
+        Ok(Self { queue: Some(queue) })
     }
 
     /// Waits for a change; many that came together count as one. Can be dropped and called again.
     pub(super) async fn next(&mut self) -> io::Result<()> {
         // Room for several events: what they say does not matter, that there were some does.
         let mut events = [0; 4096];
+        let Some(queue) = &self.queue else { return Ok(()) };
         loop {
-            let mut ready = self.queue.readable().await?;
+            let mut ready = queue.readable().await?;
             if let Ok(read) = ready.try_io(|queue| Ok(rustix::io::read(queue, &mut events)?)) {
                 return read.map(drop);
             }
