@@ -31,6 +31,7 @@ mod hold;
 mod inputs;
 mod job_options;
 mod kinds;
+mod lend;
 mod list;
 mod logs;
 mod man;

@@ -14,6 +14,7 @@ use super::environment::Disposition;
 use super::error::Error;
 use super::follow;
 use super::job_options::{JobOptions, texts};
+use super::lend;
 use super::output::Streams;
 use super::spool::{self, Spool};
 use super::submit;
@@ -161,6 +162,7 @@ pub(super) async fn attend(
     desk: &mut Desk,
 ) -> Result<End, Error> {
     let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+    let _lent = lend::while_waiting(desk).await;
     let replies = client.stream::<call::Logs>(&logs).await?;
     let mut watching = pin!(watch(replies, desk.out.streams()));
     let (mut asked, mut cancelled, mut deaf) = (false, false, false);

@@ -3,6 +3,7 @@
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::follow;
+use super::lend;
 use super::select::Select;
 use crate::client::{CallError, Client};
 use crate::job::{State, exit_code};
@@ -29,6 +30,7 @@ pub(super) async fn until_final(
     client: Client,
     desk: &mut Desk,
 ) -> Result<i32, Error> {
+    let _lent = lend::while_waiting(desk).await;
     let mut replies = client.stream::<call::Wait>(&Wait { jobs }).await?;
     let (mut count, mut worst, mut only) = (0u64, exit_code::SUCCESS, exit_code::SUCCESS);
     let mut remaining = 0;

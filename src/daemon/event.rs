@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::requests::RequestId;
 use super::writer::Written;
 use crate::job::{
-    ArrayPlace, Condition, Context, Deadline, Ending, Job, JobId, Now, Rate, Requirement, Spec,
-    WallTime,
+    ArrayPlace, AttemptToken, Condition, Context, Deadline, Ending, Job, JobId, Now, Rate,
+    Requirement, Spec, WallTime,
 };
-use crate::lanes::Ended;
+use crate::lanes::{Ended, Lending};
 use crate::protocol::{self, Error, Finished};
 use crate::scheduler::{Entry, Explanation};
 use crate::store::{Edge, Work};
@@ -86,6 +86,8 @@ pub(super) enum Ask {
     Wait(Vec<JobId>, mpsc::Sender<Finished>, oneshot::Sender<Waiting>),
     /// Stop telling.
     Unwait(WaiterId),
+    /// Tell which job a running attempt is of, and how its permits are lent.
+    Lend(AttemptToken, oneshot::Sender<Option<(JobId, Lending)>>),
     /// Tell why a job is where it is.
     Explain(JobId, oneshot::Sender<Option<Explanation>>),
     /// Tell how far a running job is.

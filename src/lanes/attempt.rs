@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,17 +10,22 @@ use futures_util::FutureExt;
 use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 
-use super::{Attempt, Ended, Verdict};
+use super::{Attempt, Ended, Lending, Verdict};
 use crate::handlers::{AsyncHandler, BlockingHandler, Handler, Report, Run};
 use crate::job::{Class, Failure, Outcome, Usage};
 use crate::pool::{JoinError, Pool};
 
 /// Runs the attempt and makes its report.
-pub(super) async fn run(attempt: Attempt, verdict: Arc<Verdict>, pool: Pool) -> Ended {
+pub(super) async fn run(
+    attempt: Attempt,
+    verdict: Arc<Verdict>,
+    lending: &Lending,
+    pool: Pool,
+) -> Ended {
     let Attempt { run, handler, class, timeout } = attempt;
     let (job, token, cancel) = (run.job, run.token, run.cancel.clone());
     let begun = Instant::now();
-    let work = on_lane(run, handler, class, pool);
+    let work = on_lane(run, handler, class, lending, pool);
     let report = match timeout {
         None => work.await,
         Some(limit) => within(limit, work, &verdict, &cancel).await,
@@ -66,26 +72,50 @@ async fn within(
     }
 }
 
-async fn on_lane(run: Run, handler: Handler, class: Class, pool: Pool) -> Report {
+async fn on_lane(
+    run: Run,
+    handler: Handler,
+    class: Class,
+    lending: &Lending,
+    pool: Pool,
+) -> Report {
     match (handler, class) {
-        (Handler::Async(handler), Class::Cpu) => with_permits(run, handler, &pool).await,
+        (Handler::Async(handler), Class::Cpu) => with_permits(run, handler, lending, &pool).await,
         (Handler::Async(handler), _) => awaited(handler, run).await,
         (Handler::Blocking(handler), class) => on_pool(run, handler, class, &pool).await,
     }
 }
 
 /// Async work of class `cpu`: it burns cores outside the pool's threads, so it holds their permits
-/// and parks no thread.
-async fn with_permits(run: Run, handler: Arc<dyn AsyncHandler>, pool: &Pool) -> Report {
+/// and parks no thread. While it waits for something of the daemon's it lends them.
+async fn with_permits(
+    run: Run,
+    handler: Arc<dyn AsyncHandler>,
+    lending: &Lending,
+    pool: &Pool,
+) -> Report {
     let cancel = run.cancel.clone();
-    let permits = tokio::select! {
+    let mut permits = tokio::select! {
         biased;
         permits = pool.permits().acquire(run.cpus as usize) => permits,
         () = cancel.cancelled() => return Report::ended(Outcome::Cancelled),
     };
-    let report = awaited(handler, run).await;
-    drop(permits);
-    report
+    let mut waits = lending.subscribe();
+    let mut work = pin!(awaited(handler, run));
+    loop {
+        tokio::select! {
+            biased;
+            report = &mut work => return report,
+            Ok(()) = waits.changed() => {
+                if *waits.borrow_and_update() > 0 {
+                    permits.lend();
+                } else {
+                    // The process runs on already: what it burns is charged at once, free or not.
+                    permits.force_back();
+                }
+            }
+        }
+    }
 }
 
 async fn awaited(handler: Arc<dyn AsyncHandler>, run: Run) -> Report {

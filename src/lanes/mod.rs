@@ -6,6 +6,7 @@
 //! also when its handler panics, is cancelled, runs too long or is interrupted.
 
 mod attempt;
+mod lending;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use tokio_util::task::TaskTracker;
 use crate::handlers::{Handler, Progress, Run};
 use crate::job::{AttemptToken, Class, JobId, Outcome, Usage};
 use crate::pool::Pool;
+
+pub use lending::{Lending, Lent};
 
 /// An attempt that is to run.
 #[derive(Debug)]
@@ -74,6 +77,7 @@ struct Running {
     cancel: CancellationToken,
     verdict: Arc<Verdict>,
     progress: Arc<Progress>,
+    lending: Lending,
 }
 
 /// Why the lane ended an attempt, if it did; the first cause stays.
@@ -115,14 +119,16 @@ impl Lanes {
             cancel: CancellationToken::new(),
             verdict: Arc::default(),
             progress: Arc::default(),
+            lending: Lending::new(),
         };
         attempt.run.cancel = running.cancel.clone();
         attempt.run.progress = Arc::clone(&running.progress);
         let verdict = Arc::clone(&running.verdict);
+        let lending = running.lending.clone();
         self.running.insert(token, running);
         let (pool, reports) = (self.pool.clone(), self.reports.clone());
         self.tracker.spawn(async move {
-            let ended = attempt::run(attempt, verdict, pool).await;
+            let ended = attempt::run(attempt, verdict, &lending, pool).await;
             // The receiver is gone only when the daemon is ending and has stopped listening.
             let _ = reports.send(ended).await;
         });
@@ -139,6 +145,11 @@ impl Lanes {
             running.cancel.cancel();
         }
         found.is_some()
+    }
+
+    /// Which job a running attempt is of, and how its core permits are lent while it waits.
+    pub fn lending(&self, token: AttemptToken) -> Option<(JobId, Lending)> {
+        self.running.get(&token).map(|running| (running.job, running.lending.clone()))
     }
 
     /// Ends every running attempt.

@@ -439,6 +439,14 @@ pub struct Finished {
     pub message: Option<String>,
 }
 
+/// Lends the core permits of a running job that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lend {
+    /// The token of its attempt.
+    pub attempt: String,
+}
+
 /// Reads a job's output; always with `more`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -89,6 +89,7 @@ methods! {
     Explain: job::Explain => job::ExplainReply, "Tells why a job is where it is.";
     Wait: job::Wait => job::WaitReply, "Waits until jobs are final.";
     Logs: job::Logs => job::LogsReply, "Reads a job's output.";
+    Lend: job::Lend => manage::Empty, "Lends a waiting job's core permits.";
     Cancel: manage::Cancel => manage::ChangeReply, "Ends jobs.";
     Retry: manage::Retry => manage::ChangeReply, "Runs final jobs again.";
     Hold: manage::Hold => manage::ChangeReply, "Keeps jobs where they are.";

@@ -27,7 +27,7 @@ pub use error::Error;
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
     Array, Attempt, Context, Details, Existing, Explain, ExplainReply, Finished, Gate, Holder, Job,
-    JobSpec, Logs, LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait,
+    JobSpec, Lend, Logs, LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait,
     WaitReply,
 };
 pub use manage::{

@@ -11,6 +11,7 @@ mod dependencies;
 mod hostile;
 mod instance;
 mod lanes;
+mod lend;
 mod limits;
 mod logs;
 mod manage;

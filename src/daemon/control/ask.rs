@@ -38,6 +38,9 @@ impl Control {
                 let explanation = self.scheduler.explain(super::super::clock::now(), job);
                 let _ = answer.send(explanation);
             }
+            Ask::Lend(token, answer) => {
+                let _ = answer.send(self.lanes.lending(token));
+            }
             Ask::Progress(jobs, answer) => {
                 let _ = answer.send(self.progress(&jobs));
             }

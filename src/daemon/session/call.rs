@@ -187,6 +187,7 @@ impl Session {
         match request {
             Request::Wait(wait) => self.wait(wait, manner).await,
             Request::Logs(logs) => self.logs(logs, manner).await,
+            Request::Lend(lend) => self.lend(lend, manner).await,
             Request::Watch(watch) => self.watch(watch, manner).await,
             Request::Submit(submit) => {
                 let result = self.submit(submit).await;

@@ -13,6 +13,7 @@ pub(super) mod gates;
 mod graph;
 mod inspect;
 mod jobs;
+mod lend;
 mod logs;
 mod manage;
 mod select;
