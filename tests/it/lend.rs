@@ -68,8 +68,8 @@ async fn permits_are_lent_while_the_call_is_open() {
 async fn nobody_lends_what_is_not_a_running_attempt_of_theirs() {
     let daemon = Fixture::start().await;
     for attempt in ["", "x", "00000000000000ab-3-7"] {
-        let lend = Lend { attempt: attempt.to_owned() };
-        let mut lent = daemon.client().await.stream::<call::Lend>(&lend).await.unwrap();
+        let asked = Lend { attempt: attempt.to_owned() };
+        let mut lent = daemon.client().await.stream::<call::Lend>(&asked).await.unwrap();
         let error = within(lent.next()).await.unwrap().unwrap_err().to_string();
         assert!(error.contains("no running attempt of yours"), "{error}");
     }

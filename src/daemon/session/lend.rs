@@ -12,11 +12,11 @@ use crate::protocol::{Empty, Error, Lend};
 
 impl Session {
     /// Lends until the client goes.
-    pub(super) async fn lend(&mut self, lend: Lend, manner: Manner) -> Result<(), Gone> {
+    pub(super) async fn lend(&mut self, asked: Lend, manner: Manner) -> Result<(), Gone> {
         if !manner.more {
             return self.expected_more(manner).await;
         }
-        let lending = match self.lending(&lend).await {
+        let lending = match self.lending(&asked).await {
             Ok(lending) => lending,
             Err(error) => return self.finish::<Empty>(Err(error), manner).await,
         };
@@ -28,15 +28,15 @@ impl Session {
         end
     }
 
-    async fn lending(&self, lend: &Lend) -> Result<Lending, Error> {
+    async fn lending(&self, asked: &Lend) -> Result<Lending, Error> {
         let none = || Error::InvalidValue {
             field: "attempt".to_owned(),
             message: format!(
                 "{:?} is no running attempt of yours: a job finds its own in $TWOLANE_ATTEMPT",
-                lend.attempt
+                asked.attempt
             ),
         };
-        let token: AttemptToken = lend.attempt.parse().map_err(|_| none())?;
+        let token: AttemptToken = asked.attempt.parse().map_err(|_| none())?;
         let running = self.hub.ask(|answer| Ask::Lend(token, answer)).await?;
         let (job, lending) = running.ok_or_else(none)?;
         self.own_job(job).await.map_err(|_| none())?;
