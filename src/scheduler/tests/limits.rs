@@ -166,3 +166,20 @@ fn ten_thousand_keys_of_which_each_runs_one_job_cost_no_step_a_look_at_all() {
     }
     assert_eq!(desk.scheduler.job(id(10_001)).unwrap().state, State::Queued);
 }
+
+#[test]
+fn the_next_job_has_a_go_when_the_one_that_was_woken_is_cancelled() {
+    let mut desk = Desk::new(3, 1);
+    desk.submit([entry(1).with_key("host", 1), entry(2)]);
+    desk.submit([entry(3).with_key("host", 1), entry(4).with_key("host", 1).with_key("disk", 1)]);
+    desk.submit([entry(5)]);
+    desk.submit([entry(6).priority(9)]);
+    desk.succeed(1);
+    desk.commit();
+    assert_eq!(desk.started(), [1, 2, 5, 6]);
+    desk.step(Input::Cancel { job: id(3), reason: None });
+    desk.commit();
+    desk.succeed(2);
+    desk.commit();
+    assert_eq!(desk.started(), [4]);
+}
