@@ -17,10 +17,22 @@ const HOSTS: usize = 10_000;
 const MUTEXES: usize = 100;
 const ROUNDS: u64 = 300_000;
 
+/// What the jobs stand under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    /// No limits by name.
+    Plain,
+    /// Keys; what is done for one host stands in one queue and asks for the same.
+    Keyed,
+    /// Keys; what is done for one host is all over the queues, classes and sizes: nearly as many lines
+    /// as jobs.
+    Scattered,
+}
+
 struct Bench {
     scheduler: Scheduler,
     names: Vec<Arc<str>>,
-    keyed: bool,
+    load: Load,
     /// For each host its limit alone, and with one of the mutexes.
     hosts: Vec<[Arc<Limits>; 2]>,
     next_id: u64,
@@ -34,13 +46,13 @@ fn now(micros: u64) -> Now {
 }
 
 impl Bench {
-    fn new(keyed: bool) -> Self {
+    fn new(load: Load) -> Self {
         let hosts = (0..HOSTS).map(host_limits).collect();
         let lanes = LaneSizes { cpu: 64, io: 64, blocking: 16 };
         let mut bench = Self {
             scheduler: Scheduler::new(Options::default(), lanes, StoreId::new(1), 1),
             names: (0..QUEUES).map(|queue| Arc::from(format!("queue-{queue}"))).collect(),
-            keyed,
+            load,
             hosts,
             next_id: 1,
             steps: 0,
@@ -60,8 +72,7 @@ impl Bench {
         let id = self.next_id;
         self.next_id += 1;
         let dice = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-        // What is done for one host stands in one queue and asks for the same.
-        let alike = if self.keyed { (dice >> 17) % HOSTS as u64 } else { dice };
+        let alike = if self.load == Load::Keyed { (dice >> 17) % HOSTS as u64 } else { dice };
         let class = [Class::Cpu, Class::Cpu, Class::Io, Class::Blocking][(alike % 4) as usize];
         let permits = if class == Class::Cpu { 1 + (alike >> 3) as u32 % 4 } else { 0 };
         let retries = (dice >> 6) as u32 % 3;
@@ -86,7 +97,7 @@ impl Bench {
 
     /// Three in four jobs count under one of many hosts, few at once; one in eight under a mutex too.
     fn limits(&mut self, dice: u64) -> Option<Arc<Limits>> {
-        if !self.keyed || dice.is_multiple_of(4) {
+        if self.load == Load::Plain || dice.is_multiple_of(4) {
             return None;
         }
         let host = (dice >> 17) as usize % HOSTS;
@@ -160,10 +171,14 @@ fn timed(label: &str, count: u64, work: impl FnOnce()) {
     println!("  {label:<44} {nanos:>9.0} ns");
 }
 
-fn measure(jobs: u64, keyed: bool) {
-    let under = if keyed { format!(", under {HOSTS} keys") } else { String::new() };
+fn measure(jobs: u64, load: Load) {
+    let under = match load {
+        Load::Plain => String::new(),
+        Load::Keyed => format!(", under {HOSTS} keys"),
+        Load::Scattered => format!(", under {HOSTS} keys scattered over all queues and classes"),
+    };
     println!("{jobs} jobs queued{under}");
-    let mut bench = Bench::new(keyed);
+    let mut bench = Bench::new(load);
     let before = resident_bytes();
     timed("fill, one job a step, per job", jobs, || (0..jobs).for_each(|_| bench.submit()));
     let grown = resident_bytes().saturating_sub(before) as f64 / jobs as f64;
@@ -214,7 +229,8 @@ fn questions(bench: &mut Bench) {
 
 fn main() {
     for jobs in [1_000, 1_000_000] {
-        measure(jobs, false);
-        measure(jobs, true);
+        for load in [Load::Plain, Load::Keyed, Load::Scattered] {
+            measure(jobs, load);
+        }
     }
 }
