@@ -78,7 +78,7 @@ fn cancelling_a_closure_that_runs_changes_nothing() {
         wait();
         5
     });
-    until("it runs", || pool.permits().in_use() == 1 && pool.stats().queued == 0);
+    open.wait_for_arrival();
     handle.cancel();
     open.open();
     assert_eq!(run(handle).expect("a result"), 5);

@@ -58,7 +58,7 @@ fn abandoned_closures_are_dropped() {
     let pool = pool(1, 1);
     let (open, wait) = gate();
     let running = pool.spawn(wait);
-    until("it runs", || pool.permits().in_use() == 1 && pool.stats().queued == 0);
+    open.wait_for_arrival();
     for n in 0..30usize {
         let captured = Counted::new(&alive);
         let task = pool.task().weight(1 + n % 2);

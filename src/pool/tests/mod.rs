@@ -40,11 +40,17 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A gate that closures wait at.
-struct Gate(Sender<()>);
+struct Gate {
+    opener: Sender<()>,
+    reached: Receiver<()>,
+}
 
 fn gate() -> (Gate, impl FnOnce() + Send + 'static) {
-    let (sender, receiver): (Sender<()>, Receiver<()>) = channel();
-    (Gate(sender), move || {
+    let (opener, receiver): (Sender<()>, Receiver<()>) = channel();
+    let (arrival, reached) = channel();
+    (Gate { opener, reached }, move || {
+        // The test may not care.
+        let _ = arrival.send(());
         // An error means that the gate was dropped, which opens it too.
         let _ = receiver.recv_timeout(LIMIT);
     })
@@ -52,7 +58,13 @@ fn gate() -> (Gate, impl FnOnce() + Send + 'static) {
 
 impl Gate {
     fn open(self) {
-        drop(self.0);
+        drop(self.opener);
+    }
+
+    /// Waits until a closure is at the gate. One that a worker has taken but not begun can still be cancelled or
+    /// abandoned, so only its own word says that it runs.
+    fn wait_for_arrival(&self) {
+        self.reached.recv_timeout(LIMIT).expect("a closure comes to the gate");
     }
 }
 

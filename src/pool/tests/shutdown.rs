@@ -47,7 +47,7 @@ fn abandon_drops_what_has_not_begun_and_lets_the_rest_finish() {
         wait();
         1
     });
-    until("it runs", || pool.permits().in_use() == 1 && pool.stats().queued == 0);
+    open.wait_for_arrival();
     let dropped = Arc::new(());
     let waiting: Vec<_> = (0..10)
         .map(|n| {
