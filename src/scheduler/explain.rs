@@ -288,9 +288,8 @@ impl Scheduler {
     fn rank(&self, slot: Slot) -> Rank {
         let key = self.jobs.key(slot);
         let queue = self.jobs.get(slot).queue;
-        let lines = self.lines.iter().map(|(_, line)| line);
         let mut rank = Rank { place: 1, of: 0 };
-        for line in lines.filter(|line| line.shape.queue == queue) {
+        for line in self.lines.of_queue(queue) {
             rank.place += line.line.before(&self.jobs, key);
             rank.of += line.line.len();
         }

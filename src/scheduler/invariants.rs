@@ -112,8 +112,22 @@ impl Scheduler {
         )
     }
 
+    /// A queue finds its own lines and no others.
+    fn check_lines_of_queues(&self) -> Result<(), Violation> {
+        let queues: BTreeSet<u32> =
+            self.lines.iter().map(|(_, shaped)| shaped.shape.queue).collect();
+        let mut found = 0;
+        for &queue in &queues {
+            let own = self.lines.of_queue(queue).all(|shaped| shaped.shape.queue == queue);
+            hold(own, "a queue's lines are its own", queue)?;
+            found += self.lines.of_queue(queue).count();
+        }
+        hold(found == self.lines.iter().count(), "each line is found by its queue", found)
+    }
+
     /// Lines are sorted and hold exactly the ready jobs.
     fn check_lines(&self) -> Result<(), Violation> {
+        self.check_lines_of_queues()?;
         let mut lined = 0;
         for (_, shaped) in self.lines.iter() {
             let shape = shaped.shape;

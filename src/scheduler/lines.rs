@@ -49,6 +49,8 @@ pub(super) struct ShapedLine {
     pub(super) stand: Stand,
     /// Since when it has been kept waiting by a limit, if it has.
     pub(super) wait: Option<Wait>,
+    /// Its place among the lines of its queue.
+    beside: u32,
 }
 
 /// Whether a line's head may be chosen. A line is looked at when it is at the top, so one that is
@@ -82,6 +84,8 @@ pub(super) struct Lines {
     kept: Vec<Option<ShapedLine>>,
     free: Vec<LineNo>,
     numbers: HashMap<Shape, LineNo, BuildHasherDefault<Spread>>,
+    /// The lines of each queue, in no order: ranks are counted over one queue and not over all.
+    by_queue: HashMap<u32, Vec<LineNo>>,
 }
 
 impl Lines {
@@ -90,7 +94,14 @@ impl Lines {
         if let Some(&number) = self.numbers.get(&shape) {
             return number;
         }
-        let line = ShapedLine { shape, line: Line::default(), stand: Stand::New, wait: None };
+        let beside = self.by_queue.entry(shape.queue).or_default();
+        let line = ShapedLine {
+            shape,
+            line: Line::default(),
+            stand: Stand::New,
+            wait: None,
+            beside: beside.len() as u32,
+        };
         let number = if let Some(number) = self.free.pop() {
             self.kept[number as usize] = Some(line);
             number
@@ -98,6 +109,7 @@ impl Lines {
             self.kept.push(Some(line));
             self.kept.len() as LineNo - 1
         };
+        beside.push(number);
         self.numbers.insert(shape, number);
         number
     }
@@ -123,7 +135,23 @@ impl Lines {
         if let Some(line) = self.kept[number as usize].take() {
             self.numbers.remove(&line.shape);
             self.free.push(number);
+            self.leave_queue(&line);
         }
+    }
+
+    fn leave_queue(&mut self, line: &ShapedLine) {
+        let Some(beside) = self.by_queue.get_mut(&line.shape.queue) else { return };
+        beside.swap_remove(line.beside as usize);
+        if let Some(&moved) = beside.get(line.beside as usize) {
+            self.get_mut(moved).beside = line.beside;
+        } else if beside.is_empty() {
+            self.by_queue.remove(&line.shape.queue);
+        }
+    }
+
+    /// The lines of one queue.
+    pub(super) fn of_queue(&self, queue: u32) -> impl Iterator<Item = &ShapedLine> {
+        self.by_queue.get(&queue).into_iter().flatten().map(|&number| self.get(number))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (LineNo, &ShapedLine)> {
