@@ -77,6 +77,8 @@ pub(super) fn main(shared: Arc<Shared>, index: usize) {
     };
     CURRENT.set(&raw const worker);
     worker.shared.place(index);
+    // The move is made by now; whatever this thread starts must not inherit the bond.
+    worker.slot.place.set_free();
     worker.shared.awake.set(index);
     worker.live();
     CURRENT.set(ptr::null());

@@ -347,11 +347,8 @@ impl Scheduler {
     fn named_gates(&self, slot: Slot) -> Vec<(u32, Gate)> {
         let record = self.jobs.get(slot);
         let kept_for = self.favoured.and_then(|line| self.lines.head(line));
-        let favoured = self.favoured.is_some_and(|line| {
-            let shape = self.lines.get(line).shape;
-            (shape.queue, shape.limits, shape.class, shape.permits)
-                == (record.queue, record.limits, record.class(), record.permits())
-        });
+        let favoured =
+            self.favoured.is_some_and(|line| self.lines.get(line).shape == self.shape(slot));
         let gate = |&(number, needed): &(LimitNo, u64)| {
             let limit = self.limits.get(number).filter(|limit| !limit.admits(needed, favoured))?;
             let (running, max) = (small(limit.used), small(limit.max));

@@ -39,7 +39,7 @@ impl Scheduler {
         self.refresh(shape.queue);
     }
 
-    fn shape(&self, slot: Slot) -> Shape {
+    pub(super) fn shape(&self, slot: Slot) -> Shape {
         let Record { queue, asks, limits, .. } = *self.jobs.get(slot);
         let (class, permits) = (asks.class(), asks.permits());
         Shape { queue, class, permits, limits }

@@ -77,3 +77,21 @@ fn surplus_threads_go_when_the_pool_shrinks() {
     until("they are gone", || pool.stats().threads <= 2);
     assert_eq!(run(pool.spawn(|| 1)).expect("a result"), 1);
 }
+
+#[test]
+fn no_thread_stays_bound_to_the_core_it_was_woken_on() {
+    let mask = rustix::thread::sched_getaffinity(None).expect("the mask of this thread");
+    let pool = pool(2, 4);
+    let (open, wait) = gate();
+    let busy = pool.spawn(wait);
+    open.wait_for_arrival();
+    // Threads are added while another one is on duty.
+    let handles: Vec<_> = (0..4)
+        .map(|_| pool.task().blocking().spawn(|| rustix::thread::sched_getaffinity(None)))
+        .collect();
+    for handle in handles {
+        assert_eq!(run(handle).expect("a result").expect("a mask"), mask);
+    }
+    open.open();
+    run(busy).expect("a result");
+}
