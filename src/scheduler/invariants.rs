@@ -216,7 +216,7 @@ impl Scheduler {
             let kept = self.favoured.map_or(0, |line| self.amount(line, number));
             hold(kept == limit.kept, "places are kept for one line", format!("{limit:?}"))?;
             for &(turn, line) in &limit.waiters {
-                let wait = self.lines.get(line).wait;
+                let wait = self.lines.get(line).wait.as_deref();
                 let known = wait.is_some_and(|wait| (wait.limit, wait.turn) == (number, turn));
                 hold(known, "who waits for a limit knows it", format!("{limit:?}"))?;
             }
