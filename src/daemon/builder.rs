@@ -197,6 +197,7 @@ impl Builder {
         let (reports, reported) = mpsc::channel(REPORTS);
         let happenings = broadcast::Sender::new(BACKLOG);
         let queues = recovery::queues(recovery.queues, settings.queues());
+        let (folds, folds_seen) = watch::channel(Vec::new());
         let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
         let writer = Writer::start(Box::new(store), events.clone()).map_err(system("a thread"))?;
         let hub = Arc::new(Hub {
@@ -205,6 +206,7 @@ impl Builder {
             registry,
             happenings: happenings.clone(),
             bounds: bounds_seen.clone(),
+            folds: folds_seen,
             daemon_uid: settings.about.uid,
             output_dir: output_dir.clone(),
             connections,
@@ -216,6 +218,7 @@ impl Builder {
             own: events.clone(),
             alarm: clock::Alarm::new().map_err(system("the alarm"))?,
             scheduler: entered.scheduler,
+            folds,
             lanes: Lanes::new(pool.clone(), reports),
             pool: pool.clone(),
             launcher,
@@ -384,9 +387,12 @@ fn enter(
     scheduler.step(clock::now(), Input::Resources(resources), &mut actions);
     let interrupt = settings.interrupts_after_crash();
     let at = clock::now().wall;
-    let judged = recovery::recover(store, launcher, interrupt, at, &mut uniques, |entries| {
-        scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);
-    })?;
+    let found = recovery::recover(store, launcher, interrupt, at, &mut uniques)?;
+    let recovery::Found { entries, folded, judged } = found;
+    scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);
+    for folded in folded {
+        scheduler.step(clock::now(), Input::Folded(Box::new(folded)), &mut actions);
+    }
     if judged.pending > 0 {
         tracing::info!(?judged, clean = recovery.clean, "found unfinished jobs");
     }

@@ -21,12 +21,14 @@ impl Happening {
     pub(super) fn of(change: &Change, owner: Option<u32>) -> Self {
         let event = blank("", clock::now().wall);
         match change {
-            Change::Submitted { jobs } => Self {
+            Change::Submitted { jobs, fold } => Self {
                 owner: jobs.first().map(|job| job.owner),
                 event: Event {
                     event: "submitted".to_owned(),
                     job: jobs.first().map(|job| job.id),
-                    last_job: jobs.last().map(|job| job.id),
+                    last_job: jobs
+                        .last()
+                        .map(|job| job.id.after(fold.map_or(0, |fold| fold.count))),
                     state: jobs.first().map(|job| job.state),
                     queue: jobs.first().map(|job| job.spec.queue.clone()),
                     ..event

@@ -6,31 +6,45 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::control::UNFOLDED_AT_ONCE;
 use super::launch::Launcher;
 use super::uniques::Uniques;
 use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, Usage, WallTime};
-use crate::scheduler::Entry;
+use crate::scheduler::{Entry, FoldedEntry};
 use crate::store::{Pending, Store, StoreError};
 
 /// How many changes are judged in one commit.
 const BATCH: usize = 5_000;
 
-/// Hands the unfinished jobs to `enter`, as they stand after judging.
+/// The unfinished jobs, as they stand after judging.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those that are jobs of their own.
+    pub(super) entries: Vec<Entry>,
+    /// Those that are written down as one.
+    pub(super) folded: Vec<FoldedEntry>,
+    /// What became of them.
+    pub(super) judged: Judged,
+}
+
+/// Finds the unfinished jobs and judges those that were running.
 pub(super) fn recover(
     store: &mut dyn Store,
     launcher: &Launcher,
     interrupt: bool,
     at: WallTime,
     uniques: &mut Uniques,
-    mut enter: impl FnMut(Vec<Entry>),
-) -> Result<Judged, StoreError> {
-    let mut entries = Vec::new();
+) -> Result<Found, StoreError> {
+    let (mut entries, mut folded) = (Vec::new(), Vec::new());
     let mut changes = Vec::new();
     let mut judged = Judged::default();
     let mut ended = HashMap::new();
     store.pending(&mut |pending| {
-        judged.pending += 1;
-        if pending.state == State::Running {
+        judged.pending += pending.fold.map_or(1, |fold| fold.count);
+        if let Some(fold) = pending.fold {
+            let first = entry(pending, launcher);
+            folded.push(FoldedEntry { first, fold, at_once: UNFOLDED_AT_ONCE });
+        } else if pending.state == State::Running {
             let change = judge(&pending, interrupt, at, &mut judged);
             ended.extend(change.as_ref().and_then(ending));
             changes.extend(change);
@@ -58,8 +72,7 @@ pub(super) fn recover(
             awaited.ending = Some(ending.clone());
         }
     }
-    enter(entries);
-    Ok(judged)
+    Ok(Found { entries, folded, judged })
 }
 
 fn keep_key(uniques: &mut Uniques, pending: &Pending) {

@@ -294,7 +294,9 @@ impl Scheduler {
             Stand::New => 0,
         };
         let ahead = self.lines.of_queue(queue).map(before).sum::<usize>();
-        Rank { place: ahead + 1, of: self.queues.get(queue).counts.ready as usize }
+        let counts = self.queues.get(queue).counts;
+        let ahead = ahead + self.folded_before(queue, key);
+        Rank { place: ahead + 1, of: (counts.ready + counts.folded) as usize }
     }
 
     /// Switches that somebody has to turn.
