@@ -123,7 +123,9 @@ impl Control {
             Phase::Running | Phase::Draining => None,
         };
         let scheduler = self.scheduler.next_deadline();
-        [own, scheduler].into_iter().flatten().map(|deadline| deadline.boot).min()
+        let moments = [own, scheduler].into_iter().flatten().map(|deadline| deadline.boot);
+        let gathered = self.gathering_left().map(|left| clock::now().boot + left);
+        moments.chain(gathered).min()
     }
 
     /// Whether everything is done that has to be done before the daemon ends. With a full disk what
