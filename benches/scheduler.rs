@@ -83,6 +83,7 @@ impl Bench {
             state: State::Queued,
             not_before: None,
             submitted_at: now(id).wall,
+            turn: None,
             queue: Arc::clone(&self.names[(alike >> 9) as usize % self.names.len()]),
             priority: (dice >> 13) as i32 % 5,
             demand: Demand { class, permits },

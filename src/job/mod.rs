@@ -5,6 +5,7 @@
 
 mod class;
 mod duration;
+mod edit;
 mod id;
 mod limits;
 mod nearest;
@@ -20,6 +21,7 @@ mod time;
 
 pub use class::{Class, Lane, UnknownName};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use edit::{Came, Edited, Move, Turn};
 pub use id::{AttemptToken, IdError, JobId, StoreId};
 pub use limits::{KeyLimit, Limits, LimitsError};
 pub use nearest::nearest;

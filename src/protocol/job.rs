@@ -265,8 +265,17 @@ pub struct Details {
     pub backoff: String,
     /// The longest an attempt may run.
     pub timeout_seconds: Option<f64>,
+    /// The time between TERM and KILL when it is ended, if it has one of its own.
+    #[serde(default)]
+    pub grace_seconds: Option<f64>,
     /// Never run again when it is unknown whether an attempt ended.
     pub at_most_once: bool,
+    /// Standard error goes to the same file as standard output.
+    #[serde(default)]
+    pub merge: bool,
+    /// How often it was edited.
+    #[serde(default)]
+    pub edits: u32,
     /// The directory it runs in.
     pub cwd: String,
     /// The names of its environment variables; values are never told.

@@ -1,5 +1,7 @@
 //! One suite for every store: what the daemon counts on, whatever is behind the trait.
 
+mod editing;
+mod keeping;
 mod reading;
 mod requiring;
 
@@ -25,7 +27,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 21] = [
+    let cases: [(&str, Case); 23] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -37,8 +39,8 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("pending tells what scheduling needs", pending_tells_what_scheduling_needs),
         ("deadlines follow the boot", deadlines_follow_the_boot),
         ("each life is numbered and knows how the last ended", lives_are_numbered),
-        ("only finished jobs are removed", only_finished_jobs_are_removed),
-        ("queues are kept while they are used", queues_are_kept_while_used),
+        ("only finished jobs are removed", keeping::only_finished_jobs_are_removed),
+        ("queues are kept while they are used", keeping::queues_are_kept_while_used),
         ("held and waiting jobs keep their time", requiring::held_and_waiting_jobs_keep_their_time),
         (
             "a key is unique among unfinished jobs",
@@ -48,6 +50,8 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("requirements read back", requiring::requirements_read_back),
         ("what is passed stays passed", requiring::what_is_passed_stays_passed),
         ("what is waited for is not removed", requiring::what_is_waited_for_stays),
+        ("an edited job is another one", editing::an_edited_job_is_another),
+        ("a turn counts from another job's", editing::a_turn_counts_from_another_job_s),
         ("filters narrow", reading::filters_narrow),
         ("pages follow each other", reading::pages_follow_each_other),
     ];
@@ -457,44 +461,4 @@ fn lives_are_numbered(home: &mut dyn Home) {
     let (mut store, third) = home.open(now(0, 0), "boot");
     assert_eq!((third.life, third.clean, third.store), (3, true, first.store));
     assert_eq!(all_pending(&mut *store).len(), 1);
-}
-
-fn only_finished_jobs_are_removed(home: &mut dyn Home) {
-    let (mut store, recovery) = home.open(now(0, 0), "boot");
-    let spec = new_job(1).spec;
-    let jobs: Vec<_> = (1..=4).map(|n| NewJob { spec: Arc::clone(&spec), ..new_job(n) }).collect();
-    take(&mut *store, &[submit(&jobs), start(1, 1, token(&recovery, 1))]);
-    take(&mut *store, &[end(1, token(&recovery, 1), Outcome::Succeeded)]);
-    take(&mut *store, &[go(2, State::Queued, State::Cancelled)]);
-    let refusal = refuse(&mut *store, Change::Removed { jobs: vec![id(1), id(3)] });
-    assert!(matches!(&refusal, Refusal::Invariant(text) if text.contains("job 3")), "{refusal}");
-    take(&mut *store, &[Change::Removed { jobs: vec![id(1), id(77), id(2), id(1)] }]);
-    let mut reader = store.reader().unwrap();
-    assert_eq!(reading::ids(&mut *reader, &Filter::default()), [3, 4]);
-    assert!(reader.job(id(1)).unwrap().is_none());
-    assert_eq!(reader.counts().unwrap(), [("default".to_owned(), State::Queued, 2)]);
-    assert_eq!(reader.specs(&[id(1), id(3)]).unwrap().len(), 1);
-}
-
-fn queues_are_kept_while_used(home: &mut dyn Home) {
-    let (mut store, _) = home.open(now(0, 0), "boot");
-    let rate = "100/90s".parse().ok();
-    let gpu = QueueRecord { max: Some(1), paused: true, rate, ..QueueRecord::named("gpu") };
-    let weightless = QueueRecord { weight: 0, ..gpu.clone() };
-    take(
-        &mut *store,
-        &[Change::QueueSet(QueueRecord::named("gpu")), Change::QueueSet(gpu.clone())],
-    );
-    take(&mut *store, &[Change::QueueSet(QueueRecord::named("a"))]);
-    assert!(matches!(refuse(&mut *store, Change::QueueSet(weightless)), Refusal::Invariant(_)));
-    let remove = |name: &str| Change::QueueRemoved { name: name.to_owned() };
-    assert_eq!(refuse(&mut *store, remove("b")), Refusal::NoSuchQueue("b".to_owned()));
-    let answers = store.commit(&[submit(&[named(1, "x", "gpu")]), remove("gpu")]).unwrap();
-    assert_eq!(answers[1], Err(Refusal::QueueInUse("gpu".to_owned())));
-    drop(store);
-    let (mut store, recovery) = home.open(now(0, 0), "boot");
-    assert_eq!(recovery.queues, [QueueRecord::named("a"), gpu]);
-    take(&mut *store, &[go(1, State::Queued, State::Cancelled), remove("gpu")]);
-    drop(store);
-    assert_eq!(home.open(now(0, 0), "boot").1.queues, [QueueRecord::named("a")]);
 }

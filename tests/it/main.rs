@@ -8,6 +8,7 @@ mod change;
 mod cli;
 mod cli_help;
 mod dependencies;
+mod edit;
 mod hostile;
 mod instance;
 mod lanes;

@@ -101,6 +101,7 @@ impl Control {
             self.works.keep(Work {
                 id: job.id,
                 place: job.place,
+                edits: 0,
                 spec: job.spec,
                 context: job.context,
             });
@@ -133,7 +134,10 @@ impl Control {
                 if let Some(job) = job {
                     self.requests.job_changed(job);
                 }
-                self.step(Input::Committed(change));
+                match change {
+                    Change::Edited(edited) => self.edited(edited, &Endings::new()),
+                    change => self.step(Input::Committed(change)),
+                }
             }
             Err(refusal) => {
                 tracing::warn!("the store refused a change: {refusal}");

@@ -1,8 +1,10 @@
 //! The disk: takes changes in order, some time later, or refuses one alone.
 
 use super::world::World;
-use crate::job::{AttemptToken, Change, Deadline, Ending, JobId, State};
-use crate::scheduler::{Entry, Input};
+use crate::job::{
+    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, State, Turn,
+};
+use crate::scheduler::{Demand, Entry, Input};
 
 /// A job as it is on the disk.
 #[derive(Clone, Debug)]
@@ -21,6 +23,9 @@ pub(super) struct Stored {
     pub(super) pardoned: u32,
     /// It is to be held instead of run again.
     pub(super) hold_asked: bool,
+    pub(super) edits: u32,
+    /// The most retries it had since its attempt began: an end may be decided before an edit is told.
+    most_retries: u32,
 }
 
 /// Something on its way to the disk.
@@ -63,6 +68,8 @@ impl Stored {
             revived: false,
             pardoned: 0,
             hold_asked: false,
+            edits: 0,
+            most_retries: 0,
         }
     }
 
@@ -94,7 +101,27 @@ impl Stored {
         self.go(to, None);
     }
 
-    /// The only way a stored state changes; leaving a final one needs a user's retry.
+    /// It is what the edit says from now on.
+    fn edit(&mut self, edited: &Edited) {
+        let spec = &edited.spec;
+        (self.state, self.not_before) = (edited.to, edited.not_before);
+        self.edits += 1;
+        self.job.queue = spec.queue.as_str().into();
+        (self.job.priority, self.job.retry) = (spec.priority, spec.retry.clone());
+        self.most_retries = self.most_retries.max(spec.retry.retries);
+        self.job.limits = spec.limits.as_deref().cloned().map(std::sync::Arc::new);
+        let permits = if spec.class == Class::Cpu { spec.cpus } else { 0 };
+        self.job.demand = Demand { class: spec.class, permits };
+        self.job.not_before = edited.not_before;
+        if let Some(requires) = &edited.requirements {
+            let awaited = |requirement: &_| Awaited { requirement: *requirement, ending: None };
+            self.job.requires = requires.iter().map(awaited).collect();
+            self.passed = false;
+        }
+        self.passed |= matches!(edited.to, State::Queued | State::Scheduled);
+    }
+
+    /// The only way a stored state changes but for an edit; leaving a final one needs a user's retry.
     fn go(&mut self, to: State, not_before: Option<Deadline>) {
         let id = self.job.id;
         assert!(self.state.may_become(to), "{id} goes from {} to {to}", self.state);
@@ -131,9 +158,11 @@ impl World {
                 stored.state = if stored.passed { State::Queued } else { State::Waiting };
                 (stored.cancel_asked, stored.revived) = (false, true);
                 (stored.not_before, stored.pardoned) = (None, stored.attempts);
+                stored.job.turn = None;
                 let entry = self.entry(job);
                 self.answers.push_back(Input::Submitted(vec![entry]));
             }
+            Some(Pending::Change(Change::Edited(edited))) => self.sync_edit(edited),
             Some(Pending::Change(change)) => {
                 let starts = matches!(change, Change::Started { .. });
                 if !starts && self.refuses && self.dice.chance(4) {
@@ -144,6 +173,52 @@ impl World {
                 self.answers.push_back(Input::Committed(change));
             }
         }
+    }
+
+    /// An edit is taken if nobody edited the job in between.
+    fn sync_edit(&mut self, edited: Box<Edited>) {
+        let stored = self.disk.get_mut(&edited.job).expect("a synced job");
+        assert_eq!(stored.state, edited.from, "{} is elsewhere", edited.job);
+        if edited.edits != stored.edits || self.refuses && self.dice.chance(4) {
+            return self.answers.push_back(Input::Refused(Change::Edited(edited)));
+        }
+        assert!(stored.state.may_be_edited_into(edited.to), "{edited:?}");
+        assert!(has_time(edited.to, edited.not_before.is_some()), "{edited:?}");
+        self.unanswered.entry(edited.job).or_insert_with(|| stored.job.clone());
+        stored.edit(&edited);
+        let turn = edited.turn.map(|turn| Turn { came: self.came_then(turn.came), ..turn });
+        let stored = self.disk.get_mut(&edited.job).expect("a synced job");
+        stored.job.turn = turn.or(stored.job.turn);
+        let mut requires = Vec::new();
+        if edited.requirements.is_some() {
+            requires = self.entry(edited.job).requires;
+            assert!(!self.leads_to(edited.job, edited.job), "{} waits for itself", edited.job);
+        }
+        self.answers.push_back(Input::Edited { edited, requires });
+    }
+
+    fn came_then(&self, came: Came) -> Came {
+        let Came::With(other) = came else { return came };
+        let other = &self.disk[&other].job;
+        other.turn.map_or(Came::At(other.submitted_at), |turn| turn.came)
+    }
+
+    /// Whether a job waits for another one, directly or through others.
+    pub(super) fn leads_to(&self, from: JobId, job: JobId) -> bool {
+        let (mut seen, mut ahead) = (std::collections::BTreeSet::new(), vec![from]);
+        while let Some(other) = ahead.pop() {
+            let stored = &self.disk[&other];
+            for awaited in stored.job.requires.iter().filter(|_| !stored.passed) {
+                let next = awaited.requirement.job;
+                if next == job {
+                    return true;
+                }
+                if seen.insert(next) {
+                    ahead.push(next);
+                }
+            }
+        }
+        false
     }
 
     /// What the daemon would tell the scheduler of a job that is on the disk: how what it requires
@@ -167,6 +242,7 @@ impl World {
                 assert_eq!(*attempt, stored.attempts + 1, "attempts are numbered in a row");
                 stored.go(State::Running, None);
                 stored.attempts = *attempt;
+                stored.most_retries = stored.job.retry.retries;
                 stored.token = Some(*token);
             }
             Change::Ended { token, next, not_before, .. } => {
@@ -174,7 +250,7 @@ impl World {
                 assert!(!stored.cancel_asked || next.is_final(), "cancelled, but goes on");
                 assert!(has_time(*next, not_before.is_some()), "{change:?}");
                 let counted = stored.attempts - stored.pardoned;
-                assert!(next.is_final() || counted <= stored.job.retry.retries, "{change:?}");
+                assert!(next.is_final() || counted <= stored.most_retries, "{change:?}");
                 stored.go(*next, *not_before);
             }
             Change::Moved { from, to, not_before, .. } => {
@@ -208,6 +284,7 @@ impl World {
         self.pending.iter().any(|pending| pending.job() == Some(job))
             || self.answers.iter().any(|answer| match answer {
                 Input::Committed(change) | Input::Refused(change) => change.job() == Some(job),
+                Input::Edited { edited, .. } => edited.job == job,
                 Input::Submitted(entries) => entries.iter().any(|entry| entry.id == job),
                 _ => false,
             })

@@ -23,13 +23,14 @@ pub(super) const FILE_NAME: &str = "twolane.db";
 const APPLICATION_ID: i64 = 0x324c_4e45;
 
 /// Every schema change, in order; the number of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/0001_jobs.sql"),
     include_str!("schema/0002_requirements.sql"),
     include_str!("schema/0003_moments.sql"),
     include_str!("schema/0004_job_facts.sql"),
     include_str!("schema/0005_limits.sql"),
     include_str!("schema/0006_rates.sql"),
+    include_str!("schema/0009_edits.sql"),
 ];
 
 /// The number of this program's schema.

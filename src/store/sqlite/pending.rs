@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::job::{AttemptToken, Awaited, Deadline, JobId, Limits, State, StoreId, WallTime};
+use crate::job::{AttemptToken, Awaited, Deadline, JobId, Limits, State, StoreId, Turn, WallTime};
 use crate::store::Pending;
 
 use super::codes;
 use super::deadline::{self, Boot};
+use super::edits;
 use super::moments;
 use super::requirements;
 use super::work;
@@ -29,6 +30,7 @@ pub(super) fn scan(
         tokens: tokens(conn, store)?,
         requires,
         moments,
+        turns: edits::turns(conn)?,
         boot,
         last_limits: RefCell::default(),
     };
@@ -70,6 +72,7 @@ struct Pass {
     tokens: HashMap<JobId, AttemptToken>,
     requires: HashMap<JobId, Vec<Awaited>>,
     moments: HashMap<JobId, Deadline>,
+    turns: HashMap<JobId, Turn>,
     boot: Boot,
     /// The limits that were read last, and their text.
     last_limits: RefCell<Option<(String, Arc<Limits>)>>,
@@ -86,6 +89,7 @@ impl Pass {
             state,
             not_before: deadline::read(row, 9, self.boot)?.or_else(|| self.moments.remove(&id)),
             submitted_at: WallTime(row.get(4)?),
+            turn: self.turns.remove(&id),
             queue: self.word(row.get(5)?)?,
             kind: self.word(row.get(13)?)?,
             priority: row.get(15)?,
