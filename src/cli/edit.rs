@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// The new command with its arguments, or new key=value parameters of the kind
     #[arg(last = true, value_name = "CMD")]
     words: Vec<OsString>,
-    /// Take a value away: name, timeout, grace, output, merge, `at_most_once`, keys, needs, after, time,
+    /// Take a value away: name, `retry_on`, timeout, grace, output, merge, `at_most_once`, keys, needs, after, time,
     /// env.NAME or params.NAME
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     unset: Vec<String>,
@@ -62,8 +62,8 @@ Examples:
   twolane edit 12 --first                 before all others of its queue and priority
   twolane edit 12 --behind 15
 
-Of a job that runs, only --name, --priority, --retries, --backoff, --timeout and --grace can be changed; they
-count from its next attempt on. Keys, needs and variables are changed one by one; the others stay.";
+Of a job that runs, only --name, --priority, --retries, --backoff, --retry-on, --timeout and --grace can be
+changed; they count from its next attempt on. Keys, needs and variables are changed one by one; the others stay.";
 
 pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let mut edit = args.edit(desk)?;

@@ -29,6 +29,7 @@ pub(super) fn text_of(job: &Job, details: &Details) -> String {
         ("queue", Some(job.queue.clone())),
         ("class", Some(class).filter(|class| class != "auto")),
         ("backoff", Some(details.backoff.clone())),
+        ("retry_on", details.retry_on.clone()),
         ("timeout", details.timeout_seconds.map(duration)),
         ("grace", details.grace_seconds.map(duration)),
         ("cwd", Some(details.cwd.clone())),

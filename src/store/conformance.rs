@@ -185,7 +185,11 @@ fn full_spec() -> Spec {
         priority: -7,
         name: Some("encode/1".to_owned()),
         cpus: 3,
-        retry: RetryPolicy { retries: 4, backoff: Backoff::Fixed(Duration::from_millis(1)) },
+        retry: RetryPolicy {
+            retries: 4,
+            backoff: Backoff::Fixed(Duration::from_millis(1)),
+            retry_on: "1,75-80,timeout".parse().unwrap(),
+        },
         timeout: Some(Duration::from_micros(1_500_001)),
         grace: Some(Duration::ZERO),
         at_most_once: true,

@@ -90,6 +90,7 @@ fn what_can_t_be_edited_is_refused_with_what_to_do() {
     };
     refused(&["edit", &id], 2, "$EDITOR");
     refused(&["edit", &id, "--queue", "nowhere"], 121, "nowhere");
+    refused(&["edit", &id, "--retry-on", "0"], 2, "exit codes");
     refused(&["edit", &id, "--cpus", "99"], 121, "core permits");
     refused(&["edit", &id, "--after", &id], 121, "wait for itself");
     refused(&["edit", &id, "--unique", "k"], 121, "submit it anew");

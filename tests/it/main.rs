@@ -19,6 +19,7 @@ mod manage;
 mod pipeline;
 mod recovery;
 mod refusals;
+mod retry;
 mod submit;
 mod tidy;
 mod time;

@@ -50,7 +50,7 @@ impl Control {
 pub(super) fn declined(job: JobId, why: Decline) -> Option<String> {
     Some(match why {
         Decline::State(crate::job::State::Running) => format!(
-            "it runs: only its name, priority, retries, backoff, timeout and grace can still be edited, for what follows this attempt; for the rest `{} cancel {job}` and submit it anew",
+            "it runs: only its name, priority, retries, backoff, retry-on, timeout and grace can still be edited, for what follows this attempt; for the rest `{} cancel {job}` and submit it anew",
             crate::NAME
         ),
         Decline::Circle(other) if other == job => "it would wait for itself".to_owned(),

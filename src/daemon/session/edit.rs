@@ -11,19 +11,22 @@ use super::jobs::with_declined;
 use super::select::Usual;
 use super::submit::{begin, limits};
 use super::{Bounds, Session};
-use crate::job::{Context, JobId, KeyLimit, Limits, Move, Requirement, Spec, parse_duration};
+use crate::job::{
+    Context, JobId, KeyLimit, Limits, Move, Requirement, RetryOn, Spec, parse_duration,
+};
 use crate::protocol::{ChangeReply, Edit, Error, JobSpec, Selector};
 use crate::store::Work;
 
 /// Fields that count after an attempt, and so can still be changed while it runs.
-const LATER: [&str; 6] = ["name", "priority", "retries", "backoff", "timeout", "grace"];
+const LATER: [&str; 7] = ["name", "priority", "retries", "backoff", "retry_on", "timeout", "grace"];
 
 /// The most jobs that are followed to see whether one would wait for itself.
 const MOST_FOLLOWED: usize = 100_000;
 
 /// The fields that can lose their value.
-const UNSET: [&str; 10] = [
+const UNSET: [&str; 11] = [
     "name",
+    "retry_on",
     "timeout",
     "grace",
     "output",
@@ -234,6 +237,7 @@ fn new_begin(edit: &Edit) -> Result<Option<NewBegin>, Wrong> {
 fn unset(spec: &mut Spec, context: &mut Context, field: &str) {
     match field {
         "name" => spec.name = None,
+        "retry_on" => spec.retry.retry_on = RetryOn::default(),
         "timeout" => spec.timeout = None,
         "grace" => spec.grace = None,
         "output" => spec.output = None,
@@ -284,6 +288,9 @@ fn set(spec: &mut Spec, context: &mut Context, new: &JobSpec) -> Result<(), Wron
     spec.retry.retries = new.retries.unwrap_or(spec.retry.retries);
     if let Some(backoff) = &new.backoff {
         spec.retry.backoff = backoff.parse().map_err(wrong("backoff"))?;
+    }
+    if let Some(retry_on) = &new.retry_on {
+        spec.retry.retry_on = retry_on.parse().map_err(wrong("retry_on"))?;
     }
     if let Some(timeout) = &new.timeout {
         spec.timeout = Some(parse_duration(timeout).map_err(wrong("timeout"))?);

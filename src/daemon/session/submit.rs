@@ -11,8 +11,8 @@ use super::after::check_sum;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{
-    Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryPolicy, Spec, format_size,
-    parse_duration, parse_size,
+    Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryOn, RetryOnError, RetryPolicy, Spec,
+    format_size, parse_duration, parse_size,
 };
 use crate::protocol::{
     self, Array, Error, Existing, JobSpec, MAX_ARRAY, MAX_BATCH, MAX_UNIQUE, Submit, SubmitReply,
@@ -250,6 +250,7 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
             backoff: backoff
                 .map_err(|error: crate::job::BackoffError| ("backoff", error.to_string()))?
                 .unwrap_or_default(),
+            retry_on: retry_on(job.retry_on.as_deref(), job.retries.unwrap_or(retries))?,
         },
         timeout: duration("timeout", job.timeout)?,
         grace: duration("grace", job.grace)?,
@@ -258,6 +259,18 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
         merge: job.merge,
         limits: limits.map(Box::new),
     })
+}
+
+/// After which failures a job is run again.
+fn retry_on(text: Option<&str>, retries: u32) -> Result<RetryOn, (&'static str, String)> {
+    match text {
+        None => Ok(RetryOn::default()),
+        Some(_) if retries == 0 => {
+            let message = "retry_on says nothing without retries: give their number too";
+            Err(("retry_on", message.to_owned()))
+        }
+        Some(text) => text.parse().map_err(|error: RetryOnError| ("retry_on", error.to_string())),
+    }
 }
 
 /// A key that no other unfinished job may have, and what to do if one has.

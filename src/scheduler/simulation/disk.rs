@@ -2,7 +2,8 @@
 
 use super::world::World;
 use crate::job::{
-    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, State, Turn,
+    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, RetryPolicy,
+    State, Turn,
 };
 use crate::scheduler::{Demand, Entry, Input};
 
@@ -24,8 +25,8 @@ pub(super) struct Stored {
     /// It is to be held instead of run again.
     pub(super) hold_asked: bool,
     pub(super) edits: u32,
-    /// The most retries it had since its attempt began: an end may be decided before an edit is told.
-    most_retries: u32,
+    /// The policies it had since its attempt began: an end may be decided before an edit is told.
+    policies: Vec<RetryPolicy>,
 }
 
 /// Something on its way to the disk.
@@ -69,7 +70,7 @@ impl Stored {
             pardoned: 0,
             hold_asked: false,
             edits: 0,
-            most_retries: 0,
+            policies: Vec::new(),
         }
     }
 
@@ -108,7 +109,7 @@ impl Stored {
         self.edits += 1;
         self.job.queue = spec.queue.as_str().into();
         (self.job.priority, self.job.retry) = (spec.priority, spec.retry.clone());
-        self.most_retries = self.most_retries.max(spec.retry.retries);
+        self.policies.push(spec.retry.clone());
         self.job.limits = spec.limits.as_deref().cloned().map(std::sync::Arc::new);
         let permits = if spec.class == Class::Cpu { spec.cpus } else { 0 };
         self.job.demand = Demand { class: spec.class, permits };
@@ -242,15 +243,18 @@ impl World {
                 assert_eq!(*attempt, stored.attempts + 1, "attempts are numbered in a row");
                 stored.go(State::Running, None);
                 stored.attempts = *attempt;
-                stored.most_retries = stored.job.retry.retries;
+                stored.policies = vec![stored.job.retry.clone()];
                 stored.token = Some(*token);
             }
-            Change::Ended { token, next, not_before, .. } => {
+            Change::Ended { token, next, not_before, outcome, .. } => {
                 assert_eq!(stored.token, Some(*token), "an outcome of an old attempt");
                 assert!(!stored.cancel_asked || next.is_final(), "cancelled, but goes on");
                 assert!(has_time(*next, not_before.is_some()), "{change:?}");
                 let counted = stored.attempts - stored.pardoned;
-                assert!(next.is_final() || counted <= stored.most_retries, "{change:?}");
+                let allows = |policy: &RetryPolicy| {
+                    counted <= policy.retries && policy.retry_on.covers(outcome)
+                };
+                assert!(next.is_final() || stored.policies.iter().any(allows), "{change:?}");
                 stored.go(*next, *not_before);
             }
             Change::Moved { from, to, not_before, .. } => {

@@ -81,7 +81,14 @@ impl World {
             queue: Arc::from(self.dice.pick(&QUEUES).unwrap()),
             priority: self.dice.small(5) as i32 - 2,
             demand: Demand { class, permits },
-            retry: RetryPolicy { retries: self.dice.small(3), backoff: Backoff::Fixed(pause) },
+            retry: RetryPolicy {
+                retries: self.dice.small(3),
+                backoff: Backoff::Fixed(pause),
+                retry_on: ["1,signal", "timeout", "1-255,signal,timeout"]
+                    [self.dice.roll(3) as usize]
+                    .parse()
+                    .unwrap(),
+            },
             attempts: 0,
             pardoned: 0,
             reason: None,

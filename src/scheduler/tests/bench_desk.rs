@@ -84,7 +84,8 @@ impl Entry {
     }
 
     pub(super) fn retries(mut self, retries: u32, pause: Duration) -> Self {
-        self.retry = RetryPolicy { retries, backoff: Backoff::Fixed(pause) };
+        let backoff = Backoff::Fixed(pause);
+        self.retry = RetryPolicy { retries, backoff, ..RetryPolicy::default() };
         self
     }
 }

@@ -60,7 +60,7 @@ fn query(conn: &Connection) -> rusqlite::Result<String> {
     Ok(format!(
         "SELECT j.id, j.state, j.attempts, j.cancel_asked, j.submitted_at, j.queue, j.owner, \
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
-         s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
+         s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, s.retry_on, \
          s.at_most_once, j.unique_key, \
          j.pardoned, iif(j.state = 2 OR j.hold_asked, j.reason, NULL), j.hold_asked, s.limits \
          FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
@@ -96,18 +96,18 @@ impl Pass {
             class: codes::class(row.get(14)?)?,
             cpus: row.get(16)?,
             retry: work::read_retry(row, 17)?,
-            at_most_once: row.get(20)?,
+            at_most_once: row.get(21)?,
             attempts: row.get(2)?,
-            pardoned: row.get(22)?,
-            reason: row.get(23)?,
-            hold_asked: row.get(24)?,
-            limits: self.limits(row, 25)?,
+            pardoned: row.get(23)?,
+            reason: row.get(24)?,
+            hold_asked: row.get(25)?,
+            limits: self.limits(row, 26)?,
             cancel_asked: row.get(3)?,
             token: match state {
                 State::Running => self.tokens.get(&id).copied(),
                 _ => None,
             },
-            unique: row.get::<_, Option<Box<str>>>(21)?.map(Arc::from),
+            unique: row.get::<_, Option<Box<str>>>(22)?.map(Arc::from),
             requires: self.requires.remove(&id).unwrap_or_default(),
         })
     }

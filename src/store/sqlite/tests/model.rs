@@ -396,7 +396,11 @@ fn spec(look: u8) -> Arc<Spec> {
         queue: QUEUES[look % 3].to_owned(),
         name: NAMES[look % 4].map(str::to_owned),
         priority: look as i32 - 4,
-        retry: RetryPolicy { retries: look as u32, backoff },
+        retry: RetryPolicy {
+            retries: look as u32,
+            backoff,
+            retry_on: ["1", "2-3,signal"][look % 2].parse().unwrap(),
+        },
         ..Spec::default()
     })
 }
