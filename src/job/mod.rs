@@ -5,6 +5,7 @@
 
 mod class;
 mod duration;
+mod edit;
 mod id;
 mod limits;
 mod nearest;
@@ -13,6 +14,7 @@ mod rate;
 mod record;
 mod requirement;
 mod retry;
+mod retry_on;
 mod size;
 mod spec;
 mod state;
@@ -20,6 +22,7 @@ mod time;
 
 pub use class::{Class, Lane, UnknownName};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use edit::{Came, Edited, Move, Turn};
 pub use id::{AttemptToken, IdError, JobId, StoreId};
 pub use limits::{KeyLimit, Limits, LimitsError};
 pub use nearest::nearest;
@@ -27,7 +30,8 @@ pub use outcome::{Failure, Outcome, exit_code};
 pub use rate::{Rate, RateError};
 pub use record::{AttemptRecord, Change, Fold, Job, NewJob, QueueRecord, Usage};
 pub use requirement::{Awaited, Condition, Ending, Requirement};
-pub use retry::{Backoff, BackoffError, RetryPolicy};
+pub use retry::{Backoff, BackoffError, RetryPolicy, jitter_seed};
+pub use retry_on::{RetryOn, RetryOnError};
 pub use size::{SizeError, format_size, parse_size};
 pub use spec::{ArrayPlace, Context, Params, Spec, SpecError};
 pub use state::{State, Transition};

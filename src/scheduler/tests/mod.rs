@@ -3,6 +3,7 @@
 mod bench_desk;
 mod capacity;
 mod dependencies;
+mod editing;
 mod ends;
 mod explaining;
 mod limits;

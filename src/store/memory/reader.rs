@@ -65,6 +65,7 @@ impl Reader for MemoryReader {
         let work = |kept: &Kept| Work {
             id: kept.job.id,
             place: kept.job.place,
+            edits: kept.job.edits,
             spec: Arc::clone(&kept.job.spec),
             context: Arc::clone(&kept.job.context),
         };

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::Dir;
 use crate::job::{
-    ArrayPlace, AttemptToken, Backoff, Change, Class, Condition, Context, Deadline, Failure, Fold,
-    JobId, Lane, NewJob, Now, Outcome, QueueRecord, Requirement, RetryPolicy, Spec, State, StoreId,
-    Usage,
+    ArrayPlace, AttemptToken, Backoff, Came, Change, Class, Condition, Context, Deadline, Edited,
+    Failure, Fold, JobId, Lane, NewJob, Now, Outcome, QueueRecord, Requirement, RetryPolicy, Spec,
+    State, StoreId, Turn, Usage,
 };
 use crate::store::conformance::{Home, all_pending, at, everything, id, now};
 use crate::store::memory::{MemoryDisk, MemoryStore};
@@ -46,6 +46,11 @@ enum Step {
     },
     Cancel {
         job: u8,
+    },
+    Edit {
+        job: u8,
+        to: State,
+        look: u8,
     },
     Remove {
         jobs: Vec<u8>,
@@ -99,6 +104,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (job, prop::option::weighted(0.1, state()), state())
             .prop_map(|(job, from, to)| Step::Move { job, from, to }),
         1 => job.prop_map(|job| Step::Cancel { job }),
+        4 => (job, state(), any::<u8>()).prop_map(|(job, to, look)| Step::Edit { job, to, look }),
         2 => vec(any::<u8>(), 0..4).prop_map(|jobs| Step::Remove { jobs }),
         1 => (0..3u8, 0..3u32, any::<bool>())
             .prop_map(|(name, weight, gone)| Step::Queue { name, weight, gone }),
@@ -306,6 +312,7 @@ impl Pair {
                 Change::Moved { job, from, to: *to, not_before: self.due(*to), reason, at }
             }
             Step::Cancel { job } => Change::CancelAsked { job: self.pick(*job), reason: None },
+            Step::Edit { job, to, look } => self.edit(*job, *to, *look),
             Step::Remove { jobs } => {
                 let jobs: Vec<_> = jobs.iter().map(|job| self.pick(*job)).collect();
                 let mut removable = jobs.clone();
@@ -322,6 +329,30 @@ impl Pair {
             }
             Step::Reopen { .. } | Step::Look { .. } => unreachable!("no change"),
         }
+    }
+
+    fn edit(&mut self, job: u8, to: State, look: u8) -> Change {
+        let job = self.pick(job);
+        let found = self.model.reader().unwrap().job(job).unwrap().map(|(job, _)| job);
+        let (from, edits) = found.map_or((State::Queued, 0), |job| (job.state, job.edits));
+        let to = if from == State::Running && look.is_multiple_of(2) { from } else { to };
+        let requirements = look.is_multiple_of(3).then(|| requirements(job, to, look));
+        let came =
+            if look.is_multiple_of(5) { Came::At(at(7)) } else { Came::With(self.pick(look)) };
+        let turn = Turn { came, beside: job, offset: i64::from(look) };
+        Change::Edited(Box::new(Edited {
+            job,
+            // Now and then it is too late.
+            edits: edits + u32::from(look.is_multiple_of(13)),
+            from,
+            to,
+            not_before: self.due(to),
+            requirements,
+            turn: look.is_multiple_of(4).then_some(turn),
+            spec: spec(look),
+            context: context(look % 4),
+            at: at(self.seconds),
+        }))
     }
 
     fn token(&self, counter: u64) -> AttemptToken {
@@ -384,7 +415,11 @@ fn spec(look: u8) -> Arc<Spec> {
         queue: QUEUES[look % 3].to_owned(),
         name: NAMES[look % 4].map(str::to_owned),
         priority: look as i32 - 4,
-        retry: RetryPolicy { retries: look as u32, backoff },
+        retry: RetryPolicy {
+            retries: look as u32,
+            backoff,
+            retry_on: ["1", "2-3,signal"][look % 2].parse().unwrap(),
+        },
         ..Spec::default()
     })
 }
