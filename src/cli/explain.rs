@@ -30,12 +30,15 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
 }
 
 fn sentences(reply: &ExplainReply) -> Vec<String> {
-    let ExplainReply { id, state, class, lane, why, gates, place, of } = reply;
+    let ExplainReply { id, state, class, lane, why, gates, place, of, schedule, slot } = reply;
     let verb = if state.is_final() { "ran" } else { "runs" };
     let mut sentences = vec![
         format!("Job {id} is {state}."),
         format!("It {verb} as class {class} on the {lane} lane: {why}"),
     ];
+    if let (Some(schedule), Some(slot)) = (schedule, slot) {
+        sentences.push(format!("It is the run of {} of schedule {schedule}.", moment::local(slot)));
+    }
     if let (Some(place), Some(of)) = (place, of) {
         sentences.push(format!("It is number {place} of {of} ready jobs in its queue."));
     }

@@ -31,9 +31,9 @@ use crate::job::StoreId;
 use crate::lanes::Lanes;
 use crate::pool::{self, BuildError, Pool};
 use crate::process::{self, Owner, Processes};
-use crate::scheduler::{Action, AgingError, Input, Scheduler};
+use crate::scheduler::{Action, Agenda, AgingError, Input, Scheduler};
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::{Recovery, StoreError};
+use crate::store::{Recovery, Store, StoreError};
 
 /// Events that wait for the control loop; sessions wait when it is full.
 const EVENTS: usize = 4_096;
@@ -216,6 +216,7 @@ impl Builder {
             own: events.clone(),
             alarm: clock::Alarm::new().map_err(system("the alarm"))?,
             scheduler: entered.scheduler,
+            agenda: entered.agenda,
             lanes: Lanes::new(pool.clone(), reports),
             pool: pool.clone(),
             launcher,
@@ -230,6 +231,7 @@ impl Builder {
             queues,
             settings,
             next_id: recovery.next_id,
+            next_schedule: recovery.next_schedule,
             output_dir,
             state: LoopState::beginning_with(entered.actions),
         };
@@ -358,6 +360,7 @@ fn keep_house(ending: &CancellationToken, keeping: impl Future<Output = ()> + Se
 /// What the unfinished jobs of the store make of an empty daemon.
 struct Entered {
     scheduler: Scheduler,
+    agenda: Agenda,
     /// What the scheduler wants done about them.
     actions: Vec<Action>,
     uniques: Uniques,
@@ -390,7 +393,9 @@ fn enter(
     if judged.pending > 0 {
         tracing::info!(?judged, clean = recovery.clean, "found unfinished jobs");
     }
-    Ok(Entered { scheduler, actions, uniques })
+    // Jobs that were judged to have ended stand in the way of no run.
+    let agenda = recovery::agenda(store.schedules()?);
+    Ok(Entered { scheduler, agenda, actions, uniques })
 }
 
 impl Running {

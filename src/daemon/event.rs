@@ -14,7 +14,7 @@ use crate::job::{
 };
 use crate::lanes::{Ended, Lending};
 use crate::protocol::{self, Error, Finished};
-use crate::scheduler::{Entry, Explanation};
+use crate::scheduler::{Entry, Explanation, Planned};
 use crate::store::{Edge, Work};
 
 /// Something that happened.
@@ -98,6 +98,14 @@ pub(super) enum Ask {
     SetQueue(QueueChange, Answer<()>),
     /// Drop a queue.
     RemoveQueue(String, Answer<()>),
+    /// Make a schedule; its number, and its name if it has none, are still to be given.
+    AddSchedule(Box<Planned>, Answer<protocol::Schedule>),
+    /// Tell all schedules of a user, or of all users.
+    Schedules(Option<u32>, oneshot::Sender<Vec<protocol::Schedule>>),
+    /// Tell one schedule.
+    ShowSchedule(ScheduleName, Answer<protocol::Schedule>),
+    /// Pause, resume or drop a schedule.
+    ChangeSchedule(ScheduleName, ScheduleChange, Answer<()>),
     /// Tell the lanes.
     Lanes(oneshot::Sender<protocol::LanesReply>),
     /// Change the lanes' sizes.
@@ -125,6 +133,28 @@ pub(super) enum JobChange {
     Hold(Option<String>),
     /// Let it go on.
     Release,
+}
+
+/// How a client names a schedule.
+#[derive(Clone, Debug)]
+pub(super) struct ScheduleName {
+    /// Its name or its number.
+    pub(super) text: String,
+    /// The client.
+    pub(super) uid: u32,
+    /// Whether the schedules of others are its business.
+    pub(super) admin: bool,
+}
+
+/// What can be done to a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ScheduleChange {
+    /// Nothing comes of it for now, for this reason.
+    Pause(Option<String>),
+    /// It goes on.
+    Resume,
+    /// It goes.
+    Remove,
 }
 
 /// What can be done to a queue's rate.
@@ -236,13 +266,10 @@ pub(super) enum Begin {
 impl Begin {
     /// The moment, for a job that is taken now.
     pub(super) fn deadline(self, now: Now) -> Deadline {
-        Deadline::after(
-            now,
-            match self {
-                Self::At(moment) => moment.since(now.wall),
-                Self::In(delay) => delay,
-            },
-        )
+        match self {
+            Self::At(moment) => Deadline::at(moment),
+            Self::In(delay) => Deadline::after(now, delay),
+        }
     }
 }
 

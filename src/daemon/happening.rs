@@ -1,7 +1,7 @@
 //! What watchers are told: every change that was written down, in a line.
 
 use super::clock;
-use crate::job::{Change, WallTime};
+use crate::job::{Change, NewJob, WallTime};
 use crate::protocol::{Event, to_rfc3339};
 
 /// Something that happened, and whose it is.
@@ -21,17 +21,17 @@ impl Happening {
     pub(super) fn of(change: &Change, owner: Option<u32>) -> Self {
         let event = blank("", clock::now().wall);
         match change {
-            Change::Submitted { jobs } => Self {
-                owner: jobs.first().map(|job| job.owner),
-                event: Event {
-                    event: "submitted".to_owned(),
-                    job: jobs.first().map(|job| job.id),
-                    last_job: jobs.last().map(|job| job.id),
-                    state: jobs.first().map(|job| job.state),
-                    queue: jobs.first().map(|job| job.spec.queue.clone()),
-                    ..event
-                },
+            Change::Submitted { jobs } => submitted(jobs, event),
+            Change::ScheduleTurned(turn) if turn.job.is_some() => {
+                submitted(turn.job.as_slice(), event)
+            }
+            Change::ScheduleSet(record) => Self {
+                owner: Some(record.owner),
+                event: schedule(Some(record.name.to_string()), event),
             },
+            Change::ScheduleTurned(_) | Change::ScheduleRemoved { .. } => {
+                Self { owner, event: schedule(None, event) }
+            }
             Change::Removed { jobs } => Self {
                 owner,
                 event: Event {
@@ -74,6 +74,26 @@ fn about_job(change: &Change, event: Event) -> Event {
     }
 }
 
+fn submitted(jobs: &[NewJob], event: Event) -> Happening {
+    let (first, last) = (jobs.first(), jobs.last());
+    Happening {
+        owner: first.map(|job| job.owner),
+        event: Event {
+            event: "submitted".to_owned(),
+            job: first.map(|job| job.id),
+            last_job: last.map(|job| job.id),
+            state: first.map(|job| job.state),
+            queue: first.map(|job| job.spec.queue.clone()),
+            schedule: first.and_then(|job| job.run.as_ref()).map(|run| run.name.to_string()),
+            ..event
+        },
+    }
+}
+
+fn schedule(name: Option<String>, event: Event) -> Event {
+    Event { event: "schedule".to_owned(), schedule: name, ..event }
+}
+
 fn queue(name: &str, event: Event) -> Event {
     Event { event: "queue".to_owned(), queue: Some(name.to_owned()), ..event }
 }
@@ -88,6 +108,7 @@ fn blank(what: &str, at: WallTime) -> Event {
         attempt: None,
         outcome: None,
         queue: None,
+        schedule: None,
         missed: None,
     }
 }

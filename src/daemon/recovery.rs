@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::launch::Launcher;
 use super::uniques::Uniques;
 use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, Usage, WallTime};
-use crate::scheduler::Entry;
-use crate::store::{Pending, Store, StoreError};
+use crate::scheduler::{Agenda, Entry, Planned};
+use crate::store::{Pending, Store, StoreError, StoredSchedule};
 
 /// How many changes are judged in one commit.
 const BATCH: usize = 5_000;
@@ -134,6 +134,19 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         requires: pending.requires,
         limits: pending.limits,
     }
+}
+
+/// The schedules that were found. One whose time zone is not known here any more waits until it is.
+pub(super) fn agenda(found: Vec<StoredSchedule>) -> Agenda {
+    let mut agenda = Agenda::default();
+    for StoredSchedule { record, overdue, unfinished } in found {
+        let zone = jiff::tz::TimeZone::get(&record.zone);
+        let zone = zone.inspect_err(|error| {
+            tracing::error!("schedule {} does not run: {error}", record.name);
+        });
+        agenda.enter(Planned { record, zone: zone.ok(), unfinished, overdue });
+    }
+    agenda
 }
 
 /// The queues in force: those that were set by hand, and those of the config that were not; the default queue

@@ -5,6 +5,7 @@
 
 mod class;
 mod duration;
+mod every;
 mod id;
 mod limits;
 mod nearest;
@@ -13,6 +14,7 @@ mod rate;
 mod record;
 mod requirement;
 mod retry;
+mod schedule;
 mod size;
 mod spec;
 mod state;
@@ -20,6 +22,7 @@ mod time;
 
 pub use class::{Class, Lane, UnknownName};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use every::{Every, EveryError};
 pub use id::{AttemptToken, IdError, JobId, StoreId};
 pub use limits::{KeyLimit, Limits, LimitsError};
 pub use nearest::nearest;
@@ -28,7 +31,11 @@ pub use rate::{Rate, RateError};
 pub use record::{AttemptRecord, Change, Job, NewJob, QueueRecord, Usage};
 pub use requirement::{Awaited, Condition, Ending, Requirement};
 pub use retry::{Backoff, BackoffError, RetryPolicy};
+pub use schedule::{
+    Missed, Overlap, Progress, ScheduleId, ScheduleRecord, ScheduleRun, TurnTaken,
+    check_schedule_name,
+};
 pub use size::{SizeError, format_size, parse_size};
 pub use spec::{ArrayPlace, Context, Params, Spec, SpecError};
 pub use state::{State, Transition};
-pub use time::{Deadline, Now, WallTime};
+pub use time::{Deadline, Follows, Now, WallTime};

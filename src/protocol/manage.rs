@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::job::Holder;
+use super::explain::Holder;
 use super::select::Selector;
 use crate::job::{JobId, State};
 

@@ -244,7 +244,7 @@ impl Scheduler {
         if let Some(moment) = self.timers.moment(slot).filter(|moment| !moment.is_due(now))
             && matches!(record.place, Place::Timed | Place::Held | Place::Waiting)
         {
-            let left = moment.boot.saturating_sub(now.boot);
+            let left = moment.left(now);
             told.gates.push(Gate::NotBefore { moment, left });
         }
         if record.place == Place::Ready {

@@ -1,5 +1,6 @@
 //! One suite for every store: what the daemon counts on, whatever is behind the trait.
 
+mod beside;
 mod reading;
 mod requiring;
 
@@ -10,8 +11,8 @@ use std::time::Duration;
 use super::{Filter, Page, Pending, Reader, Recovery, Refusal, Store};
 use crate::job::{
     ArrayPlace, AttemptToken, Backoff, Change, Class, Context, Deadline, Failure, Job, JobId,
-    KeyLimit, Lane, Limits, NewJob, Now, Outcome, QueueRecord, RetryPolicy, Spec, State, StoreId,
-    Usage, WallTime,
+    KeyLimit, Lane, Limits, NewJob, Now, Outcome, RetryPolicy, Spec, State, StoreId, Usage,
+    WallTime,
 };
 
 /// A place where one store lives through several lives.
@@ -25,7 +26,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 21] = [
+    let cases: [(&str, Case); 24] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -38,7 +39,10 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("deadlines follow the boot", deadlines_follow_the_boot),
         ("each life is numbered and knows how the last ended", lives_are_numbered),
         ("only finished jobs are removed", only_finished_jobs_are_removed),
-        ("queues are kept while they are used", queues_are_kept_while_used),
+        ("queues are kept while they are used", beside::queues_are_kept_while_used),
+        ("a turn of a schedule is taken once", beside::a_turn_of_a_schedule_is_taken_once),
+        ("schedules read back", beside::schedules_read_back),
+        ("moments of the wall clock know no boot", beside::moments_of_the_wall_clock_know_no_boot),
         ("held and waiting jobs keep their time", requiring::held_and_waiting_jobs_keep_their_time),
         (
             "a key is unique among unfinished jobs",
@@ -83,6 +87,7 @@ pub(super) fn new_job(number: u64) -> NewJob {
         not_before: None,
         requirements: Arc::default(),
         unique: None,
+        run: None,
         spec: Arc::new(Spec { kind: "command".to_owned(), ..Spec::default() }),
         context: Arc::new(Context::default()),
     }
@@ -474,27 +479,4 @@ fn only_finished_jobs_are_removed(home: &mut dyn Home) {
     assert!(reader.job(id(1)).unwrap().is_none());
     assert_eq!(reader.counts().unwrap(), [("default".to_owned(), State::Queued, 2)]);
     assert_eq!(reader.specs(&[id(1), id(3)]).unwrap().len(), 1);
-}
-
-fn queues_are_kept_while_used(home: &mut dyn Home) {
-    let (mut store, _) = home.open(now(0, 0), "boot");
-    let rate = "100/90s".parse().ok();
-    let gpu = QueueRecord { max: Some(1), paused: true, rate, ..QueueRecord::named("gpu") };
-    let weightless = QueueRecord { weight: 0, ..gpu.clone() };
-    take(
-        &mut *store,
-        &[Change::QueueSet(QueueRecord::named("gpu")), Change::QueueSet(gpu.clone())],
-    );
-    take(&mut *store, &[Change::QueueSet(QueueRecord::named("a"))]);
-    assert!(matches!(refuse(&mut *store, Change::QueueSet(weightless)), Refusal::Invariant(_)));
-    let remove = |name: &str| Change::QueueRemoved { name: name.to_owned() };
-    assert_eq!(refuse(&mut *store, remove("b")), Refusal::NoSuchQueue("b".to_owned()));
-    let answers = store.commit(&[submit(&[named(1, "x", "gpu")]), remove("gpu")]).unwrap();
-    assert_eq!(answers[1], Err(Refusal::QueueInUse("gpu".to_owned())));
-    drop(store);
-    let (mut store, recovery) = home.open(now(0, 0), "boot");
-    assert_eq!(recovery.queues, [QueueRecord::named("a"), gpu]);
-    take(&mut *store, &[go(1, State::Queued, State::Cancelled), remove("gpu")]);
-    drop(store);
-    assert_eq!(home.open(now(0, 0), "boot").1.queues, [QueueRecord::named("a")]);
 }

@@ -38,6 +38,8 @@ pub struct Filter {
     pub names: Vec<String>,
     /// Jobs of one of these kinds.
     pub kinds: Vec<String>,
+    /// Jobs of runs of one of these schedules, by the schedule's name.
+    pub schedules: Vec<String>,
     /// Jobs that reached their final state before this moment.
     pub finished_before: Option<WallTime>,
 }

@@ -14,11 +14,13 @@ pub mod sqlite;
 #[cfg(test)]
 mod conformance;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::job::{
     ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Job, JobId,
-    Limits, QueueRecord, RetryPolicy, Spec, State, StoreId, WallTime,
+    Limits, QueueRecord, RetryPolicy, ScheduleId, ScheduleRecord, Spec, State, StoreId, WallTime,
 };
 
 pub use error::{Refusal, StoreError};
@@ -37,6 +39,9 @@ pub trait Store: Send {
     /// Hands every job that is not final to `visit`, in the order of their ids.
     fn pending(&mut self, visit: &mut dyn FnMut(Pending)) -> Result<(), StoreError>;
 
+    /// Every schedule, in the order of their numbers.
+    fn schedules(&mut self) -> Result<Vec<StoredSchedule>, StoreError>;
+
     /// Opens a reader on a connection of its own, to be used from any thread beside the writer.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
 
@@ -53,10 +58,23 @@ pub struct Recovery {
     pub life: u64,
     /// The next id that no job ever had.
     pub next_id: JobId,
+    /// The next number that no schedule ever had.
+    pub next_schedule: ScheduleId,
     /// Whether the life before this one ended in order (see [`Store::close`]).
     pub clean: bool,
     /// The queues that were set.
     pub queues: Vec<QueueRecord>,
+}
+
+/// A schedule as it is found at a start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredSchedule {
+    /// As it is written; its next moment is rebased if it was made under another boot.
+    pub record: ScheduleRecord,
+    /// How far past that moment was when the store was opened under another boot.
+    pub overdue: Duration,
+    /// The jobs of its runs that are not final.
+    pub unfinished: BTreeSet<JobId>,
 }
 
 /// What scheduling needs of a job that is not final: no parameters, no environment.

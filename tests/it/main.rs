@@ -18,6 +18,7 @@ mod manage;
 mod pipeline;
 mod recovery;
 mod refusals;
+mod schedule;
 mod submit;
 mod tidy;
 mod time;

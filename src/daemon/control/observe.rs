@@ -71,6 +71,7 @@ impl Counters {
     pub(super) fn took(&mut self, change: &Change) {
         match change {
             Change::Submitted { jobs } => self.submitted += jobs.len() as u64,
+            Change::ScheduleTurned(turn) => self.submitted += u64::from(turn.job.is_some()),
             Change::Ended { next: State::Cancelled, .. }
             | Change::Moved { to: State::Cancelled, .. } => self.cancelled += 1,
             Change::Ended { next, .. } if !next.is_final() => self.retried += 1,

@@ -11,7 +11,7 @@ use super::select::Usual;
 use crate::job::{AttemptRecord, Class, Job, JobId, State};
 use crate::protocol::{
     Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request, Show, ShowReply,
-    job_to_wire, required_to_wire,
+    job_to_wire, required_to_wire, to_rfc3339,
 };
 use crate::scheduler::Explanation;
 use crate::store::Page;
@@ -122,7 +122,19 @@ impl Session {
         let state = explanation.map_or(job.state, |explanation| explanation.state);
         let rank = explanation.and_then(|explanation| explanation.rank);
         let (place, of) = (rank.map(|rank| rank.place as u64), rank.map(|rank| rank.of as u64));
-        ExplainReply { id: job.id, state, class, lane, why, gates, place, of }
+        let run = job.run.as_ref();
+        ExplainReply {
+            id: job.id,
+            state,
+            class,
+            lane,
+            why,
+            gates,
+            place,
+            of,
+            schedule: run.map(|run| run.name.to_string()),
+            slot: run.map(|run| to_rfc3339(run.slot)),
+        }
     }
 }
 

@@ -75,7 +75,7 @@ impl Session {
         Ok(SubmitReply { first, last, existing: taken.existing, warnings })
     }
 
-    fn draft(
+    pub(super) fn draft(
         &self,
         index: u64,
         mut job: JobSpec,
@@ -173,7 +173,7 @@ fn unfold(mut drafts: Vec<Draft>, array: Array) -> Result<Vec<Draft>, Error> {
     Ok(indexes.filter_map(element).collect())
 }
 
-fn context(wire: protocol::Context, bounds: &Bounds) -> Result<Context, Error> {
+pub(super) fn context(wire: protocol::Context, bounds: &Bounds) -> Result<Context, Error> {
     let mut cwd = PathBuf::from(wire.cwd);
     if cwd.as_os_str().is_empty() {
         cwd = PathBuf::from("/");

@@ -1,5 +1,6 @@
 //! The rules, one sentence a test.
 
+mod agenda;
 mod bench_desk;
 mod capacity;
 mod dependencies;

@@ -6,17 +6,21 @@
 //! checked whole before any of it is applied.
 
 mod reader;
+mod schedules;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::job::{
     ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Deadline, Ending, Job, JobId,
-    Lane, NewJob, Now, Outcome, QueueRecord, Requirement, State, StoreId, WallTime,
+    Lane, NewJob, Now, Outcome, QueueRecord, Requirement, ScheduleId, ScheduleRecord, State,
+    StoreId, WallTime,
 };
 
 use self::reader::{MemoryReader, fits};
-use super::{Edge, Filter, Pending, Reader, Recovery, Refusal, Store, StoreError, gate};
+use super::{
+    Edge, Filter, Pending, Reader, Recovery, Refusal, Store, StoreError, StoredSchedule, gate,
+};
 
 /// What a [`MemoryStore`] keeps from one life to the next. Clones are the same disk.
 #[derive(Clone, Debug)]
@@ -39,6 +43,9 @@ struct Content {
     jobs: BTreeMap<JobId, Kept>,
     tokens: HashSet<AttemptToken>,
     queues: BTreeMap<String, QueueRecord>,
+    next_schedule: u64,
+    /// Each with the boot that its next moment was made under.
+    schedules: BTreeMap<ScheduleId, (ScheduleRecord, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +78,8 @@ impl MemoryDisk {
             jobs: BTreeMap::new(),
             tokens: HashSet::new(),
             queues: BTreeMap::new(),
+            next_schedule: 1,
+            schedules: BTreeMap::new(),
         })))
     }
 
@@ -90,6 +99,7 @@ impl MemoryStore {
             store: content.store,
             life: content.life,
             next_id: first_id().after(content.next_job - 1),
+            next_schedule: ScheduleId(content.next_schedule),
             clean: std::mem::replace(&mut content.clean, false),
             queues: content.queues.values().cloned().collect(),
         };
@@ -116,6 +126,13 @@ impl Store for MemoryStore {
             visit(kept.pending(&content, &self.boot));
         }
         Ok(())
+    }
+
+    fn schedules(&mut self) -> Result<Vec<StoredSchedule>, StoreError> {
+        let content = self.disk.content();
+        let told =
+            |(record, boot): &(ScheduleRecord, String)| content.told(record, boot, &self.boot);
+        Ok(content.schedules.values().map(told).collect())
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
@@ -190,6 +207,12 @@ impl Content {
                 Ok(())
             }
             Change::QueueRemoved { name } => self.queue_removed(name),
+            Change::ScheduleSet(record) => self.schedule_set(record, boot),
+            Change::ScheduleTurned(turn) => self.schedule_turned(turn, boot),
+            Change::ScheduleRemoved { schedule } => match self.schedules.remove(schedule) {
+                Some(_) => Ok(()),
+                None => Err(Refusal::NoSuchSchedule(*schedule)),
+            },
         }
     }
 
@@ -350,6 +373,7 @@ impl Kept {
             reason: None,
             lane: None,
             unique: new.unique.clone(),
+            run: new.run.clone(),
             spec: Arc::clone(&new.spec),
             context: Arc::clone(&new.context),
         };

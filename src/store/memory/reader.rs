@@ -117,6 +117,11 @@ pub(super) fn fits(job: &Job, filter: &Filter) -> bool {
         && owner.is_none_or(|owner| job.owner == owner)
         && (queues.is_empty() || queues.contains(&job.spec.queue))
         && (kinds.is_empty() || kinds.contains(&job.spec.kind))
+        && (filter.schedules.is_empty()
+            || job
+                .run
+                .as_ref()
+                .is_some_and(|run| filter.schedules.iter().any(|n| **n == *run.name)))
         && (names.is_empty() || names.iter().any(name))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use crate::job::{JobId, Now, QueueRecord, Rate, StoreId};
+use crate::job::{JobId, Now, QueueRecord, Rate, ScheduleId, StoreId};
 use crate::store::{Recovery, StoreError};
 
 use super::Options;
@@ -23,13 +23,14 @@ pub(super) const FILE_NAME: &str = "twolane.db";
 const APPLICATION_ID: i64 = 0x324c_4e45;
 
 /// Every schema change, in order; the number of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/0001_jobs.sql"),
     include_str!("schema/0002_requirements.sql"),
     include_str!("schema/0003_moments.sql"),
     include_str!("schema/0004_job_facts.sql"),
     include_str!("schema/0005_limits.sql"),
     include_str!("schema/0006_rates.sql"),
+    include_str!("schema/0007_schedules.sql"),
 ];
 
 /// The number of this program's schema.
@@ -210,7 +211,11 @@ fn raise(conn: &Connection, now: Now, boot_id: &str) -> rusqlite::Result<(Boot, 
     )?;
     let (store, life, next_id, number): (StoreId, u64, JobId, i64) = raised;
     let queues = read_queues(conn)?;
-    Ok((Boot { number, opened: now }, Recovery { store, life, next_id, clean, queues }))
+    let next_schedule = conn.query_row("SELECT next_schedule FROM store", [], |row| {
+        row.get::<_, i64>(0).map(|number| ScheduleId(number as u64))
+    })?;
+    let recovery = Recovery { store, life, next_id, next_schedule, clean, queues };
+    Ok((Boot { number, opened: now }, recovery))
 }
 
 fn read_queues(conn: &Connection) -> rusqlite::Result<Vec<QueueRecord>> {

@@ -135,6 +135,7 @@ fn filter() -> impl Strategy<Value = Filter> {
                 names,
                 kinds,
                 finished_before,
+                ..Filter::default()
             }
         })
 }
@@ -246,8 +247,12 @@ impl Pair {
 
     fn due(&self, state: State) -> Option<Deadline> {
         let delay = std::time::Duration::from_secs(7);
+        let moment = match self.seconds % 2 {
+            0 => Deadline::after(self.now(), delay),
+            _ => Deadline::at(self.now().wall.plus(delay)),
+        };
         let may = matches!(state, State::Held | State::Waiting) && self.seconds % 3 == 0;
-        (may || state == State::Scheduled).then(|| Deadline::after(self.now(), delay))
+        (may || state == State::Scheduled).then_some(moment)
     }
 
     fn change(&mut self, step: &Step) -> Change {
@@ -334,6 +339,7 @@ impl Pair {
                 submitted_at: at(self.seconds),
                 state,
                 not_before: self.due(state),
+                run: None,
                 spec: Arc::clone(&shared.1),
                 context: context(start / 100),
             });
