@@ -108,7 +108,7 @@ pub(super) fn of_job(
 ) -> Option<AddSchedule> {
     let every = options.every.clone()?;
     Some(AddSchedule {
-        job,
+        job: Box::new(job),
         every,
         zone: Some(options.zone.clone().unwrap_or_else(|| own_zone(desk))),
         overlap: options.overlap.clone(),
@@ -121,15 +121,12 @@ pub(super) fn of_job(
 /// The caller's time zone by its name.
 fn own_zone(desk: &mut Desk) -> String {
     let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
-    match zone.iana_name() {
-        Some(name) => name.to_owned(),
-        None => {
-            desk.out.notice(format_args!(
-                "your time zone has no name, so {UTC} counts; --zone says another"
-            ));
-            UTC.to_owned()
-        }
+    if let Some(name) = zone.iana_name() {
+        return name.to_owned();
     }
+    desk.out
+        .notice(format_args!("your time zone has no name, so {UTC} counts; --zone says another"));
+    UTC.to_owned()
 }
 
 /// Tells of a schedule that was made, or that would be.

@@ -236,9 +236,7 @@ impl Builder {
             state: LoopState::beginning_with(entered.actions),
         };
         control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
-        if self.owns_process {
-            signals::listen(events.clone()).map_err(system("listening for signals"))?;
-        }
+        self.listen_for_signals(&events)?;
         wake_when_lent(&pool, &events);
         let ending = hub.ending.clone();
         let place = SocketPlace { path: places.socket.clone(), mode: places.mode };
@@ -252,6 +250,13 @@ impl Builder {
             pool,
             lock,
         })
+    }
+
+    fn listen_for_signals(&self, events: &mpsc::Sender<Event>) -> Result<(), StartError> {
+        if self.owns_process {
+            signals::listen(events.clone()).map_err(system("listening for signals"))?;
+        }
+        Ok(())
     }
 
     fn processes(&self, settings: &Live, nofile: u64) -> Result<Processes, StartError> {

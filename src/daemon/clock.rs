@@ -65,7 +65,7 @@ impl Alarm {
 /// A timer of the kernel's on one clock.
 #[derive(Debug)]
 struct Timer<T> {
-    timer: AsyncFd<OwnedFd>,
+    descriptor: AsyncFd<OwnedFd>,
     flags: TimerfdTimerFlags,
     set: Option<T>,
 }
@@ -77,8 +77,8 @@ impl<T: Copy + PartialEq> Timer<T> {
             deprecated,
             reason = "an owned descriptor can't be closed or swapped behind its back"
         )]
-        let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
-        Ok(Self { timer, flags, set: None })
+        let descriptor = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Self { descriptor, flags, set: None })
     }
 
     fn set(&mut self, at: Option<T>, spec: impl FnOnce(T) -> Timespec) -> io::Result<()> {
@@ -93,14 +93,14 @@ impl<T: Copy + PartialEq> Timer<T> {
             value => value,
         });
         let spec = Itimerspec { it_interval: never, it_value: value };
-        timerfd_settime(self.timer.get_ref(), self.flags, &spec)?;
+        timerfd_settime(self.descriptor.get_ref(), self.flags, &spec)?;
         self.set = at;
         Ok(())
     }
 
     async fn rings(&mut self) -> io::Result<()> {
         loop {
-            let mut ready = self.timer.readable().await?;
+            let mut ready = self.descriptor.readable().await?;
             let mut count = [0; 8];
             let read = ready.try_io(|timer| Ok(rustix::io::read(timer, &mut count)?));
             match read {

@@ -264,7 +264,7 @@ pub(super) enum Begin {
 }
 
 impl Begin {
-    /// The moment, for a job that is taken now.
+    /// The moment, for a job that is taken now: a time of day follows the wall clock, a delay the boot clock.
     pub(super) fn deadline(self, now: Now) -> Deadline {
         match self {
             Self::At(moment) => Deadline::at(moment),
@@ -312,4 +312,19 @@ pub(super) struct Waiting {
     pub(super) id: WaiterId,
     /// Jobs that are not unfinished any more: the store knows how they ended.
     pub(super) gone: Vec<JobId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Follows;
+
+    #[test]
+    fn a_time_of_day_follows_the_wall_clock_and_a_delay_the_boot_clock() {
+        let now = Now { boot: Duration::from_secs(5), wall: WallTime(7) };
+        let at = Begin::At(WallTime(9)).deadline(now);
+        assert_eq!((at.follows, at.wall), (Follows::Wall, WallTime(9)));
+        let delay = Begin::In(Duration::from_secs(2)).deadline(now);
+        assert_eq!((delay.follows, delay.boot), (Follows::Boot, Duration::from_secs(7)));
+    }
 }

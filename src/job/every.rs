@@ -305,7 +305,7 @@ mod tests {
     fn fits(field: &[u8], value: i8) -> bool {
         match field {
             [] => true,
-            [0, step] => value.unsigned_abs() % step == 0,
+            [0, step] => value.unsigned_abs().is_multiple_of(*step),
             numbers => numbers.contains(&value.unsigned_abs()),
         }
     }

@@ -10,7 +10,7 @@ use crate::job::{JobId, State};
 #[serde(deny_unknown_fields)]
 pub struct AddSchedule {
     /// The job of each run; its name, if it has one, is the schedule's too.
-    pub job: JobSpec,
+    pub job: Box<JobSpec>,
     /// How often: five fields as in `0 3 * * *`, `@daily` and its like, or a span such as `15m`.
     pub every: String,
     /// The time zone whose calendar counts, by its name; UTC by default.

@@ -200,11 +200,8 @@ impl Agenda {
         while turns.len() < most {
             let boot = self.by_boot.first().filter(|&&(boot, _)| boot <= now.boot);
             let wall = || self.by_wall.first().filter(|&&(wall, _)| wall <= now.wall);
-            let id = match (boot, wall()) {
-                (Some(&(_, id)), _) => id,
-                (None, Some(&(_, id))) => id,
-                (None, None) => break,
-            };
+            let next = boot.map(|&(_, id)| id).or_else(|| wall().map(|&(_, id)| id));
+            let Some(id) = next else { break };
             self.disarm(id);
             let Some(known) = self.known.get_mut(&id) else { continue };
             known.put_off = None;
@@ -277,13 +274,10 @@ impl Planned {
         if self.record.paused {
             return None;
         }
-        match self.record.every.span() {
-            Some(span) => Some(Deadline::after(now, span)),
-            None => {
-                let next = self.record.every.after(now.wall, self.zone.as_ref()?);
-                next.map(Deadline::at)
-            }
+        if let Some(span) = self.record.every.span() {
+            return Some(Deadline::after(now, span));
         }
+        self.record.every.after(now.wall, self.zone.as_ref()?).map(Deadline::at)
     }
 
     /// The next moments, at most so many, as far as they are known.

@@ -16,7 +16,7 @@ use crate::fixture::{Fixture, command, shell, within};
 use crate::instance::Daemon;
 
 fn every(span: &str, job: JobSpec) -> AddSchedule {
-    AddSchedule { job, every: span.to_owned(), ..AddSchedule::default() }
+    AddSchedule { job: Box::new(job), every: span.to_owned(), ..AddSchedule::default() }
 }
 
 fn named(name: &str, job: JobSpec) -> JobSpec {

@@ -66,7 +66,7 @@ impl Session {
         })?;
         let overlap = read("overlap", add.overlap.as_deref().unwrap_or("skip"))?;
         let missed = read("missed", add.missed.as_deref().unwrap_or("run-once"))?;
-        let draft = self.draft(0, add.job, false, &shared, &bounds)?;
+        let draft = self.draft(0, *add.job, false, &shared, &bounds)?;
         let name = draft.spec.name.clone().unwrap_or_default();
         if !name.is_empty() {
             check_schedule_name(&name).map_err(|error| Error::InvalidValue {

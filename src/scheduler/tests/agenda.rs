@@ -385,6 +385,8 @@ impl World {
             self.happens(&Event::Tell);
             self.happens(&Event::Pass(10));
         }
+        self.happens(&Event::Sync);
+        self.happens(&Event::Tell);
         let next = self.agenda.get(ID).unwrap().record.progress.next.unwrap();
         assert!(!next.is_due(self.now), "a moment that has come is not decided on");
         assert!(next.wall <= self.highest.plus(Duration::from_secs(2 * 86_400)), "too far ahead");

@@ -3,6 +3,7 @@
 mod agenda;
 mod bench_desk;
 mod capacity;
+mod clocks;
 mod dependencies;
 mod ends;
 mod explaining;

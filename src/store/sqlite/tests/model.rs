@@ -55,7 +55,7 @@ enum Step {
         reboot: bool,
     },
     Look {
-        filter: Filter,
+        filter: Box<Filter>,
         page: Page,
     },
 }
@@ -97,7 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(name, weight, gone)| Step::Queue { name, weight, gone }),
         1 => (any::<bool>(), any::<bool>())
             .prop_map(|(close, reboot)| Step::Reopen { close, reboot }),
-        3 => (filter(), page()).prop_map(|(filter, page)| Step::Look { filter, page }),
+        3 => (filter(), page()).prop_map(|(filter, page)| Step::Look { filter: Box::new(filter), page }),
     ]
 }
 
