@@ -1,7 +1,7 @@
 //! What watchers are told: every change that was written down, in a line.
 
 use super::clock;
-use crate::job::{Change, NewJob, WallTime};
+use crate::job::{Change, NewJob, ScheduleRecord, WallTime};
 use crate::protocol::{Event, to_rfc3339};
 
 /// Something that happened, and whose it is.
@@ -17,21 +17,16 @@ pub(super) struct Happening {
 pub(super) const BACKLOG: usize = 4_096;
 
 impl Happening {
-    /// What a change that was written down says.
-    pub(super) fn of(change: &Change, owner: Option<u32>) -> Self {
+    /// What a change that was written down says: of a job of this owner, or about this schedule.
+    pub(super) fn of(change: &Change, owner: Option<u32>, about: Option<&ScheduleRecord>) -> Self {
         let event = blank("", clock::now().wall);
         match change {
             Change::Submitted { jobs } => submitted(jobs, event),
             Change::ScheduleTurned(turn) if turn.job.is_some() => {
                 submitted(turn.job.as_slice(), event)
             }
-            Change::ScheduleSet(record) => Self {
-                owner: Some(record.owner),
-                event: schedule(Some(record.name.to_string()), event),
-            },
-            Change::ScheduleTurned(_) | Change::ScheduleRemoved { .. } => {
-                Self { owner, event: schedule(None, event) }
-            }
+            Change::ScheduleSet(record) => schedule(Some(record), event),
+            Change::ScheduleTurned(_) | Change::ScheduleRemoved { .. } => schedule(about, event),
             Change::Removed { jobs } => Self {
                 owner,
                 event: Event {
@@ -90,8 +85,10 @@ fn submitted(jobs: &[NewJob], event: Event) -> Happening {
     }
 }
 
-fn schedule(name: Option<String>, event: Event) -> Event {
-    Event { event: "schedule".to_owned(), schedule: name, ..event }
+fn schedule(record: Option<&ScheduleRecord>, event: Event) -> Happening {
+    let name = record.map(|record| record.name.to_string());
+    let event = Event { event: "schedule".to_owned(), schedule: name, ..event };
+    Happening { owner: record.map(|record| record.owner), event }
 }
 
 fn queue(name: &str, event: Event) -> Event {

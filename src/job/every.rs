@@ -311,6 +311,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
         /// Against looking at every minute of four days around a clock change, one after the other.
         #[test]
         fn every_minute_of_a_clock_change_is_as_the_rule_says(

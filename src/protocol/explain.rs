@@ -33,12 +33,33 @@ pub struct ExplainReply {
     /// How many ready jobs its queue has.
     #[serde(default)]
     pub of: Option<u64>,
+    /// When it may be expected to start, if that can be said.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
     /// The schedule that it is a run of.
     #[serde(default)]
     pub schedule: Option<String>,
     /// The schedule's moment that it is the run of.
     #[serde(default)]
     pub slot: Option<String>,
+}
+
+/// When a job may be expected to start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// When.
+    pub at: String,
+    /// In how long, in milliseconds.
+    pub wait_ms: u64,
+    /// Where that is known from: `moment` is exact if nothing else is in its way then, `rate` follows from how
+    /// many may start in a span of time, `recent` from how long the latest attempts of its queue took.
+    pub basis: String,
+    /// For `recent`: how many attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// For `recent`: how long they took on average, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_ms: Option<u64>,
 }
 
 /// One thing that a job must pass before it can start.

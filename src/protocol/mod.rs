@@ -26,7 +26,7 @@ pub use convert::{
 };
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
-pub use explain::{Explain, ExplainReply, Gate, Holder};
+pub use explain::{Explain, ExplainReply, Forecast, Gate, Holder};
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
     Array, Attempt, Context, Details, Existing, Finished, Job, JobSpec, Lend, Logs, LogsReply,

@@ -4,6 +4,7 @@
 //! job without gates is one that the next step starts.
 
 use super::dependencies::{Standing, Verdict};
+use super::forecast::Forecast;
 use super::limits::{LimitName, LimitNo};
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};
@@ -22,6 +23,8 @@ pub struct Explanation {
     pub rank: Option<Rank>,
     /// Its running attempt.
     pub running: Option<(AttemptToken, Lane)>,
+    /// When it may be expected to start, if that can be said.
+    pub forecast: Option<Forecast>,
 }
 
 /// Something that keeps a job from starting.
@@ -230,6 +233,7 @@ impl Scheduler {
             running: self.running.get(&slot).map(|running| {
                 (self.token(running.counter), super::views::demand(record.class(), 1).lane())
             }),
+            forecast: None,
         };
         match record.place {
             Place::Running => return Some(told),
@@ -255,6 +259,7 @@ impl Scheduler {
         if told.gates.is_empty() {
             told.gates.extend(self.turn_gate(slot, told.rank));
         }
+        told.forecast = self.forecast(now, slot, &told);
         Some(told)
     }
 

@@ -167,7 +167,7 @@ pub(super) fn everything(store: &mut dyn Store) -> String {
     let mut reader = store.reader().unwrap();
     let jobs = reader.page(&Filter::default(), NEWEST).unwrap();
     let attempts: Vec<_> = jobs.iter().map(|job| reader.job(job.id).unwrap()).collect();
-    let counts = reader.counts().unwrap();
+    let counts = (reader.counts().unwrap(), store.schedules().unwrap());
     format!("{jobs:#?} {attempts:#?} {counts:#?} {:#?}", all_pending(store))
 }
 

@@ -216,7 +216,13 @@ impl Control {
         }
         if self.happenings.receiver_count() > 0 {
             let owner = change.job().and_then(|job| self.scheduler.job(job)).map(|live| live.owner);
-            self.tell(|| Happening::of(change, owner));
+            let schedule = match change {
+                Change::ScheduleTurned(turn) => self.agenda.get(turn.schedule),
+                Change::ScheduleRemoved { schedule } => self.agenda.get(*schedule),
+                _ => None,
+            };
+            let schedule = schedule.map(|planned| &planned.record);
+            self.tell(|| Happening::of(change, owner, schedule));
         }
     }
 

@@ -1,12 +1,13 @@
 //! Calls that look at jobs: List, Show, Graph, Explain.
 
+use super::super::clock;
 use super::super::event::Ask;
 use super::super::launch::output_dir_of;
 use super::super::refuse;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
-use super::gates::gate_to_wire;
+use super::gates::{forecast_to_wire, gate_to_wire};
 use super::select::Usual;
 use crate::job::{AttemptRecord, Class, Job, JobId, State};
 use crate::protocol::{
@@ -132,6 +133,9 @@ impl Session {
             gates,
             place,
             of,
+            forecast: explanation
+                .and_then(|explanation| explanation.forecast)
+                .map(|forecast| forecast_to_wire(forecast, clock::now().wall)),
             schedule: run.map(|run| run.name.to_string()),
             slot: run.map(|run| to_rfc3339(run.slot)),
         }

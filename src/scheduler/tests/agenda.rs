@@ -394,6 +394,8 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn whatever_crashes_no_moment_is_run_twice_or_lost(
         events in proptest::collection::vec(event(), 1..120),

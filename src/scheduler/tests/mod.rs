@@ -7,6 +7,7 @@ mod clocks;
 mod dependencies;
 mod ends;
 mod explaining;
+mod forecasts;
 mod limits;
 mod order;
 mod requests;

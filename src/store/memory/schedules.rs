@@ -35,6 +35,7 @@ impl Content {
         gate::turned(turn)?;
         let known = self.schedules.get(&turn.schedule);
         let had = known.map(|(record, _)| record.progress.turn);
+        let paused = known.is_some_and(|(record, _)| record.paused);
         // The job is looked at first, as every store does.
         let before = self.next_job;
         self.submitted(turn.job.as_slice(), boot)?;
@@ -42,6 +43,9 @@ impl Content {
             None => Refusal::NoSuchSchedule(turn.schedule),
             Some(had) if had + 1 != turn.progress.turn => {
                 gate::turn_taken(turn.schedule, had, turn.progress.turn)
+            }
+            Some(had) if paused && turn.progress.next.is_some() => {
+                Refusal::Invariant(format!("a paused schedule of {had} turns would go on"))
             }
             Some(_) => {
                 if let Some((record, made_in)) = self.schedules.get_mut(&turn.schedule) {
