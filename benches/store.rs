@@ -99,7 +99,7 @@ impl Bench {
             })
             .collect();
         self.next += count;
-        Change::Submitted { jobs }
+        Change::Submitted { jobs, fold: None }
     }
 
     fn submits(&mut self, count: u64, shared: u64) -> Result<(), StoreError> {
@@ -175,7 +175,7 @@ impl Bench {
     fn reads(&mut self) -> Result<(), StoreError> {
         self.pending()?;
         let mut reader = self.store.reader()?;
-        let newest = Page { newest_first: true, after: None, limit: 50 };
+        let newest = Page { newest_first: true, after: None, limit: 50, collapse: false };
         let words = |word: &str| vec![word.to_owned()];
         let states = |states: &[State]| Filter { states: states.to_vec(), ..Filter::default() };
         for (what, filter) in [

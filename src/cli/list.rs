@@ -9,7 +9,7 @@ use super::select::Select;
 use super::table::{Cell, Colour, Table};
 use crate::client::Client;
 use crate::job::{JobId, State};
-use crate::protocol::{Job, List, MAX_PAGE, Selector, call};
+use crate::protocol::{Elements, Job, List, MAX_PAGE, Selector, call};
 
 /// How long ago a job may have ended to be listed when nothing else is asked for.
 const RECENT_SECONDS: i64 = 24 * 3600;
@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Every job, however old and however many
     #[arg(short, long)]
     all: bool,
+    /// Each element of an array on a line of its own, where it stands otherwise than its neighbours
+    #[arg(short = 'x', long)]
+    expand: bool,
     /// The newest so many
     #[arg(short = 'l', long, value_name = "NUMBER", conflicts_with = "all",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PAGE)))]
@@ -33,13 +36,17 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let jobs = args.select.any()?;
     let mut client = desk.connect().await?;
+    // Programs get every job, and so does whoever names single ones.
+    let names_jobs = !jobs.ids.is_empty() || !jobs.elements.is_empty();
+    let collapse = !(args.expand || desk.json() || names_jobs);
     if args.all {
-        return list_all(jobs, client, desk).await;
+        return list_all(List { jobs, collapse, ..List::default() }, client, desk).await;
     }
+    let list = List { newest_first: true, limit: args.limit, collapse, ..List::default() };
     let (jobs, more) = if jobs.is_empty() && args.limit.is_none() {
-        current(&jobs, &mut client).await?
+        current(&List { jobs, ..list }, &mut client).await?
     } else {
-        newest(&jobs, args.limit, &mut client).await?
+        newest(&List { jobs, ..list }, &mut client).await?
     };
     if desk.json() {
         desk.out.json(&jobs)?;
@@ -55,43 +62,38 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
 }
 
 /// The newest jobs of a selection, oldest first, and whether there are more.
-async fn newest(
-    jobs: &Selector,
-    limit: Option<u32>,
-    client: &mut Client,
-) -> Result<(Vec<Job>, bool), Error> {
-    let list = List { jobs: jobs.clone(), newest_first: true, after: None, limit };
-    let mut reply = client.call::<call::List>(&list).await?;
+async fn newest(list: &List, client: &mut Client) -> Result<(Vec<Job>, bool), Error> {
+    let mut reply = client.call::<call::List>(list).await?;
     reply.jobs.reverse();
-    Ok((reply.jobs, reply.more && limit.is_none()))
+    Ok((reply.jobs, reply.more && list.limit.is_none()))
 }
 
 /// What is not final, and what ended of late.
-async fn current(jobs: &Selector, client: &mut Client) -> Result<(Vec<Job>, bool), Error> {
+async fn current(list: &List, client: &mut Client) -> Result<(Vec<Job>, bool), Error> {
     let states = |wanted: fn(State) -> bool| Selector {
         states: State::ALL.into_iter().filter(|&s| wanted(s)).map(|s| s.to_string()).collect(),
-        ..jobs.clone()
+        ..list.jobs.clone()
     };
-    let (mut found, more) = newest(&states(|state| !state.is_final()), None, client).await?;
-    let (ended, _) = newest(&states(State::is_final), None, client).await?;
-    let now = Timestamp::now();
-    let all_ended = ended.len();
-    let mut recent: Vec<Job> = ended.into_iter().filter(|job| is_recent(job, now)).collect();
-    let more = more || recent.len() == all_ended && all_ended == MAX_PAGE as usize;
-    found.append(&mut recent);
-    found.sort_by_key(|job| job.id);
-    found.dedup_by_key(|job| job.id);
-    Ok((found, more))
+    let unfinished = List { jobs: states(|state| !state.is_final()), ..list.clone() };
+    let (mut found, more) = newest(&unfinished, client).await?;
+    let recent = Timestamp::now() - jiff::SignedDuration::from_secs(RECENT_SECONDS);
+    let finished_since = Some(recent.to_string());
+    let ended = List { jobs: states(State::is_final), finished_since, ..list.clone() };
+    let (ended, more_ended) = newest(&ended, client).await?;
+    found.extend(ended);
+    // Stable: of an array in both, the element that is not final stays.
+    found.sort_by_key(|job| line_of(job, list.collapse));
+    found.dedup_by_key(|job| line_of(job, list.collapse));
+    Ok((found, more || more_ended))
 }
 
-fn is_recent(job: &Job, now: Timestamp) -> bool {
-    let ended = job.finished_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-    ended.is_some_and(|ended| now.duration_since(ended).as_secs() < RECENT_SECONDS)
+/// What a line is about: a job, or a whole array.
+fn line_of(job: &Job, collapse: bool) -> JobId {
+    job.array.filter(|_| collapse).unwrap_or(job.id)
 }
 
 /// Every job of a selection, a page at a time.
-async fn list_all(jobs: Selector, mut client: Client, desk: &mut Desk) -> Result<i32, Error> {
-    let mut list = List { jobs, ..List::default() };
+async fn list_all(mut list: List, mut client: Client, desk: &mut Desk) -> Result<i32, Error> {
     let mut first = true;
     if desk.json() {
         desk.out.text("[")?;
@@ -127,7 +129,14 @@ fn table(jobs: &[Job], now: Timestamp) -> Table {
     let mut table =
         Table::new(&[">ID", "STATE", "CLASS", "QUEUE?", "NAME?", ">AGE", ">TOOK?", "WORK"]);
     let mut rest = jobs;
-    while let [first, ..] = rest {
+    while let [first, others @ ..] = rest {
+        if let Some(elements) =
+            first.elements.as_ref().filter(|elements| !elements.counts.is_empty())
+        {
+            table.row(array_row(first, elements, now));
+            rest = others;
+            continue;
+        }
         let alike = rest.iter().zip(0..).take_while(|(job, steps)| follows(first, job, *steps));
         let count = alike.count().max(1);
         let (group, others) = rest.split_at(count);
@@ -144,6 +153,25 @@ fn follows(first: &Job, job: &Job, steps: u64) -> bool {
         && state_text(job) == state_text(first)
         && !matches!(job.state, State::Running)
         || job.id == first.id
+}
+
+/// A whole array.
+fn array_row(job: &Job, elements: &Elements, now: Timestamp) -> Vec<Cell> {
+    let count: u64 = elements.counts.iter().map(|count| count.jobs).sum();
+    let (state, colour) = match &elements.counts[..] {
+        [alike] => (alike.state.to_string(), colour(alike.state)),
+        counts => {
+            let told = counts.iter().map(|count| format!("{} {}", count.jobs, count.state));
+            (told.collect::<Vec<_>>().join(", "), None)
+        }
+    };
+    let mut row = row(std::slice::from_ref(job), now);
+    row[0] = elements_text(job, elements.first, elements.last).into();
+    row[1] = Cell::coloured(state, colour);
+    // How long one element took says nothing of the others.
+    row[6] = moment::short(None).into();
+    row[7] = format!("[{count}] {}", job.summary).into();
+    row
 }
 
 fn row(group: &[Job], now: Timestamp) -> Vec<Cell> {
@@ -176,15 +204,20 @@ fn took(job: &Job, now: Timestamp) -> Option<std::time::Duration> {
 }
 
 fn id_text(first: &Job, last: &Job) -> String {
-    let element = |array: JobId, index: u64| format!("{array}_{index}");
-    match (first.array, first.index, last.index) {
-        (Some(array), Some(from), Some(to)) if from != to => {
-            let at_once = first.array_at_once.map(|most| format!("%{most}"));
-            format!("{}-{to}{}", element(array, from), at_once.unwrap_or_default())
-        }
-        (Some(array), Some(index), _) => element(array, index),
+    match (first.index, last.index) {
+        (Some(from), Some(to)) => elements_text(first, from, to),
         _ => first.id.to_string(),
     }
+}
+
+/// Elements of the job's array, by their indexes.
+fn elements_text(job: &Job, from: u64, to: u64) -> String {
+    let Some(array) = job.array else { return job.id.to_string() };
+    if from == to {
+        return format!("{array}_{from}");
+    }
+    let at_once = job.array_at_once.map(|most| format!("%{most}"));
+    format!("{array}_{from}-{to}{}", at_once.unwrap_or_default())
 }
 
 /// Where a job stands, with what is worth knowing about how it ended or how far it is.

@@ -197,6 +197,7 @@ impl Builder {
         let (reports, reported) = mpsc::channel(REPORTS);
         let happenings = broadcast::Sender::new(BACKLOG);
         let queues = recovery::queues(recovery.queues, settings.queues());
+        let (folds, folds_seen) = watch::channel(Vec::new());
         let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
         let writer = Writer::start(Box::new(store), events.clone()).map_err(system("a thread"))?;
         let hub = Arc::new(Hub {
@@ -205,6 +206,7 @@ impl Builder {
             registry,
             happenings: happenings.clone(),
             bounds: bounds_seen.clone(),
+            folds: folds_seen,
             daemon_uid: settings.about.uid,
             output_dir: output_dir.clone(),
             connections,
@@ -217,6 +219,7 @@ impl Builder {
             alarm: clock::Alarm::new().map_err(system("the alarm"))?,
             scheduler: entered.scheduler,
             agenda: entered.agenda,
+            folds,
             lanes: Lanes::new(pool.clone(), reports),
             pool: pool.clone(),
             launcher,
@@ -231,16 +234,13 @@ impl Builder {
             queues,
             settings,
             next_id: recovery.next_id,
-            next_schedule: recovery.next_schedule,
             output_dir,
             state: LoopState::beginning_with(entered.actions),
         };
         control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
-        self.listen_for_signals(&events)?;
-        wake_when_lent(&pool, &events);
+        self.attend(&pool, &hub, retention::run(readers, events.clone(), bounds_seen))?;
         let ending = hub.ending.clone();
         let place = SocketPlace { path: places.socket.clone(), mode: places.mode };
-        keep_house(&ending, retention::run(readers, events.clone(), bounds_seen));
         Ok(Running {
             socket: places.socket,
             events,
@@ -252,10 +252,18 @@ impl Builder {
         })
     }
 
-    fn listen_for_signals(&self, events: &mpsc::Sender<Event>) -> Result<(), StartError> {
+    /// What goes on beside the loop and the sessions begins.
+    fn attend(
+        &self,
+        pool: &Pool,
+        hub: &Hub,
+        keeping: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), StartError> {
         if self.owns_process {
-            signals::listen(events.clone()).map_err(system("listening for signals"))?;
+            signals::listen(hub.events.clone()).map_err(system("listening for signals"))?;
         }
+        wake_when_lent(pool, &hub.events);
+        keep_house(&hub.ending, keeping);
         Ok(())
     }
 
@@ -392,14 +400,17 @@ fn enter(
     scheduler.step(clock::now(), Input::Resources(resources), &mut actions);
     let interrupt = settings.interrupts_after_crash();
     let at = clock::now().wall;
-    let judged = recovery::recover(store, launcher, interrupt, at, &mut uniques, |entries| {
-        scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);
-    })?;
+    let found = recovery::recover(store, launcher, interrupt, at, &mut uniques)?;
+    let recovery::Found { entries, folded, judged } = found;
+    scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);
+    for folded in folded {
+        scheduler.step(clock::now(), Input::Folded(Box::new(folded)), &mut actions);
+    }
     if judged.pending > 0 {
         tracing::info!(?judged, clean = recovery.clean, "found unfinished jobs");
     }
     // Jobs that were judged to have ended stand in the way of no run.
-    let agenda = recovery::agenda(store.schedules()?);
+    let agenda = recovery::agenda(recovery.next_schedule, store.schedules()?);
     Ok(Entered { scheduler, agenda, actions, uniques })
 }
 

@@ -9,12 +9,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::requests::RequestId;
 use super::writer::Written;
 use crate::job::{
-    ArrayPlace, AttemptToken, Condition, Context, Deadline, Ending, Job, JobId, Now, Rate,
+    ArrayPlace, AttemptToken, Condition, Context, Deadline, Ending, Fold, Job, JobId, Now, Rate,
     Requirement, Spec, WallTime,
 };
 use crate::lanes::{Ended, Lending};
 use crate::protocol::{self, Error, Finished};
-use crate::scheduler::{Entry, Explanation, Planned};
+use crate::scheduler::{Entry, Explanation, FoldedEntry, Planned};
 use crate::store::{Edge, Work};
 
 /// Something that happened.
@@ -78,6 +78,8 @@ pub(super) enum Ask {
     Submit(Submission, Answer<Taken>),
     /// Change jobs that are not final.
     Change(JobChange, Vec<JobId>, Answer<protocol::ChangeReply>),
+    /// Make jobs of their own of elements of folded arrays, each up to an id.
+    Unfold(Vec<(JobId, JobId)>, Answer<()>),
     /// Run final jobs again.
     Retry(Vec<Revival>, Answer<protocol::ChangeReply>),
     /// Forget final jobs.
@@ -207,6 +209,8 @@ pub(super) struct Submission {
     pub(super) drafts: Vec<Draft>,
     /// They are the elements of one array.
     pub(super) array: bool,
+    /// More elements, which are like the last one.
+    pub(super) fold: Option<Fold>,
     /// The submission that they continue.
     pub(super) continues: Option<JobId>,
     /// How jobs ended that these require and that had ended when they were looked at.
@@ -243,6 +247,47 @@ pub(super) enum Conflict {
     Replace,
     /// Refuse.
     Fail,
+}
+
+/// Elements of an array that are no jobs of their own yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FoldedRange {
+    /// The array.
+    pub(super) array: JobId,
+    /// Whose they are.
+    pub(super) owner: u32,
+    /// The first of them.
+    pub(super) first: JobId,
+    /// Its index.
+    pub(super) first_index: u64,
+    /// How many, and how far apart their indexes are.
+    pub(super) fold: Fold,
+}
+
+impl FoldedRange {
+    /// What is folded in the scheduler's eyes.
+    pub(super) fn of(folded: &FoldedEntry) -> Self {
+        let FoldedEntry { first, fold, .. } = folded;
+        let place = first.place;
+        Self {
+            array: place.map_or(first.id, |place| place.array),
+            owner: first.owner,
+            first: first.id,
+            first_index: place.map_or(0, |place| place.index),
+            fold: *fold,
+        }
+    }
+
+    /// The last of them.
+    pub(super) fn last(&self) -> JobId {
+        self.first.after(self.fold.count - 1)
+    }
+
+    /// The last of those with an index up to this one.
+    pub(super) fn through_index(&self, index: u64) -> Option<JobId> {
+        let steps = index.checked_sub(self.first_index)? / self.fold.step;
+        Some(self.first.after(steps.min(self.fold.count - 1)))
+    }
 }
 
 /// A submission that was taken.

@@ -1,7 +1,7 @@
 //! What watchers are told: every change that was written down, in a line.
 
 use super::clock;
-use crate::job::{Change, NewJob, ScheduleRecord, WallTime};
+use crate::job::{Change, Fold, NewJob, ScheduleRecord, WallTime};
 use crate::protocol::{Event, to_rfc3339};
 
 /// Something that happened, and whose it is.
@@ -21,9 +21,9 @@ impl Happening {
     pub(super) fn of(change: &Change, owner: Option<u32>, about: Option<&ScheduleRecord>) -> Self {
         let event = blank("", clock::now().wall);
         match change {
-            Change::Submitted { jobs } => submitted(jobs, event),
+            Change::Submitted { jobs, fold } => submitted(jobs, *fold, event),
             Change::ScheduleTurned(turn) if turn.job.is_some() => {
-                submitted(turn.job.as_slice(), event)
+                submitted(turn.job.as_slice(), None, event)
             }
             Change::ScheduleSet(record) => schedule(Some(record), event),
             Change::ScheduleTurned(_) | Change::ScheduleRemoved { .. } => schedule(about, event),
@@ -69,14 +69,14 @@ fn about_job(change: &Change, event: Event) -> Event {
     }
 }
 
-fn submitted(jobs: &[NewJob], event: Event) -> Happening {
+fn submitted(jobs: &[NewJob], fold: Option<Fold>, event: Event) -> Happening {
     let (first, last) = (jobs.first(), jobs.last());
     Happening {
         owner: first.map(|job| job.owner),
         event: Event {
             event: "submitted".to_owned(),
             job: first.map(|job| job.id),
-            last_job: last.map(|job| job.id),
+            last_job: last.map(|job| job.id.after(fold.map_or(0, |fold| fold.count))),
             state: first.map(|job| job.state),
             queue: first.map(|job| job.spec.queue.clone()),
             schedule: first.and_then(|job| job.run.as_ref()).map(|run| run.name.to_string()),

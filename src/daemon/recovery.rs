@@ -6,31 +6,45 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::control::UNFOLDED_AT_ONCE;
 use super::launch::Launcher;
 use super::uniques::Uniques;
-use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, Usage, WallTime};
-use crate::scheduler::{Agenda, Entry, Planned};
+use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, Usage, WallTime};
+use crate::scheduler::{Agenda, Entry, FoldedEntry, Planned};
 use crate::store::{Pending, Store, StoreError, StoredSchedule};
 
 /// How many changes are judged in one commit.
 const BATCH: usize = 5_000;
 
-/// Hands the unfinished jobs to `enter`, as they stand after judging.
+/// The unfinished jobs, as they stand after judging.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those that are jobs of their own.
+    pub(super) entries: Vec<Entry>,
+    /// Those that are written down as one.
+    pub(super) folded: Vec<FoldedEntry>,
+    /// What became of them.
+    pub(super) judged: Judged,
+}
+
+/// Finds the unfinished jobs and judges those that were running.
 pub(super) fn recover(
     store: &mut dyn Store,
     launcher: &Launcher,
     interrupt: bool,
     at: WallTime,
     uniques: &mut Uniques,
-    mut enter: impl FnMut(Vec<Entry>),
-) -> Result<Judged, StoreError> {
-    let mut entries = Vec::new();
+) -> Result<Found, StoreError> {
+    let (mut entries, mut folded) = (Vec::new(), Vec::new());
     let mut changes = Vec::new();
     let mut judged = Judged::default();
     let mut ended = HashMap::new();
     store.pending(&mut |pending| {
-        judged.pending += 1;
-        if pending.state == State::Running {
+        judged.pending += pending.fold.map_or(1, |fold| fold.count);
+        if let Some(fold) = pending.fold {
+            let first = entry(pending, launcher);
+            folded.push(FoldedEntry { first, fold, at_once: UNFOLDED_AT_ONCE });
+        } else if pending.state == State::Running {
             let change = judge(&pending, interrupt, at, &mut judged);
             ended.extend(change.as_ref().and_then(ending));
             changes.extend(change);
@@ -58,8 +72,7 @@ pub(super) fn recover(
             awaited.ending = Some(ending.clone());
         }
     }
-    enter(entries);
-    Ok(judged)
+    Ok(Found { entries, folded, judged })
 }
 
 fn keep_key(uniques: &mut Uniques, pending: &Pending) {
@@ -137,8 +150,8 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
 }
 
 /// The schedules that were found. One whose time zone is not known here any more waits until it is.
-pub(super) fn agenda(found: Vec<StoredSchedule>) -> Agenda {
-    let mut agenda = Agenda::default();
+pub(super) fn agenda(next: ScheduleId, found: Vec<StoredSchedule>) -> Agenda {
+    let mut agenda = Agenda::counting_from(next);
     for StoredSchedule { record, overdue, unfinished } in found {
         let zone = jiff::tz::TimeZone::get(&record.zone);
         let zone = zone.inspect_err(|error| {

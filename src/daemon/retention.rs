@@ -75,7 +75,8 @@ async fn forget_some(
                 finished_before: (surplus == 0).then_some(before),
                 ..Filter::default()
             };
-            let page = Page { newest_first: false, after: None, limit: limit as u32 };
+            let page =
+                Page { newest_first: false, after: None, limit: limit as u32, collapse: false };
             reader.page(&filter, page)
         })
         .await?;

@@ -153,6 +153,15 @@ impl QueueRecord {
     }
 }
 
+/// Elements of an array that are written down as one until their turn comes near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// How many.
+    pub count: u64,
+    /// How far apart their indexes are.
+    pub step: u64,
+}
+
 /// One fact to be written down. A store takes each as a whole or refuses it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -160,6 +169,16 @@ pub enum Change {
     Submitted {
         /// In the order of their ids.
         jobs: Vec<NewJob>,
+        /// More elements of the array to which the last of these belongs: they follow it and are like
+        /// it but for their indexes. They have their ids and are written down as one.
+        fold: Option<Fold>,
+    },
+    /// Elements that were written down as one become jobs of their own.
+    Unfolded {
+        /// The array.
+        array: JobId,
+        /// How many of them, in order; fewer if there are no more.
+        count: u64,
     },
     /// An attempt starts: the job goes from queued to running.
     Started {
@@ -257,6 +276,7 @@ impl Change {
             | Self::CancelAsked { job, .. }
             | Self::HoldAsked { job, .. } => Some(*job),
             Self::Submitted { .. }
+            | Self::Unfolded { .. }
             | Self::Removed { .. }
             | Self::QueueSet(_)
             | Self::QueueRemoved { .. }

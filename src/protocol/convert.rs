@@ -63,6 +63,7 @@ pub fn job_to_wire(job: &job::Job, attempts: Option<&[job::AttemptRecord]>) -> J
         keys: limits.map(keys).unwrap_or_default(),
         needs: limits.map(|limits| limits.resources.clone()).unwrap_or_default(),
         array_at_once: limits.and_then(|limits| limits.array),
+        elements: None,
         progress_done: None,
         progress_total: None,
         schedule: job.run.as_ref().map(|run| run.name.to_string()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::select::Elements;
 use super::select::Selector;
 use crate::job::{Class, JobId, Lane, Params, State};
 
@@ -247,6 +248,9 @@ pub struct Job {
     /// How many elements of its array may run at once.
     #[serde(default)]
     pub array_at_once: Option<u32>,
+    /// How the elements of its array stand, where it is told for all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elements: Option<Elements>,
     /// Units done of the running attempt.
     pub progress_done: Option<u64>,
     /// Units in all of the running attempt.

@@ -47,7 +47,9 @@ pub use schedule::{
     AddSchedule, PauseSchedule, RemoveSchedule, ResumeSchedule, Schedule, ScheduleReply, Schedules,
     SchedulesReply, ShowSchedule,
 };
-pub use select::{ElementRange, IdRange, List, ListReply, SelectError, Selector};
+pub use select::{
+    ElementCount, ElementRange, Elements, IdRange, List, ListReply, SelectError, Selector,
+};
 
 /// The longest message either side takes, in bytes: a full batch of jobs with long command lines fits,
 /// a hostile client can't make the other side hold more than this.
@@ -55,7 +57,10 @@ pub const MAX_MESSAGE: usize = 16 << 20;
 /// The most jobs in one Submit; an array counts as one.
 pub const MAX_BATCH: usize = 10_000;
 /// The most elements of one array.
-pub const MAX_ARRAY: u64 = 100_000;
+pub const MAX_ARRAY: u64 = 10_000_000;
+/// The most elements of an array that wait for a time or for other jobs: each of them is written down
+/// by itself from the start.
+pub const MAX_WHOLE_ARRAY: u64 = 100_000;
 /// The most other jobs that one job can require something of.
 pub const MAX_REQUIREMENTS: usize = 10_000;
 /// The most requirements of all jobs of one Submit together: they are one commit.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::job::Job;
-use crate::job::JobId;
+use crate::job::{JobId, State};
 
 /// Which jobs a call is about: the caller's own unless `all_users`. Fields narrow each other; `ids`,
 /// `elements`, `last` and `all` widen each other.
@@ -126,6 +126,32 @@ pub struct List {
     /// At most so many; [`super::MAX_PAGE`] is the most and the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// Each array is one job, with [`Job::elements`]: the first of its elements that the page would have.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub collapse: bool,
+    /// Only jobs that reached their final state at this moment or later; RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_since: Option<String>,
+}
+
+/// How the elements of an array stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elements {
+    /// The least index.
+    pub first: u64,
+    /// The greatest index.
+    pub last: u64,
+    /// How many there are in each state; states without any are left out.
+    pub counts: Vec<ElementCount>,
+}
+
+/// How many elements of an array are in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElementCount {
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub jobs: u64,
 }
 
 /// One page of jobs.

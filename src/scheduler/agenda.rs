@@ -40,6 +40,8 @@ pub struct Agenda {
     by_wall: BTreeSet<(WallTime, ScheduleId)>,
     /// Whose run an unfinished job is.
     runs: HashMap<JobId, ScheduleId>,
+    /// How many numbers were given to schedules, removed ones included.
+    given: u64,
 }
 
 /// A schedule with what is known of it beside its record.
@@ -87,6 +89,21 @@ pub struct Run {
 }
 
 impl Agenda {
+    /// One without schedules, whose next one has this number.
+    pub fn counting_from(next: ScheduleId) -> Self {
+        Self { given: next.0.saturating_sub(1), ..Self::default() }
+    }
+
+    /// The number of the next schedule that is made.
+    pub const fn next_number(&self) -> ScheduleId {
+        ScheduleId(self.given + 1)
+    }
+
+    /// The next number is given to a schedule.
+    pub const fn give_number(&mut self) {
+        self.given += 1;
+    }
+
     /// Takes a schedule in, or what was changed of it by hand; both are written down.
     pub fn enter(&mut self, planned: Planned) {
         let (id, owner) = (planned.record.id, planned.record.owner);

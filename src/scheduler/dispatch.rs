@@ -42,6 +42,7 @@ impl Scheduler {
             }
             if let Some(pick) = self.pick(&mut budget) {
                 self.start(pick, actions);
+                budget.pay_start();
             } else if self.offers.is_empty() || budget.is_spent() {
                 break;
             }

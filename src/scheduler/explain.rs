@@ -6,6 +6,7 @@
 use super::dependencies::{Standing, Verdict};
 use super::forecast::Forecast;
 use super::limits::{LimitName, LimitNo};
+use super::lines::{ShapedLine, Stand};
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};
 use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, Requirement, State};
@@ -293,12 +294,14 @@ impl Scheduler {
     fn rank(&self, slot: Slot) -> Rank {
         let key = self.jobs.key(slot);
         let queue = self.jobs.get(slot).queue;
-        let mut rank = Rank { place: 1, of: 0 };
-        for line in self.lines.of_queue(queue) {
-            rank.place += line.line.before(&self.jobs, key);
-            rank.of += line.line.len();
-        }
-        rank
+        let before = |line: &ShapedLine| match line.stand {
+            Stand::Open(head) | Stand::Parked(_, head) => line.line.before(&self.jobs, head, key),
+            Stand::New => 0,
+        };
+        let ahead = self.lines.of_queue(queue).map(before).sum::<usize>();
+        let counts = self.queues.get(queue).counts;
+        let ahead = ahead + self.folded_before(queue, key);
+        Rank { place: ahead + 1, of: (counts.ready + counts.folded) as usize }
     }
 
     /// Switches that somebody has to turn.

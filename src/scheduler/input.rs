@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::entry::{Entry, LaneSizes, Resource};
+use super::folds::FoldedEntry;
 use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, Usage};
 
 /// What happens to the scheduler.
@@ -10,6 +11,15 @@ use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, Usage};
 pub enum Input {
     /// Jobs were committed and may be scheduled.
     Submitted(Vec<Entry>),
+    /// Elements of an array were committed as one: they become jobs as their turn comes near.
+    Folded(Box<FoldedEntry>),
+    /// Somebody names elements of a folded array, up to this id: they are to become jobs now.
+    Unfold {
+        /// The array.
+        array: JobId,
+        /// The last element that is named.
+        through: JobId,
+    },
     /// A lane reports how an attempt ended. Ignored as stale unless the token is the current one.
     Ended {
         /// Which job.

@@ -85,6 +85,14 @@ impl Scheduler {
         for (_, record) in self.jobs.iter() {
             *counted.entry(record.queue).or_default().of(record.place) += 1;
         }
+        for (array, first, count) in self.folds.iter() {
+            let number = self.queues.find(&first.queue);
+            hold(number.is_some(), "a folded array's queue is kept", array)?;
+            counted.entry(number.unwrap_or_default()).or_default().folded += count as u32;
+            let ready = |slot| self.jobs.get(slot).place == Place::Ready;
+            hold(self.folds.goes_on(array, ready), "a folded array goes on", array)?;
+            hold(self.jobs.find(first.id).is_none(), "what is folded is no job", first.id)?;
+        }
         for (number, queue) in self.queues.iter() {
             let counts = counted.remove(&number).unwrap_or_default();
             hold(
@@ -216,7 +224,7 @@ impl Scheduler {
             let kept = self.favoured.map_or(0, |line| self.amount(line, number));
             hold(kept == limit.kept, "places are kept for one line", format!("{limit:?}"))?;
             for &(turn, line) in &limit.waiters {
-                let wait = self.lines.get(line).wait;
+                let wait = self.lines.get(line).wait.as_deref();
                 let known = wait.is_some_and(|wait| (wait.limit, wait.turn) == (number, turn));
                 hold(known, "who waits for a limit knows it", format!("{limit:?}"))?;
             }

@@ -22,8 +22,24 @@ pub(super) type Units = Vec<(LimitNo, Vec<Arc<str>>)>;
 /// A limit's number.
 pub(super) type LimitNo = u32;
 
-/// The limits that a job stands under, and how much it takes of each.
-type Set = Box<[(LimitNo, u64)]>;
+/// A limit that a job stands under, and how much it takes of it.
+type Share = (LimitNo, u64);
+
+/// The limits that a job stands under: nearly always one, which then needs no box of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Set {
+    One(Share),
+    Many(Box<[Share]>),
+}
+
+impl Set {
+    fn shares(&self) -> &[Share] {
+        match self {
+            Self::One(share) => std::slice::from_ref(share),
+            Self::Many(shares) => shares,
+        }
+    }
+}
 
 /// The set of jobs that stand under no limit.
 pub(super) const NONE: u32 = 0;
@@ -83,10 +99,13 @@ pub(super) struct LimitTable {
     limits: Vec<Option<Limit>>,
     free_limits: Vec<LimitNo>,
     names: HashMap<LimitName, LimitNo>,
-    /// By number, beginning with 1; with how many jobs have it.
+    /// By number, beginning with 1; with how many jobs have it, none where the number is free.
     sets: Vec<(Set, u32)>,
     free_sets: Vec<u32>,
     numbers: HashMap<Set, u32>,
+    /// For each limit the set of jobs that take one of it and stand under no other, or [`NONE`]: found
+    /// here, most jobs need no look into the table of sets.
+    alone: Vec<u32>,
 }
 
 impl LimitTable {
@@ -116,7 +135,7 @@ impl LimitTable {
         }
         set.sort_unstable();
         set.dedup();
-        (self.set(set.into_boxed_slice()), grown)
+        (self.set(&set), grown)
     }
 
     fn limit(
@@ -164,6 +183,7 @@ impl LimitTable {
             number
         } else {
             self.limits.push(Some(limit));
+            self.alone.push(NONE);
             self.limits.len() as u32 - 1
         };
         self.names.insert(name, number);
@@ -192,15 +212,18 @@ impl LimitTable {
         all
     }
 
-    fn set(&mut self, set: Set) -> u32 {
-        if set.is_empty() {
-            return NONE;
-        }
-        if let Some(&number) = self.numbers.get(&set) {
+    fn set(&mut self, shares: &[Share]) -> u32 {
+        let set = match *shares {
+            [] => return NONE,
+            [one] => Set::One(one),
+            _ => Set::Many(shares.into()),
+        };
+        let alone = self.alone(&set).copied().filter(|&number| number != NONE);
+        if let Some(number) = alone.or_else(|| self.numbers.get(&set).copied()) {
             self.sets[number as usize - 1].1 += 1;
             return number;
         }
-        for &(limit, _) in &set {
+        for &(limit, _) in shares {
             if let Some(limit) = self.get_mut(limit) {
                 limit.sets += 1;
             }
@@ -212,8 +235,18 @@ impl LimitTable {
             self.sets.push((set.clone(), 1));
             self.sets.len() as u32
         };
+        if let Some(alone) = self.alone(&set) {
+            *alone = number;
+        }
         self.numbers.insert(set, number);
         number
+    }
+
+    fn alone(&mut self, set: &Set) -> Option<&mut u32> {
+        match set {
+            Set::One((limit, 1)) => self.alone.get_mut(*limit as usize),
+            _ => None,
+        }
     }
 
     /// A job that had the set is forgotten.
@@ -226,10 +259,13 @@ impl LimitTable {
         if *jobs > 0 {
             return;
         }
-        let set = std::mem::take(set);
+        let set = std::mem::replace(set, Set::Many(Box::default()));
+        if let Some(alone) = self.alone(&set) {
+            *alone = NONE;
+        }
         self.numbers.remove(&set);
         self.free_sets.push(number);
-        for &(number, _) in &set {
+        for &(number, _) in set.shares() {
             if let Some(limit) = self.get_mut(number) {
                 limit.sets -= 1;
                 self.tidy(number);
@@ -249,8 +285,8 @@ impl LimitTable {
     }
 
     /// The limits of a set.
-    pub(super) fn of(&self, set: u32) -> &[(LimitNo, u64)] {
-        if set == NONE { &[] } else { &self.sets[set as usize - 1].0 }
+    pub(super) fn of(&self, set: u32) -> &[Share] {
+        if set == NONE { &[] } else { self.sets[set as usize - 1].0.shares() }
     }
 
     /// The limit of this number, unless it was forgotten.

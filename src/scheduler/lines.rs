@@ -48,7 +48,7 @@ pub(super) struct ShapedLine {
     pub(super) line: Line,
     pub(super) stand: Stand,
     /// Since when it has been kept waiting by a limit, if it has.
-    pub(super) wait: Option<Wait>,
+    pub(super) wait: Option<Box<Wait>>,
     /// Its place among the lines of its queue.
     beside: u32,
 }
@@ -84,6 +84,9 @@ pub(super) struct Lines {
     kept: Vec<Option<ShapedLine>>,
     free: Vec<LineNo>,
     numbers: HashMap<Shape, LineNo, BuildHasherDefault<Spread>>,
+    /// For each set of limits the line that was made for it last: nearly always the only one, and
+    /// looked at first.
+    latest: Vec<LineNo>,
     /// The lines of each queue, in no order: ranks are counted over one queue and not over all.
     by_queue: HashMap<u32, Vec<LineNo>>,
 }
@@ -91,7 +94,7 @@ pub(super) struct Lines {
 impl Lines {
     /// The number of the line for jobs of this shape; made if it is not there.
     pub(super) fn number(&mut self, shape: Shape) -> LineNo {
-        if let Some(&number) = self.numbers.get(&shape) {
+        if let Some(number) = self.find(shape) {
             return number;
         }
         let beside = self.by_queue.entry(shape.queue).or_default();
@@ -111,11 +114,19 @@ impl Lines {
         };
         beside.push(number);
         self.numbers.insert(shape, number);
+        let set = shape.limits as usize;
+        self.latest.resize(self.latest.len().max(set + 1), 0);
+        self.latest[set] = number;
         number
     }
 
     pub(super) fn find(&self, shape: Shape) -> Option<LineNo> {
-        self.numbers.get(&shape).copied()
+        let latest = self.latest.get(shape.limits as usize).copied();
+        let fits = |&number: &LineNo| {
+            let line = self.kept.get(number as usize).and_then(Option::as_ref);
+            line.is_some_and(|line| line.shape == shape)
+        };
+        latest.filter(fits).or_else(|| self.numbers.get(&shape).copied())
     }
 
     /// A line that is in use: numbers never leave the scheduler.

@@ -22,6 +22,9 @@
 //! does not fit yet, at most [`Options::backfill`] others that fit may overtake it; then what gets
 //! free is kept for it. A queue with a limit of its own bounds overtaking inside it the same way.
 //!
+//! Of a long array only some elements stand in line; more become jobs as their turn comes near (see
+//! [`folds`]).
+//!
 //! A job in one of four further places costs nothing while it waits: on a timer, held, waiting for
 //! other jobs, or *being written* (a change of it is under way to the disk, and it can't start
 //! meanwhile). When a job's end is synced, those that require something of it are looked at and the
@@ -36,6 +39,7 @@ mod dependencies;
 mod dispatch;
 mod entry;
 mod explain;
+mod folds;
 mod forecast;
 mod input;
 mod invariants;
@@ -73,6 +77,7 @@ pub use self::action::{Action, Decline, Start};
 pub use self::agenda::{Agenda, MOST_WAITING_RUNS, Planned, Run, Turn};
 pub use self::entry::{Demand, Entry, LaneSizes, Resource};
 pub use self::explain::{Explanation, Gate, Holder, Rank};
+pub use self::folds::FoldedEntry;
 pub use self::forecast::{Basis, Forecast};
 pub use self::input::Input;
 pub use self::invariants::Violation;
@@ -82,13 +87,14 @@ pub use self::views::{ClassView, Live, QueueView, ResourceView};
 use self::capacity::Room;
 use self::contest::Contest;
 use self::dependencies::Dependencies;
+use self::folds::Folds;
 use self::limits::{LimitNo, LimitTable, Units};
 use self::lines::{Group, LineNo, Lines};
 use self::policies::Policies;
 use self::queues::Queues;
 use self::table::{JobTable, Slot, Spread};
 use self::timers::Timers;
-use crate::job::{AttemptToken, Class, Deadline, Now, State, StoreId, WallTime};
+use crate::job::{AttemptToken, Change, Class, Deadline, Now, State, StoreId, WallTime};
 
 /// How long the scheduler waits before it asks again for a write that was refused although nobody
 /// but the scheduler itself wanted it: long enough not to turn in circles, short enough not to be
@@ -114,6 +120,7 @@ pub struct Scheduler {
     policies: Policies,
     timers: Timers,
     dependencies: Dependencies,
+    folds: Folds,
     /// What is handed out and what is left, by class (see [`seat`]).
     rooms: [Room; SEATS],
     /// Who competes for what is left, by class.
@@ -178,7 +185,7 @@ enum Writing {
         counter: u64,
         next: State,
         /// The refused change, kept to be asked for again.
-        again: Option<Box<crate::job::Change>>,
+        again: Option<Box<Change>>,
     },
 }
 
@@ -217,6 +224,7 @@ impl Scheduler {
             policies: Policies::default(),
             timers: Timers::default(),
             dependencies: Dependencies::default(),
+            folds: Folds::default(),
             rooms: [lanes.io, lanes.cpu, lanes.blocking].map(Room::of_size),
             contests: Default::default(),
             offers: VecDeque::new(),
@@ -238,6 +246,12 @@ impl Scheduler {
         self.open_paces();
         match input {
             Input::Submitted(entries) => self.on_submitted(now, entries, actions),
+            Input::Folded(entry) => self.on_folded(now, *entry),
+            Input::Unfold { array, through } => self.on_unfold(array, through),
+            Input::Committed(Change::Unfolded { array, count }) => {
+                self.on_unfolded(array, count, actions);
+            }
+            Input::Refused(Change::Unfolded { array, .. }) => self.unfold_later(now, array),
             Input::Ended { job, token, outcome, usage, retry_after, retryable } => {
                 let end = on_ended::End { outcome, usage, retry_after, retryable };
                 self.on_ended(now, job, token, end, actions);
@@ -260,6 +274,7 @@ impl Scheduler {
         self.fire_timers(now, actions);
         self.move_decided(now, actions);
         self.dispatch(now, actions);
+        self.unfold_wanted(now, actions);
     }
 
     /// When [`Input::Tick`] is wanted next, if nothing else comes before; none while so much is
@@ -272,7 +287,7 @@ impl Scheduler {
         let may_fire = self.may_fire();
         let fires = [self.timers.next(), self.dependencies.next()];
         let fires = fires.into_iter().filter(|_| may_fire);
-        let moments = [at_once, pace].into_iter().chain(fires).flatten();
+        let moments = [at_once, pace, self.folds.next()].into_iter().chain(fires).flatten();
         moments.min_by_key(|deadline| deadline.boot)
     }
 

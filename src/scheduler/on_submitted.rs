@@ -14,6 +14,16 @@ impl Scheduler {
         entries: Vec<Entry>,
         actions: &mut Vec<Action>,
     ) {
+        self.take_all(entries, |entry| born(now, entry), actions);
+    }
+
+    /// Takes committed jobs in that were born as it is told.
+    pub(super) fn take_all(
+        &mut self,
+        entries: Vec<Entry>,
+        born: impl Fn(&Entry) -> i64,
+        actions: &mut Vec<Action>,
+    ) {
         let mut slots = Vec::with_capacity(entries.len());
         for mut entry in entries {
             if let Some(slot) = self.jobs.find(entry.id) {
@@ -23,7 +33,7 @@ impl Scheduler {
                 decline(entry.id, Decline::State(entry.state), actions);
             } else {
                 let requires = std::mem::take(&mut entry.requires);
-                slots.push((self.take_in(now, &entry), requires));
+                slots.push((self.take_in(born(&entry), &entry), requires));
             }
         }
         self.await_others(slots);
@@ -41,7 +51,7 @@ impl Scheduler {
         }
     }
 
-    fn take_in(&mut self, now: Now, entry: &Entry) -> Slot {
+    fn take_in(&mut self, born: i64, entry: &Entry) -> Slot {
         let queue = self.queues.number(&entry.queue);
         let class = if entry.demand.class == Class::Auto { Class::Cpu } else { entry.demand.class };
         let permits = if class == Class::Cpu { entry.demand.permits.max(1) } else { 1 };
@@ -52,7 +62,7 @@ impl Scheduler {
         }
         let slot = self.jobs.insert(Record {
             id: entry.id,
-            born: born(now, entry),
+            born,
             queue,
             owner: entry.owner,
             priority: entry.priority,
@@ -70,7 +80,7 @@ impl Scheduler {
                 self.timers.remember(slot, moment);
             }
             (None, State::Scheduled) => {
-                self.timers.remember(slot, Deadline::after(now, std::time::Duration::ZERO));
+                self.timers.remember(slot, Deadline::after(self.clock, std::time::Duration::ZERO));
             }
             _ => {}
         }
@@ -82,7 +92,7 @@ impl Scheduler {
 }
 
 /// The submission's moment on the boot clock, in microseconds; before the boot it is negative.
-fn born(now: Now, entry: &Entry) -> i64 {
+pub(super) fn born(now: Now, entry: &Entry) -> i64 {
     let waited = i64::try_from(now.wall.since(entry.submitted_at).as_micros()).unwrap_or(i64::MAX);
     i64::try_from(now.boot.as_micros()).unwrap_or(i64::MAX).saturating_sub(waited)
 }

@@ -13,6 +13,10 @@ use super::{SEATS, Scheduler};
 /// [`Scheduler::next_deadline`] asks for at once.
 const MOST_MOVED: u32 = 1_000;
 
+/// A start costs as much as so many moves: whoever performs it takes some 10 µs, and when room for
+/// thousands opens at once, the loop is to hear others in between.
+const START: u32 = 4;
+
 /// How many parked lines of a group are looked at for one that a resource has enough for. What is
 /// hidden behind so many bigger ones gets its turn when it was overtaken too often.
 pub(super) const MOST_LOOKED: usize = 32;
@@ -30,6 +34,10 @@ impl Budget {
         let some = self.0 > 0;
         self.0 = self.0.saturating_sub(1);
         some
+    }
+
+    pub(super) fn pay_start(&mut self) {
+        self.0 = self.0.saturating_sub(START);
     }
 
     pub(super) fn is_spent(&self) -> bool {
@@ -187,7 +195,7 @@ impl Scheduler {
             wait.again = wait.again.saturating_add(1);
         } else if let Some(found) = self.limits.get_mut(limit) {
             self.turns += 1;
-            line.wait = Some(Wait { limit, turn, mark: found.starts, again: 0 });
+            line.wait = Some(Box::new(Wait { limit, turn, mark: found.starts, again: 0 }));
             found.waiters.insert((turn, number));
         }
         self.favour_if_overtaken(number);
@@ -220,7 +228,7 @@ impl Scheduler {
             return;
         }
         let line = self.lines.get(number);
-        let Some(wait) = line.wait else { return };
+        let Some(wait) = line.wait.as_deref() else { return };
         let starts = self.limits.get(wait.limit).map_or(wait.mark, |limit| limit.starts);
         let overtaken = starts - wait.mark + u64::from(wait.again);
         if overtaken < u64::from(self.options.backfill) {

@@ -70,7 +70,9 @@ impl Scheduler {
         let counts = &mut self.queues.get_mut(record.queue).counts;
         *counts.of(record.place) -= 1;
         *counts.of(place) += 1;
-        record.place = place;
+        if std::mem::replace(&mut record.place, place) == Place::Ready {
+            self.folds.left_line(slot);
+        }
     }
 
     /// Takes a waiting job out of every line and asks for its move to be written down.

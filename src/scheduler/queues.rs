@@ -69,6 +69,8 @@ pub(super) struct Counts {
     pub(super) waiting: u32,
     pub(super) running: u32,
     pub(super) writing: u32,
+    /// Elements of arrays that are not jobs of their own yet.
+    pub(super) folded: u32,
 }
 
 impl Counts {
@@ -84,7 +86,8 @@ impl Counts {
     }
 
     pub(super) fn total(&self) -> u32 {
-        self.ready + self.timed + self.held + self.waiting + self.running + self.writing
+        let there = self.ready + self.timed + self.held + self.waiting;
+        there + self.running + self.writing + self.folded
     }
 }
 

@@ -195,13 +195,18 @@ impl JobTable {
     /// With ageing, a point of priority counts as having come one span earlier. Two jobs rise at the
     /// same pace, so their order never changes while they wait and the key never needs renewal.
     pub(super) fn key(&self, slot: Slot) -> Key {
-        let record = self.get(slot);
-        let priority = i64::from(record.priority);
+        let Record { born, priority, id, .. } = *self.get(slot);
+        self.key_of(born, priority, id)
+    }
+
+    /// The place in the order of a job that was born then.
+    pub(super) fn key_of(&self, born: i64, priority: i32, id: JobId) -> Key {
+        let priority = i64::from(priority);
         let rank = match self.aging {
-            Some(span) => record.born.saturating_sub(priority.saturating_mul(span)),
+            Some(span) => born.saturating_sub(priority.saturating_mul(span)),
             None => -priority,
         };
-        (rank, record.born, record.id)
+        (rank, born, id)
     }
 }
 

@@ -135,9 +135,9 @@ impl Scheduler {
         }
     }
 
-    /// How many jobs are not finished.
+    /// How many jobs are not finished, those included that are written down as one.
     pub fn len(&self) -> usize {
-        self.jobs.len()
+        self.jobs.len() + self.folds.len()
     }
 
     /// Whether every job is finished.
@@ -212,7 +212,7 @@ fn view(queue: &super::queues::Queue) -> QueueView {
             reason: queue.reason.clone(),
         },
         set: queue.set,
-        queued: counts.ready,
+        queued: counts.ready + counts.folded,
         scheduled: counts.timed,
         held: counts.held,
         waiting: counts.waiting,

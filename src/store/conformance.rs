@@ -1,8 +1,10 @@
 //! One suite for every store: what the daemon counts on, whatever is behind the trait.
 
-mod beside;
+mod folding;
 mod reading;
+mod removing;
 mod requiring;
+mod scheduling;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +28,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 24] = [
+    let cases: [(&str, Case); 26] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -38,11 +40,14 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("pending tells what scheduling needs", pending_tells_what_scheduling_needs),
         ("deadlines follow the boot", deadlines_follow_the_boot),
         ("each life is numbered and knows how the last ended", lives_are_numbered),
-        ("only finished jobs are removed", only_finished_jobs_are_removed),
-        ("queues are kept while they are used", beside::queues_are_kept_while_used),
-        ("a turn of a schedule is taken once", beside::a_turn_of_a_schedule_is_taken_once),
-        ("schedules read back", beside::schedules_read_back),
-        ("moments of the wall clock know no boot", beside::moments_of_the_wall_clock_know_no_boot),
+        ("only finished jobs are removed", removing::only_finished_jobs_are_removed),
+        ("queues are kept while they are used", removing::queues_are_kept_while_used),
+        ("a turn of a schedule is taken once", scheduling::a_turn_of_a_schedule_is_taken_once),
+        ("schedules read back", scheduling::schedules_read_back),
+        (
+            "moments of the wall clock know no boot",
+            scheduling::moments_of_the_wall_clock_know_no_boot,
+        ),
         ("held and waiting jobs keep their time", requiring::held_and_waiting_jobs_keep_their_time),
         (
             "a key is unique among unfinished jobs",
@@ -54,6 +59,8 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("what is waited for is not removed", requiring::what_is_waited_for_stays),
         ("filters narrow", reading::filters_narrow),
         ("pages follow each other", reading::pages_follow_each_other),
+        ("elements are written down as one", folding::elements_are_written_down_as_one),
+        ("an array can be told as one job", folding::an_array_can_be_told_as_one_job),
     ];
     for (name, case) in cases {
         // Shown by the test harness when the case fails.
@@ -104,7 +111,7 @@ pub(super) fn named(number: u64, name: &str, queue: &str) -> NewJob {
 }
 
 pub(super) fn submit(jobs: &[NewJob]) -> Change {
-    Change::Submitted { jobs: jobs.to_vec() }
+    Change::Submitted { jobs: jobs.to_vec(), fold: None }
 }
 
 pub(super) fn token(recovery: &Recovery, counter: u64) -> AttemptToken {
@@ -160,7 +167,8 @@ pub(super) fn all_pending(store: &mut dyn Store) -> Vec<Pending> {
     all
 }
 
-pub(super) const NEWEST: Page = Page { newest_first: true, after: None, limit: u32::MAX };
+pub(super) const NEWEST: Page =
+    Page { newest_first: true, after: None, limit: u32::MAX, collapse: false };
 
 /// All that can be seen of a store.
 pub(super) fn everything(store: &mut dyn Store) -> String {
@@ -462,21 +470,4 @@ fn lives_are_numbered(home: &mut dyn Home) {
     let (mut store, third) = home.open(now(0, 0), "boot");
     assert_eq!((third.life, third.clean, third.store), (3, true, first.store));
     assert_eq!(all_pending(&mut *store).len(), 1);
-}
-
-fn only_finished_jobs_are_removed(home: &mut dyn Home) {
-    let (mut store, recovery) = home.open(now(0, 0), "boot");
-    let spec = new_job(1).spec;
-    let jobs: Vec<_> = (1..=4).map(|n| NewJob { spec: Arc::clone(&spec), ..new_job(n) }).collect();
-    take(&mut *store, &[submit(&jobs), start(1, 1, token(&recovery, 1))]);
-    take(&mut *store, &[end(1, token(&recovery, 1), Outcome::Succeeded)]);
-    take(&mut *store, &[go(2, State::Queued, State::Cancelled)]);
-    let refusal = refuse(&mut *store, Change::Removed { jobs: vec![id(1), id(3)] });
-    assert!(matches!(&refusal, Refusal::Invariant(text) if text.contains("job 3")), "{refusal}");
-    take(&mut *store, &[Change::Removed { jobs: vec![id(1), id(77), id(2), id(1)] }]);
-    let mut reader = store.reader().unwrap();
-    assert_eq!(reading::ids(&mut *reader, &Filter::default()), [3, 4]);
-    assert!(reader.job(id(1)).unwrap().is_none());
-    assert_eq!(reader.counts().unwrap(), [("default".to_owned(), State::Queued, 2)]);
-    assert_eq!(reader.specs(&[id(1), id(3)]).unwrap().len(), 1);
 }

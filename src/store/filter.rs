@@ -1,6 +1,6 @@
 //! Which jobs a question is about, and which part of a long answer is wanted.
 
-use crate::job::{JobId, Outcome, State, WallTime};
+use crate::job::{Job, JobId, Outcome, State, WallTime};
 
 /// A job that a filter found.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,8 @@ pub struct Filter {
     pub schedules: Vec<String>,
     /// Jobs that reached their final state before this moment.
     pub finished_before: Option<WallTime>,
+    /// Jobs that reached their final state at this moment or later.
+    pub finished_since: Option<WallTime>,
 }
 
 /// Which part of a long answer.
@@ -53,4 +55,72 @@ pub struct Page {
     pub after: Option<JobId>,
     /// At most so many jobs.
     pub limit: u32,
+    /// Each array is one job: the first of its elements that the page would have.
+    pub collapse: bool,
+}
+
+/// How the elements of one array stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayTally {
+    /// The array.
+    pub array: JobId,
+    /// The least index.
+    pub first: u64,
+    /// The greatest index.
+    pub last: u64,
+    /// How many elements stand in which state.
+    pub counts: Vec<(State, u64)>,
+}
+
+impl Filter {
+    /// Whether a job fits every field but `last`.
+    pub(super) fn fits(&self, job: &Job) -> bool {
+        let Self { ids, elements, owner, last: _, states, outcomes, queues, names, kinds, .. } =
+            self;
+        let id = (ids.is_empty() && elements.is_empty())
+            || ids.iter().any(|(from, to)| (from..=to).contains(&&job.id))
+            || elements.iter().any(|(array, from, to)| {
+                job.place.is_some_and(|at| at.array == *array && (*from..=*to).contains(&at.index))
+            });
+        let word = job.outcome.as_ref().map(crate::job::Outcome::word);
+        let failed_so = job.state == State::Failed
+            && outcomes.iter().any(|outcome| word == Some(outcome.as_str()));
+        let state =
+            (states.is_empty() && outcomes.is_empty()) || states.contains(&job.state) || failed_so;
+        let name = |pattern: &String| {
+            job.spec
+                .name
+                .as_deref()
+                .is_some_and(|name| matches(pattern.as_bytes(), name.as_bytes()))
+        };
+        let finished = self
+            .finished_before
+            .is_none_or(|moment| job.finished_at.is_some_and(|finished| finished < moment));
+        let recent = self
+            .finished_since
+            .is_none_or(|moment| job.finished_at.is_some_and(|finished| finished >= moment));
+        id && state
+            && finished
+            && recent
+            && owner.is_none_or(|owner| job.owner == owner)
+            && (queues.is_empty() || queues.contains(&job.spec.queue))
+            && (kinds.is_empty() || kinds.contains(&job.spec.kind))
+            && (self.schedules.is_empty() || self.fits_schedule(job))
+            && (names.is_empty() || names.iter().any(name))
+    }
+
+    fn fits_schedule(&self, job: &Job) -> bool {
+        let named = |name: &str| self.schedules.iter().any(|wanted| wanted == name);
+        job.run.as_ref().is_some_and(|run| named(&run.name))
+    }
+}
+
+/// Whether a name fits a pattern in which `*` stands for any characters.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skip| matches(rest, &name[skip..])),
+        ([want, pattern @ ..], [have, name @ ..]) => want == have && matches(pattern, name),
+        _ => false,
+    }
 }

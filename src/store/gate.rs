@@ -1,13 +1,20 @@
 //! What can be said against a change without looking at what is stored: the same for every store.
 
-use crate::job::{Class, Deadline, JobId, NewJob, QueueRecord, ScheduleId, State, TurnTaken};
+use crate::job::{
+    ArrayPlace, Class, Deadline, Fold, JobId, NewJob, QueueRecord, ScheduleId, State, TurnTaken,
+};
 
 use super::error::Refusal;
 
-/// Checks jobs that come in one change, none of which may have an id below `next`.
+/// Checks jobs that come in one change, none of which may have an id below `next`, and what is folded
+/// behind the last of them.
 ///
 /// Returns the next id that no job ever had once these are taken.
-pub(super) fn submitted(jobs: &[NewJob], mut next: u64) -> Result<u64, Refusal> {
+pub(super) fn submitted(
+    jobs: &[NewJob],
+    fold: Option<Fold>,
+    mut next: u64,
+) -> Result<u64, Refusal> {
     for job in jobs {
         let id = job.id;
         if id.get() < next {
@@ -29,7 +36,29 @@ pub(super) fn submitted(jobs: &[NewJob], mut next: u64) -> Result<u64, Refusal> 
         requires(job)?;
         next = id.get() + 1;
     }
-    Ok(next)
+    let Some(fold) = fold else { return Ok(next) };
+    let Some(last) = jobs.last() else { return forbid("a fold follows no job".to_owned()) };
+    let place = folds(last)?;
+    let index = fold.step.checked_mul(fold.count).and_then(|span| place.index.checked_add(span));
+    let fits = index.is_some_and(|index| i64::try_from(index).is_ok())
+        && next.checked_add(fold.count).is_some_and(|next| next <= JobId::MAX);
+    if fold.count == 0 || fold.step == 0 || !fits {
+        return forbid(format!("job {}: {fold:?} can't follow it", last.id));
+    }
+    Ok(next + fold.count)
+}
+
+/// The place of a job that others are folded behind: whatever waits for a time or for other jobs, or has a key
+/// of its own, is written down by itself.
+pub(super) fn folds(last: &NewJob) -> Result<ArrayPlace, Refusal> {
+    let alone = matches!(last.state, State::Queued | State::Held)
+        && last.not_before.is_none()
+        && last.requirements.is_empty()
+        && last.unique.is_none();
+    match last.place.filter(|_| alone) {
+        Some(place) => Ok(place),
+        None => forbid(format!("nothing can be folded behind job {}", last.id)),
+    }
 }
 
 /// Checks what a new job requires.
@@ -48,6 +77,11 @@ fn requires(job: &NewJob) -> Result<(), Refusal> {
         return forbid(format!("job {id} requires the same job twice, or out of order"));
     }
     Ok(())
+}
+
+/// Checks that something is to be unfolded.
+pub(super) fn unfolded(array: JobId, count: u64) -> Result<(), Refusal> {
+    if count == 0 { forbid(format!("array {array}: nothing is to be unfolded")) } else { Ok(()) }
 }
 
 /// Checks the class that an attempt runs as.

@@ -7,6 +7,7 @@
 
 mod error;
 mod filter;
+mod fold;
 mod gate;
 pub mod memory;
 pub mod sqlite;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Job, JobId,
-    Limits, QueueRecord, RetryPolicy, ScheduleId, ScheduleRecord, Spec, State, StoreId, WallTime,
+    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Fold, Job,
+    JobId, Limits, QueueRecord, RetryPolicy, ScheduleId, ScheduleRecord, Spec, State, StoreId,
+    WallTime,
 };
 
 pub use error::{Refusal, StoreError};
-pub use filter::{Filter, Page, Selected};
+pub use filter::{ArrayTally, Filter, Page, Selected};
 
 /// A store, owned by one writer thread.
 pub trait Store: Send {
@@ -36,7 +38,8 @@ pub trait Store: Send {
     /// same batch may be given again.
     fn commit(&mut self, batch: &[Change]) -> Result<Vec<Result<(), Refusal>>, StoreError>;
 
-    /// Hands every job that is not final to `visit`, in the order of their ids.
+    /// Hands every job that is not final to `visit`, in the order of their ids; after them those that are
+    /// written down as one, told by the first of them.
     fn pending(&mut self, visit: &mut dyn FnMut(Pending)) -> Result<(), StoreError>;
 
     /// Every schedule, in the order of their numbers.
@@ -124,14 +127,20 @@ pub struct Pending {
     pub unique: Option<Arc<str>>,
     /// What it still requires of other jobs, while it waits or is held.
     pub requires: Vec<Awaited>,
+    /// It and those behind it are written down as one: so many, with indexes so far apart.
+    pub fold: Option<Fold>,
 }
 
 /// Reads beside the writer. No call holds a read transaction open when it returns.
 pub trait Reader: Send {
-    /// One page of the jobs that `filter` describes.
+    /// One page of the jobs that `filter` describes, those that are written down as one included.
     fn page(&mut self, filter: &Filter, page: Page) -> Result<Vec<Job>, StoreError>;
 
-    /// The ids, states and outcomes of all jobs that `filter` describes, in the order of their ids.
+    /// How the elements of these arrays stand; arrays that are not there are left out.
+    fn arrays(&mut self, arrays: &[JobId]) -> Result<Vec<ArrayTally>, StoreError>;
+
+    /// The ids, states and outcomes of all jobs that `filter` describes, in the order of their ids, but
+    /// for those that are written down as one.
     fn select(&mut self, filter: &Filter) -> Result<Vec<Selected>, StoreError>;
 
     /// One job with its attempts, oldest first.

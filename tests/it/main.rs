@@ -4,6 +4,7 @@
 
 mod fixture;
 
+mod arrays;
 mod change;
 mod cli;
 mod cli_help;

@@ -18,9 +18,12 @@ async fn a_list_has_what_is_not_final_and_what_ended_of_late() {
         let jobs = if states.contains(&json!("queued")) {
             vec![wire(9, "running", json!({})), wire(3, "queued", json!({}))]
         } else {
-            let old = json!({ "finished_at": "2020-01-01T00:00:00Z" });
+            let since: jiff::Timestamp =
+                parameters["finished_since"].as_str().unwrap().parse().unwrap();
+            let hours = jiff::Timestamp::now().duration_since(since).as_secs() / 3600;
+            assert!((23..25).contains(&hours), "{since}");
             let new = json!({ "finished_at": now, "outcome": "exit", "exit_code": 3 });
-            vec![wire(8, "failed", new), wire(2, "succeeded", old)]
+            vec![wire(8, "failed", new)]
         };
         Answer::Once(json!({ "jobs": jobs, "more": false }))
     });

@@ -14,6 +14,7 @@ impl Control {
         match ask {
             Ask::Submit(submission, answer) => self.on_submit(submission, answer),
             Ask::Change(change, jobs, answer) => self.on_change(change, jobs, answer),
+            Ask::Unfold(wanted, answer) => self.on_unfold(wanted, answer),
             Ask::Retry(jobs, answer) => self.on_retry(jobs, answer),
             Ask::Remove(jobs, answer) => self.on_remove(&jobs, answer),
             Ask::Wait(jobs, sink, answer) => self.on_wait(jobs, sink, answer),

@@ -6,7 +6,7 @@ use super::super::event::{Answer, Endings, Event, Taken};
 use super::super::happening::Happening;
 use super::super::writer::Written;
 use super::{Control, Then};
-use crate::job::{Change, Failure, JobId, NewJob, Outcome, Usage};
+use crate::job::{Change, Failure, Fold, JobId, NewJob, Outcome, Usage};
 use crate::protocol::{Declined, Error, finished_to_wire};
 use crate::scheduler::Input;
 use crate::store::{Refusal, StoreError, Work};
@@ -50,8 +50,8 @@ impl Control {
             self.publish(&change);
         }
         match (then, change) {
-            (Then::Submitted(back, about), Change::Submitted { jobs }) => {
-                self.submitted(jobs, back, *about, answer);
+            (Then::Submitted(back, about), Change::Submitted { jobs, fold }) => {
+                self.submitted(jobs, fold, (back, *about), answer);
             }
             (Then::Started, change) => self.started(&change, answer),
             (Then::Scheduled, change) => self.scheduled(change, answer),
@@ -84,8 +84,8 @@ impl Control {
     fn submitted(
         &mut self,
         jobs: Vec<NewJob>,
-        back: Answer<Taken>,
-        (taken, endings): (Taken, Endings),
+        fold: Option<Fold>,
+        (back, (taken, endings)): (Answer<Taken>, (Taken, Endings)),
         answer: Result<(), Refusal>,
     ) {
         if let Err(refusal) = answer {
@@ -98,10 +98,12 @@ impl Control {
             return;
         }
         let entries = jobs.iter().map(|job| self.entry(job)).collect();
+        let folded = jobs.last().zip(fold).map(|(last, fold)| self.folded_behind(last, fold));
         if let (Some(first), Some(last)) = (jobs.first(), jobs.last()) {
-            self.state.entered_below = last.id.get() + 1;
+            let last = last.id.after(fold.map_or(0, |fold| fold.count));
+            self.state.entered_below = last.get() + 1;
             // The client may have gone; its jobs are accepted all the same.
-            let _ = back.send(Ok(Taken { new: Some((first.id, last.id)), ..taken }));
+            let _ = back.send(Ok(Taken { new: Some((first.id, last)), ..taken }));
         }
         for job in jobs {
             self.works.keep(Work {
@@ -112,6 +114,9 @@ impl Control {
             });
         }
         self.enter(entries, &endings);
+        if let Some(folded) = folded {
+            self.enter_folded(folded);
+        }
     }
 
     fn started(&mut self, change: &Change, answer: Result<(), Refusal>) {
@@ -139,7 +144,11 @@ impl Control {
                 if let Some(job) = job {
                     self.requests.job_changed(job);
                 }
+                let unfolded = matches!(change, Change::Unfolded { .. });
                 self.step(Input::Committed(change));
+                if unfolded {
+                    self.unfolded();
+                }
             }
             Err(refusal) => {
                 tracing::warn!("the store refused a change: {refusal}");
@@ -214,7 +223,8 @@ impl Control {
             self.uniques.give_back(finished.id);
             self.agenda.ended(finished.id);
         }
-        if self.happenings.receiver_count() > 0 {
+        let told = !matches!(change, Change::Unfolded { .. });
+        if told && self.happenings.receiver_count() > 0 {
             let owner = change.job().and_then(|job| self.scheduler.job(job)).map(|live| live.owner);
             let schedule = match change {
                 Change::ScheduleTurned(turn) => self.agenda.get(turn.schedule),
@@ -237,6 +247,7 @@ impl Control {
         self.state.queues_coming.clear();
         self.fail_deferred(&refusal);
         self.fail_schedules(&refusal);
+        self.fail_namings(&refusal);
         let mut kept = (Vec::new(), Vec::new());
         let newer = std::mem::take(&mut self.state.batch).into_iter();
         let newer = newer.zip(std::mem::take(&mut self.state.then));
@@ -244,7 +255,7 @@ impl Control {
             if let Some(then) = self.refused(then, &refusal) {
                 kept.0.push(change);
                 kept.1.push(then);
-            } else if let Change::Submitted { jobs } = change {
+            } else if let Change::Submitted { jobs, .. } = change {
                 self.give_keys_back(&jobs);
             }
         }
@@ -312,6 +323,7 @@ impl Control {
             self.refused(then, error);
         }
         self.requests.fail_all(error);
+        self.fail_namings(error);
     }
 }
 

@@ -14,6 +14,7 @@ mod observe;
 mod queue;
 mod schedule;
 mod submit;
+mod unfold;
 mod unique;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -23,7 +24,7 @@ use std::time::Instant;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::clock::{self, Alarm};
-use super::event::{Answer, Endings, Event, JobChange, Taken};
+use super::event::{Answer, Endings, Event, FoldedRange, JobChange, Taken};
 use super::happening::Happening;
 use super::launch::Launcher;
 use super::readers::Readers;
@@ -42,6 +43,7 @@ use crate::scheduler::{Action, Agenda, Input, Planned, Scheduler, Start};
 use crate::store::{StoreError, Work};
 
 pub(super) use self::end::Phase;
+pub(super) use self::unfold::UNFOLDED_AT_ONCE;
 
 /// The most events taken in one turn: enough to share one commit, few enough to stay responsive.
 const TURN: usize = 512;
@@ -91,10 +93,10 @@ pub(super) struct Control {
     pub(super) requests: Requests,
     pub(super) happenings: broadcast::Sender<Happening>,
     pub(super) bounds: watch::Sender<Bounds>,
+    pub(super) folds: watch::Sender<Vec<FoldedRange>>,
     pub(super) queues: BTreeMap<String, QueueRecord>,
     pub(super) settings: Live,
     pub(super) next_id: JobId,
-    pub(super) next_schedule: ScheduleId,
     pub(super) output_dir: PathBuf,
     pub(super) state: LoopState,
 }
@@ -136,6 +138,8 @@ pub(super) struct LoopState {
     wanted: Vec<JobId>,
     /// Requests about many jobs, of which some are done in each turn.
     bulk: VecDeque<change::Bulk>,
+    /// Who waits until elements of long arrays are jobs of their own.
+    namings: Vec<unfold::Naming>,
     /// Requests that met a change on its way to the disk, to be asked again after it.
     deferred: Vec<(RequestId, JobChange, JobId)>,
     /// Attempts that were to be ended before their lane had them.
@@ -165,6 +169,7 @@ impl Control {
         let mut events = Vec::with_capacity(TURN);
         let mut reports = Vec::with_capacity(TURN);
         self.state.entered_below = self.next_id.get();
+        self.publish_folds();
         self.allow_starts();
         self.turn(Vec::new())?;
         while !self.is_over() {

@@ -70,7 +70,9 @@ impl Counters {
     /// Counts what a change says that was taken.
     pub(super) fn took(&mut self, change: &Change) {
         match change {
-            Change::Submitted { jobs } => self.submitted += jobs.len() as u64,
+            Change::Submitted { jobs, fold } => {
+                self.submitted += jobs.len() as u64 + fold.map_or(0, |fold| fold.count);
+            }
             Change::ScheduleTurned(turn) => self.submitted += u64::from(turn.job.is_some()),
             Change::Ended { next: State::Cancelled, .. }
             | Change::Moved { to: State::Cancelled, .. } => self.cancelled += 1,

@@ -49,7 +49,7 @@ impl Told {
 impl Control {
     /// Makes a schedule.
     pub(super) fn on_add_schedule(&mut self, mut planned: Planned, answer: Answer<Schedule>) {
-        let id = self.next_schedule;
+        let id = self.agenda.next_number();
         if planned.record.name.is_empty() {
             planned.record.name = self.free_name(planned.record.owner, id);
         }
@@ -59,7 +59,7 @@ impl Control {
             let _ = answer.send(Err(error));
             return;
         }
-        self.next_schedule = ScheduleId(id.0 + 1);
+        self.agenda.give_number();
         self.write_schedule(planned, Told::Made(answer));
     }
 

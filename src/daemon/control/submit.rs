@@ -23,13 +23,14 @@ impl Control {
             return;
         }
         let first = self.next_id;
-        let count = submission.drafts.len() as u64;
+        let folded = submission.fold.map_or(0, |fold| fold.count);
+        let count = submission.drafts.len() as u64 + folded;
         if count == 0 || first.get() + count > JobId::MAX {
             let message = "there are no job ids left, or no jobs were given".to_owned();
             let _ = answer.send(Err(Error::LimitReached { limit: "ids".to_owned(), message }));
             return;
         }
-        let Submission { owner, drafts, array, continues, endings } = submission;
+        let Submission { owner, drafts, array, fold, continues, endings } = submission;
         let Sorted { drafts, ids, existing } = match self.sort_out(owner, drafts, first) {
             Ok(sorted) => sorted,
             Err(refusal) => {
@@ -42,10 +43,11 @@ impl Control {
             let _ = answer.send(Ok(taken));
             return;
         }
-        self.next_id = first.after(drafts.len() as u64);
+        self.next_id = first.after(drafts.len() as u64 + folded);
         let about = About { owner, array, submission: continues.unwrap_or(first), first };
         let jobs = new_jobs(drafts, &about, &ids, clock::now());
-        self.write(Change::Submitted { jobs }, Then::Submitted(answer, Box::new((taken, endings))));
+        let then = Then::Submitted(answer, Box::new((taken, endings)));
+        self.write(Change::Submitted { jobs, fold }, then);
     }
 
     /// The scheduler's view of a job that was just written down.

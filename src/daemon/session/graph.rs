@@ -35,7 +35,7 @@ fn draw(reader: &mut dyn Reader, begin: Vec<JobId>) -> Result<GraphReply, StoreE
     let kept: BTreeSet<JobId> = known.into_iter().take(most).collect();
     let ids = kept.iter().map(|id| (*id, *id)).collect();
     let filter = Filter { ids, ..Filter::default() };
-    let page = Page { newest_first: false, after: None, limit: MAX_PAGE };
+    let page = Page { newest_first: false, after: None, limit: MAX_PAGE, collapse: false };
     let nodes = if kept.is_empty() { Vec::new() } else { reader.page(&filter, page)? };
     edges.sort_unstable_by_key(|edge| (edge.job, edge.awaited.requirement.job));
     edges.dedup_by_key(|edge| (edge.job, edge.awaited.requirement.job));

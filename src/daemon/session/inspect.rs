@@ -9,13 +9,13 @@ use super::call::Manner;
 use super::connection::Gone;
 use super::gates::{forecast_to_wire, gate_to_wire};
 use super::select::Usual;
-use crate::job::{AttemptRecord, Class, Job, JobId, State};
+use crate::job::{AttemptRecord, Class, Job, JobId, State, WallTime};
 use crate::protocol::{
-    Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request, Show, ShowReply,
-    job_to_wire, required_to_wire, to_rfc3339,
+    ElementCount, Elements, Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request,
+    Show, ShowReply, from_rfc3339, job_to_wire, required_to_wire, to_rfc3339,
 };
 use crate::scheduler::Explanation;
-use crate::store::Page;
+use crate::store::{ArrayTally, Page};
 
 impl Session {
     pub(super) async fn inspect(&mut self, request: Request, manner: Manner) -> Result<(), Gone> {
@@ -41,10 +41,16 @@ impl Session {
     }
 
     async fn list(&self, list: List) -> Result<ListReply, Error> {
-        let filter = self.filter(&list.jobs, Usual::Any)?;
+        let mut filter = self.filter(&list.jobs, Usual::Any)?;
+        filter.finished_since = since(list.finished_since.as_deref())?;
         let limit = list.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
         // One more than asked for tells whether there are more.
-        let page = Page { newest_first: list.newest_first, after: list.after, limit: limit + 1 };
+        let page = Page {
+            newest_first: list.newest_first,
+            after: list.after,
+            limit: limit + 1,
+            collapse: list.collapse,
+        };
         let mut jobs = self.hub.readers.query(move |reader| reader.page(&filter, page)).await?;
         let there = jobs.iter().map(|job| job.id).collect();
         self.all_are_there(&list.jobs, &there).await?;
@@ -53,6 +59,9 @@ impl Session {
         let running: Vec<JobId> =
             jobs.iter().filter(|job| job.state == State::Running).map(|job| job.id).collect();
         let mut jobs: Vec<_> = jobs.iter().map(|job| job_to_wire(job, None)).collect();
+        if list.collapse {
+            self.tell_arrays(&mut jobs).await?;
+        }
         if !running.is_empty() {
             for (id, done, total) in self.hub.ask(|answer| Ask::Progress(running, answer)).await? {
                 if let Some(job) = jobs.iter_mut().find(|job| job.id == id) {
@@ -61,6 +70,17 @@ impl Session {
             }
         }
         Ok(ListReply { jobs, more })
+    }
+
+    /// Says of each array how its elements stand.
+    async fn tell_arrays(&self, jobs: &mut [crate::protocol::Job]) -> Result<(), Error> {
+        let arrays: Vec<JobId> = jobs.iter().filter_map(|job| job.array).collect();
+        let tallies = self.hub.readers.query(move |reader| reader.arrays(&arrays)).await?;
+        for job in jobs {
+            let tally = tallies.iter().find(|tally| Some(tally.array) == job.array);
+            job.elements = tally.map(elements_to_wire);
+        }
+        Ok(())
     }
 
     async fn show(&self, show: Show) -> Result<ShowReply, Error> {
@@ -101,6 +121,7 @@ impl Session {
     }
 
     async fn explain(&self, explain: Explain) -> Result<ExplainReply, Error> {
+        self.unfold_job(explain.id).await?;
         let (job, _) = self.own_job(explain.id).await?;
         let explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;
         Ok(self.explained(&job, explanation.as_ref()))
@@ -139,6 +160,23 @@ impl Session {
             schedule: run.map(|run| run.name.to_string()),
             slot: run.map(|run| to_rfc3339(run.slot)),
         }
+    }
+}
+
+fn since(text: Option<&str>) -> Result<Option<WallTime>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    from_rfc3339(text).map(Some).ok_or_else(|| Error::InvalidValue {
+        field: "finished_since".to_owned(),
+        message: format!("{text:?} is no moment: write RFC 3339, as in 2030-01-31T09:00:00Z"),
+    })
+}
+
+fn elements_to_wire(tally: &ArrayTally) -> Elements {
+    let count = |&(state, jobs): &(State, u64)| ElementCount { state, jobs };
+    Elements {
+        first: tally.first,
+        last: tally.last,
+        counts: tally.counts.iter().map(count).collect(),
     }
 }
 

@@ -19,6 +19,7 @@ mod manage;
 mod schedule;
 mod select;
 mod submit;
+mod unfold;
 mod wait;
 mod watch;
 
@@ -35,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
 use self::follow::Changes;
-use super::event::{Ask, Event};
+use super::event::{Ask, Event, FoldedRange};
 use super::happening::Happening;
 use super::instance;
 use super::readers::{ReadError, Readers};
@@ -58,6 +59,8 @@ pub(super) struct Hub {
     pub(super) happenings: broadcast::Sender<Happening>,
     /// What submissions are checked against.
     pub(super) bounds: tokio::sync::watch::Receiver<Bounds>,
+    /// Elements of arrays that are no jobs of their own yet; published by the control loop.
+    pub(super) folds: tokio::sync::watch::Receiver<Vec<FoldedRange>>,
     /// The daemon's own user, who is an admin like root.
     pub(super) daemon_uid: u32,
     /// Where captured output lies.

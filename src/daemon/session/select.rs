@@ -55,6 +55,7 @@ impl Session {
             return Err(Error::InvalidValue { field: "jobs".into(), message: message.into() });
         }
         let filter = self.filter(selector, usual)?;
+        self.unfold_named(&filter).await?;
         let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
         let there: HashSet<JobId> = found.iter().map(|job| job.id).collect();
         self.all_are_there(selector, &there).await?;

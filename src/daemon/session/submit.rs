@@ -8,6 +8,7 @@ use super::super::clock;
 use super::super::event::{Ask, Begin, Conflict, Draft, Submission};
 use super::super::refuse;
 use super::after::check_sum;
+use super::unfold::unfold;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{
@@ -15,7 +16,7 @@ use crate::job::{
     parse_duration, parse_size,
 };
 use crate::protocol::{
-    self, Array, Error, Existing, JobSpec, MAX_ARRAY, MAX_BATCH, MAX_UNIQUE, Submit, SubmitReply,
+    self, Array, Error, Existing, JobSpec, MAX_BATCH, MAX_UNIQUE, Submit, SubmitReply,
     from_rfc3339, to_rfc3339,
 };
 
@@ -54,9 +55,10 @@ impl Session {
             .collect();
         let mut drafts = drafts?;
         let endings = self.resolve_after(&after, &mut drafts).await?;
-        if let Some(array) = submit.array {
-            drafts = unfold(drafts, array)?;
-        }
+        let fold = match submit.array {
+            Some(array) => unfold(&mut drafts, array)?,
+            None => None,
+        };
         check_sum(&drafts)?;
         if submit.dry_run {
             return Ok(SubmitReply {
@@ -66,8 +68,14 @@ impl Session {
                 warnings: Vec::new(),
             });
         }
-        let submission =
-            Submission { owner: self.uid, drafts, array, continues: submit.submission, endings };
+        let submission = Submission {
+            owner: self.uid,
+            drafts,
+            array,
+            fold,
+            continues: submit.submission,
+            endings,
+        };
         let taken = self.hub.request(|answer| Ask::Submit(submission, answer)).await?;
         let (first, last) = taken.new.unzip();
         let told = |other: &Existing| format!("job {} has the unique key already", other.id);
@@ -147,30 +155,6 @@ fn count(jobs: usize, array: Option<&Array>) -> Result<(), Error> {
             Err(Error::LimitReached { limit: "max_batch".to_owned(), message })
         }
     }
-}
-
-fn unfold(mut drafts: Vec<Draft>, array: Array) -> Result<Vec<Draft>, Error> {
-    let invalid = |message: String| Error::InvalidValue { field: "array".to_owned(), message };
-    if array.step == 0 || array.first > array.last {
-        return Err(invalid(format!(
-            "{}-{}:{} holds no indexes: write FIRST-LAST or FIRST-LAST:STEP",
-            array.first, array.last, array.step
-        )));
-    }
-    if (array.last - array.first) / array.step >= MAX_ARRAY {
-        return Err(invalid(format!("an array has at most {MAX_ARRAY} elements")));
-    }
-    if array.at_once == Some(0) {
-        return Err(invalid("at_once 0 would let no element run: give 1 or more".to_owned()));
-    }
-    if let (Some(draft), Some(_)) = (drafts.first_mut(), array.at_once) {
-        let spec = Arc::make_mut(&mut draft.spec);
-        spec.limits.get_or_insert_default().array = array.at_once;
-    }
-    let step = usize::try_from(array.step).unwrap_or(usize::MAX);
-    let indexes = (array.first..=array.last).step_by(step);
-    let element = |index| drafts.first().map(|draft| Draft { index: Some(index), ..draft.clone() });
-    Ok(indexes.filter_map(element).collect())
 }
 
 pub(super) fn context(wire: protocol::Context, bounds: &Bounds) -> Result<Context, Error> {
@@ -375,27 +359,5 @@ mod tests {
         ] {
             assert_eq!(is_listed(name), passes, "{name}");
         }
-    }
-
-    #[test]
-    fn an_array_has_the_indexes_it_says() {
-        let draft = Draft {
-            index: None,
-            hold: false,
-            unique: None,
-            begin: None,
-            requirements: Arc::default(),
-            beside: Vec::new(),
-            spec: Arc::default(),
-            context: Arc::default(),
-        };
-        let indexes = |first, last, step| {
-            unfold(vec![draft.clone()], Array { first, last, step, at_once: None })
-                .map(|drafts| drafts.iter().filter_map(|draft| draft.index).collect::<Vec<_>>())
-        };
-        assert_eq!(indexes(1, 7, 3), Ok(vec![1, 4, 7]));
-        assert_eq!(indexes(5, 5, 1), Ok(vec![5]));
-        assert!(indexes(5, 4, 1).is_err() && indexes(1, 2, 0).is_err());
-        assert!(indexes(0, u64::MAX, 1).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use crate::job::{AttemptToken, Change, Deadline, Ending, JobId, State};
-use crate::scheduler::{Entry, Input};
+use crate::scheduler::{Entry, FoldedEntry, Input};
 
 /// A job as it is on the disk.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Stored {
 pub(super) enum Pending {
     /// Jobs that users submitted.
     Submit(Vec<Entry>),
+    /// Jobs that users submitted, with more of the same behind them.
+    SubmitArray(Vec<Entry>, FoldedEntry),
     /// A finished job is to be run again.
     Revive(JobId),
     /// What the scheduler asked for.
@@ -41,7 +43,7 @@ impl Pending {
 
     fn job(&self) -> Option<JobId> {
         match self {
-            Self::Submit(_) => None,
+            Self::Submit(_) | Self::SubmitArray(..) => None,
             Self::Revive(job) => Some(*job),
             Self::Change(change) => change.job(),
         }
@@ -119,12 +121,11 @@ impl World {
     pub(super) fn sync_one(&mut self) {
         match self.pending.pop_front() {
             None => {}
-            Some(Pending::Submit(entries)) => {
-                for entry in &entries {
-                    self.disk.insert(entry.id, Stored::new(entry.clone()));
-                }
-                let entries = entries.iter().map(|entry| self.entry(entry.id)).collect();
-                self.answers.push_back(Input::Submitted(entries));
+            Some(Pending::Submit(entries)) => self.take_jobs(&entries),
+            Some(Pending::SubmitArray(entries, folded)) => {
+                self.take_jobs(&entries);
+                self.folds.push(folded.clone());
+                self.answers.push_back(Input::Folded(Box::new(folded)));
             }
             Some(Pending::Revive(job)) => {
                 let Some(stored) = self.disk.get_mut(&job) else { return };
@@ -146,6 +147,33 @@ impl World {
         }
     }
 
+    fn take_jobs(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.disk.insert(entry.id, Stored::new(entry.clone()));
+        }
+        let entries = entries.iter().map(|entry| self.entry(entry.id)).collect();
+        self.answers.push_back(Input::Submitted(entries));
+    }
+
+    /// The next elements of an array become jobs of their own.
+    fn unfold(&mut self, array: JobId, count: u64) {
+        let of_array =
+            |folded: &FoldedEntry| folded.first.place.is_some_and(|place| place.array == array);
+        let at = self.folds.iter().position(of_array).expect("an array that is folded");
+        let FoldedEntry { first, fold, at_once } = &mut self.folds[at];
+        assert!((1..=*at_once).contains(&count) && count <= fold.count, "{count} of {fold:?}");
+        for _ in 0..count {
+            let stored = self.disk.insert(first.id, Stored::new(first.clone()));
+            assert!(stored.is_none(), "{} is unfolded twice", first.id);
+            first.id = first.id.after(1);
+            first.place.as_mut().expect("an element").index += fold.step;
+        }
+        fold.count -= count;
+        if fold.count == 0 {
+            self.folds.remove(at);
+        }
+    }
+
     /// What the daemon would tell the scheduler of a job that is on the disk: how what it requires
     /// ended, as far as the disk knows.
     pub(super) fn entry(&self, job: JobId) -> Entry {
@@ -160,6 +188,9 @@ impl World {
 
     /// Nothing that the scheduler asks for may ever have to be refused for what it says.
     fn apply(&mut self, change: &Change) {
+        if let Change::Unfolded { array, count } = *change {
+            return self.unfold(array, count);
+        }
         self.put_off.retain(|job| change.job() != Some(*job));
         let stored = change.job().and_then(|job| self.disk.get_mut(&job)).expect("a synced job");
         match change {
@@ -207,6 +238,11 @@ impl World {
     pub(super) fn is_under_way(&self, job: JobId) -> bool {
         self.pending.iter().any(|pending| pending.job() == Some(job))
             || self.answers.iter().any(|answer| match answer {
+                Input::Committed(Change::Unfolded { array, .. }) => {
+                    let place = self.disk.get(&job).and_then(|stored| stored.job.place);
+                    place.is_some_and(|place| place.array == *array)
+                        && self.scheduler.job(job).is_none()
+                }
                 Input::Committed(change) | Input::Refused(change) => change.job() == Some(job),
                 Input::Submitted(entries) => entries.iter().any(|entry| entry.id == job),
                 _ => false,

@@ -97,6 +97,8 @@ fn a_world_is_wild_enough_to_meet_every_kind_of_event() {
         "from: Waiting, to: Held",
         "from: Held, to: Waiting",
         "was skipped",
+        "Write(Unfolded",
+        "Refused(Unfolded",
     ] {
         assert!(history.contains(event), "{event} never happened");
     }

@@ -24,7 +24,15 @@ fn names(job: &Entry) -> Vec<(Name, u64, Option<u32>)> {
 impl World {
     /// The newest job that comes under a limit decides for all.
     pub(super) fn note_limits(&mut self, input: &Input) {
-        let Input::Submitted(entries) = input else { return };
+        let entries = match input {
+            Input::Submitted(entries) => entries.clone(),
+            Input::Committed(Change::Unfolded { array, count }) => {
+                let Some(first) = self.scheduler.folded_from(*array) else { return };
+                let unfolded = self.disk.range(first..first.after(*count));
+                unfolded.map(|(_, stored)| stored.job.clone()).collect()
+            }
+            _ => return,
+        };
         for entry in entries.iter().filter(|entry| self.scheduler.job(entry.id).is_none()) {
             for (name, _, max) in names(entry) {
                 let Some(max) = max else { continue };

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::disk::Pending;
 use super::world::World;
 use crate::job::{
-    ArrayPlace, Awaited, Backoff, Class, Condition, JobId, KeyLimit, Limits, QueueRecord,
+    ArrayPlace, Awaited, Backoff, Class, Condition, Fold, JobId, KeyLimit, Limits, QueueRecord,
     Requirement, RetryPolicy, State,
 };
-use crate::scheduler::{Demand, Entry, Input, LaneSizes, Resource};
+use crate::scheduler::{Demand, Entry, FoldedEntry, Input, LaneSizes, Resource};
 
 const QUEUES: [&str; 4] = ["a", "b", "c", "d"];
 const KEYS: [&str; 3] = ["mutex", "host:a", "host:b"];
@@ -23,8 +23,36 @@ impl World {
         }
         let count = self.dice.roll(5) + 1;
         let mut entries: Vec<Entry> = (0..count).map(|_| self.new_job()).collect();
+        if self.dice.chance(10) {
+            return self.submit_array(&entries[0]);
+        }
         self.require_some(&mut entries);
         self.pending.push_back(Pending::Submit(entries));
+    }
+
+    /// Many jobs like this one, of which the first few are written down one by one.
+    fn submit_array(&mut self, like: &Entry) {
+        let array = JobId::new(self.next_id).unwrap();
+        let state = if self.dice.chance(80) { State::Queued } else { State::Held };
+        let (head, at_once) = (self.dice.roll(4) + 1, self.dice.roll(4) + 1);
+        let fold = Fold { count: self.dice.roll(12) + 1, step: self.dice.roll(3) + 1 };
+        self.next_id += head + fold.count;
+        let limits = Limits {
+            array: self.dice.chance(40).then_some(2),
+            ..like.limits.as_deref().cloned().unwrap_or_default()
+        };
+        let limits = (!limits.is_empty()).then(|| Arc::new(limits));
+        let element = |offset: u64| Entry {
+            id: array.after(offset),
+            place: Some(ArrayPlace { array, index: offset * fold.step }),
+            state,
+            not_before: None,
+            limits: limits.clone(),
+            ..like.clone()
+        };
+        let entries = (0..head).map(element).collect();
+        let folded = FoldedEntry { first: element(head), fold, at_once };
+        self.pending.push_back(Pending::SubmitArray(entries, folded));
     }
 
     /// Some jobs require something of jobs that are on the disk, or of some that come with them; in a
@@ -113,6 +141,13 @@ impl World {
         let anybody = JobId::new(self.next_id - back).unwrap();
         let job = self.some_live_job().filter(|_| self.dice.chance(80)).unwrap_or(anybody);
         let reason = self.dice.chance(30).then(|| "because".to_owned());
+        if self.dice.chance(10) {
+            let from = self.dice.roll(self.folds.len() as u64 + 1) as usize;
+            let Some(folded) = self.folds.get(from) else { return };
+            let array = folded.first.place.unwrap().array;
+            let through = folded.first.id.after(self.dice.roll(6));
+            return self.input(Input::Unfold { array, through });
+        }
         match self.dice.roll(5) {
             0 | 1 => self.input(Input::Cancel { job, reason }),
             2 => self.input(Input::Hold { job, reason }),

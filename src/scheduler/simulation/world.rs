@@ -10,7 +10,9 @@ use super::oracle::Name;
 use crate::job::{
     AttemptToken, Change, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
 };
-use crate::scheduler::{Action, Aging, Decline, Input, LaneSizes, Options, Resource, Scheduler};
+use crate::scheduler::{
+    Action, Aging, Decline, FoldedEntry, Input, LaneSizes, Options, Resource, Scheduler,
+};
 
 /// One world. The scheduler sees it only through inputs and changes it only through actions.
 pub(super) struct World {
@@ -20,6 +22,8 @@ pub(super) struct World {
     life: u64,
     /// What survives a crash.
     pub(super) disk: BTreeMap<JobId, Stored>,
+    /// Arrays that are written down as one, as far as they are.
+    pub(super) folds: Vec<FoldedEntry>,
     pub(super) queues: BTreeMap<String, QueueRecord>,
     pub(super) next_id: u64,
     /// Written but not synced, in order.
@@ -65,6 +69,7 @@ impl World {
             scheduler: Scheduler::new(options(), lanes, STORE, 1),
             life: 1,
             disk: BTreeMap::new(),
+            folds: Vec::new(),
             queues: BTreeMap::new(),
             next_id: 1,
             pending: VecDeque::new(),
@@ -211,6 +216,9 @@ impl World {
         let unfinished = self.disk.values().filter(|stored| !stored.state.is_final());
         let entries = unfinished.map(|stored| self.entry(stored.job.id)).collect();
         self.input(Input::Submitted(entries));
+        for folded in self.folds.clone() {
+            self.input(Input::Folded(Box::new(folded)));
+        }
     }
 
     pub(super) fn token(&self, counter: u64) -> AttemptToken {
@@ -233,6 +241,8 @@ impl World {
         self.set_lanes(LaneSizes { cpu: 8, io: 2, blocking: 1 });
         self.sync_and_answer_all();
         let jobs = self.disk.values().filter(|stored| !stored.state.is_final()).count();
+        let folded = self.folds.iter().map(|folded| folded.fold.count as usize).sum::<usize>();
+        let jobs = jobs + folded;
         for _ in 0..=(jobs * 4 + 10) {
             self.calm_round();
             if self.scheduler.is_empty() {
@@ -245,10 +255,18 @@ impl World {
             assert!(stored.state.is_final(), "{stored:?} never ended: {told:?}");
         }
         assert_eq!(self.scheduler.len(), 0, "nothing is left over");
+        assert!(self.folds.is_empty(), "no element is left behind: {:?}", self.folds);
         assert!(self.scheduler.classes().iter().all(|class| class.used == 0), "permits are lost");
     }
 
     fn calm_round(&mut self) {
+        let mut named = Vec::new();
+        for folded in self.folds.iter().filter(|folded| folded.first.state == State::Held) {
+            named.push((folded.first.place.expect("an element").array, folded.first.id.after(2)));
+        }
+        for (array, through) in named {
+            self.input(Input::Unfold { array, through });
+        }
         for (&id, stored) in &self.disk.clone() {
             if stored.state == State::Held && self.scheduler.job(id).is_some_and(|job| !job.writing)
             {

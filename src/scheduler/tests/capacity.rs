@@ -26,6 +26,21 @@ fn a_lane_runs_no_more_than_its_size() {
 }
 
 #[test]
+fn when_thousands_may_start_at_once_they_start_over_several_steps() {
+    let mut desk = Desk::new(1, 2_000);
+    desk.submit((1..=2_500).map(|number| entry(number).of(Class::Io)));
+    let mut started = desk.started();
+    assert!((1..500).contains(&started.len()), "{} in one step", started.len());
+    while desk.scheduler.next_deadline().is_some_and(|moment| moment.is_due(desk.now)) {
+        desk.step(Input::Tick);
+        let more = desk.started();
+        assert!(more.len() < 500, "{} in one step", more.len());
+        started.extend(more);
+    }
+    assert!(started.into_iter().eq(1..=2_000));
+}
+
+#[test]
 fn a_full_io_lane_keeps_no_cpu_job_of_the_same_queue_waiting() {
     let mut desk = Desk::new(1, 1);
     desk.submit((1..=100).map(|number| entry(number).of(Class::Io).priority(9)));

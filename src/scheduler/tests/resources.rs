@@ -127,3 +127,24 @@ fn a_job_that_needs_much_is_not_starved_by_those_that_need_little() {
     }
     panic!("{:?}", gates(&desk, 4));
 }
+
+#[test]
+fn what_is_kept_for_a_big_job_reaches_it_however_many_stand_before_it() {
+    let options = Options { backfill: 3, ..Options::default() };
+    let mut desk = Desk::with(options, 8, 1);
+    set(&mut desk, &[("memory", 10, &[])]);
+    desk.submit([taking(1, "memory", 6)]);
+    desk.submit([taking(2, "memory", 10)]);
+    desk.submit((3..=5).map(|number| taking(number, "memory", 1)));
+    assert_eq!(desk.started(), [1, 3, 4, 5], "the big one was overtaken as often as may be");
+    // A line each, more than are looked at when room comes, and all before the big one.
+    let better = |number: u64| taking(number, "memory", 1).with_key(&number.to_string(), 1);
+    desk.submit((10..100).map(|number| better(number).priority(9)));
+    for number in [1, 3, 4, 5] {
+        assert_eq!(desk.started(), [0; 0], "what gets free is kept for the big one");
+        desk.succeed(number);
+    }
+    assert_eq!(desk.started(), [2]);
+    desk.succeed(2);
+    assert_eq!(desk.started().len(), 8);
+}

@@ -100,7 +100,9 @@ pub(super) fn pages_follow_each_other(home: &mut dyn Home) {
         let mut seen = Vec::new();
         let mut after = None;
         loop {
-            let page = reader.page(&filter, Page { newest_first, after, limit: 3 }).unwrap();
+            let page = reader
+                .page(&filter, Page { newest_first, after, limit: 3, collapse: false })
+                .unwrap();
             assert!(page.len() <= 3);
             let Some(last) = page.last() else { break };
             after = Some(last.id);

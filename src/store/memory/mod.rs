@@ -5,6 +5,7 @@
 //! [`MemoryDisk`] outlives the stores opened on it and nothing else does. Invariant: each change is
 //! checked whole before any of it is applied.
 
+mod kept;
 mod reader;
 mod schedules;
 
@@ -12,15 +13,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Deadline, Ending, Job, JobId,
-    Lane, NewJob, Now, Outcome, QueueRecord, Requirement, ScheduleId, ScheduleRecord, State,
-    StoreId, WallTime,
+    ArrayPlace, AttemptRecord, AttemptToken, Change, Class, Fold, Job, JobId, Lane, NewJob, Now,
+    Outcome, QueueRecord, ScheduleId, ScheduleRecord, State, StoreId, WallTime,
 };
 
-use self::reader::{MemoryReader, fits};
-use super::{
-    Edge, Filter, Pending, Reader, Recovery, Refusal, Store, StoreError, StoredSchedule, gate,
-};
+use self::kept::{Boot, Kept};
+use self::reader::MemoryReader;
+use super::fold::Folded;
+use super::{Filter, Pending, Reader, Recovery, Refusal, Store, StoreError, StoredSchedule, gate};
 
 /// What a [`MemoryStore`] keeps from one life to the next. Clones are the same disk.
 #[derive(Clone, Debug)]
@@ -41,29 +41,13 @@ struct Content {
     next_job: u64,
     boot_id: String,
     jobs: BTreeMap<JobId, Kept>,
+    /// By array.
+    folds: BTreeMap<JobId, Folded>,
     tokens: HashSet<AttemptToken>,
     queues: BTreeMap<String, QueueRecord>,
     next_schedule: u64,
     /// Each with the boot that its next moment was made under.
     schedules: BTreeMap<ScheduleId, (ScheduleRecord, String)>,
-}
-
-#[derive(Clone, Debug)]
-struct Kept {
-    job: Job,
-    /// The boot that the job's deadline was made under.
-    due_boot: String,
-    attempts: Vec<AttemptRecord>,
-    requirements: Arc<[Requirement]>,
-    /// It has passed what it requires.
-    passed: bool,
-    hold_asked: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Boot {
-    id: String,
-    opened: Now,
 }
 
 impl MemoryDisk {
@@ -76,6 +60,7 @@ impl MemoryDisk {
             next_job: 1,
             boot_id: String::new(),
             jobs: BTreeMap::new(),
+            folds: BTreeMap::new(),
             tokens: HashSet::new(),
             queues: BTreeMap::new(),
             next_schedule: 1,
@@ -125,6 +110,10 @@ impl Store for MemoryStore {
         for kept in content.jobs.values().filter(|kept| !kept.job.state.is_final()) {
             visit(kept.pending(&content, &self.boot));
         }
+        for Folded { first, fold } in content.folds.values() {
+            let kept = Kept::of(first.clone(), Arc::default(), &self.boot);
+            visit(Pending { fold: Some(*fold), ..kept.pending(&content, &self.boot) });
+        }
         Ok(())
     }
 
@@ -148,7 +137,8 @@ impl Store for MemoryStore {
 impl Content {
     fn take(&mut self, change: &Change, boot: &Boot) -> Result<(), Refusal> {
         match change {
-            Change::Submitted { jobs } => self.submitted(jobs, boot),
+            Change::Submitted { jobs, fold } => self.submitted(jobs, *fold, boot),
+            Change::Unfolded { array, count } => self.unfold(*array, *count, boot),
             Change::Started { job, attempt, token, lane, class, at } => {
                 gate::started(*job, *class)?;
                 self.started(*job, *attempt, *token, (*lane, *class), *at)
@@ -216,8 +206,13 @@ impl Content {
         }
     }
 
-    fn submitted(&mut self, jobs: &[NewJob], boot: &Boot) -> Result<(), Refusal> {
-        let next_job = gate::submitted(jobs, self.next_job)?;
+    fn submitted(
+        &mut self,
+        jobs: &[NewJob],
+        fold: Option<Fold>,
+        boot: &Boot,
+    ) -> Result<(), Refusal> {
+        let next_job = gate::submitted(jobs, fold, self.next_job)?;
         let mut places: HashSet<ArrayPlace> =
             self.jobs.values().filter_map(|kept| kept.job.place).collect();
         if let Some(twice) = jobs.iter().filter_map(|job| job.place).find(|at| !places.insert(*at))
@@ -238,6 +233,40 @@ impl Content {
         }
         self.next_job = next_job;
         self.jobs.extend(jobs.iter().map(|new| (new.id, Kept::new(new, boot))));
+        if let (Some(fold), Some(last)) = (fold, jobs.last()) {
+            let mut place = gate::folds(last)?;
+            place.index += fold.step;
+            let last = Kept::new(last, boot).job;
+            let first = Job { id: last.id.after(1), place: Some(place), ..last };
+            self.folds.insert(place.array, Folded { first, fold });
+        }
+        Ok(())
+    }
+
+    fn unfold(&mut self, array: JobId, count: u64, boot: &Boot) -> Result<(), Refusal> {
+        gate::unfolded(array, count)?;
+        let Some(mut folded) = self.folds.remove(&array) else {
+            return Err(Refusal::Invariant(format!("array {array} has nothing to unfold")));
+        };
+        let clash = || Refusal::Invariant(format!("an index of array {array} is there already"));
+        let taken: HashSet<ArrayPlace> =
+            self.jobs.values().filter_map(|kept| kept.job.place).collect();
+        let end = folded.first.id.after(count.min(folded.fold.count));
+        let (mut id, mut made) = (folded.first.id, Vec::new());
+        while let Some(job) = folded.job(id).filter(|_| id < end) {
+            made.push(job);
+            id = id.after(1);
+        }
+        if made.iter().any(|job| job.place.is_some_and(|place| taken.contains(&place))) {
+            self.folds.insert(array, folded);
+            return Err(clash());
+        }
+        let kept = |job: Job| (job.id, Kept::of(job, Arc::default(), boot));
+        self.jobs.extend(made.into_iter().map(kept));
+        if let Some(first) = folded.job(id) {
+            folded.fold.count -= id.get() - folded.first.id.get();
+            self.folds.insert(array, Folded { first, ..folded });
+        }
         Ok(())
     }
 
@@ -307,7 +336,8 @@ impl Content {
         if !self.queues.contains_key(name) {
             return Err(Refusal::NoSuchQueue(name.to_owned()));
         }
-        if self.jobs.values().any(in_use) {
+        let folded = self.folds.values().any(|folded| folded.first.spec.queue == name);
+        if folded || self.jobs.values().any(in_use) {
             return Err(Refusal::QueueInUse(name.to_owned()));
         }
         self.queues.remove(name);
@@ -349,117 +379,8 @@ impl Content {
         let latest = if filter.last { Some(self.latest(filter.owner)) } else { None };
         self.jobs.values().filter(move |kept| {
             latest.is_none_or(|latest| latest.is_some_and(|(s, _)| kept.job.submission == s))
-                && fits(&kept.job, filter)
+                && filter.fits(&kept.job)
         })
-    }
-}
-
-impl Kept {
-    fn new(new: &NewJob, boot: &Boot) -> Self {
-        let job = Job {
-            id: new.id,
-            owner: new.owner,
-            submission: new.submission,
-            place: new.place,
-            state: new.state,
-            not_before: new.not_before,
-            submitted_at: new.submitted_at,
-            started_at: None,
-            finished_at: None,
-            attempts: 0,
-            pardoned: 0,
-            outcome: None,
-            cancel_asked: false,
-            reason: None,
-            lane: None,
-            unique: new.unique.clone(),
-            run: new.run.clone(),
-            spec: Arc::clone(&new.spec),
-            context: Arc::clone(&new.context),
-        };
-        Self {
-            job,
-            due_boot: boot.id.clone(),
-            attempts: Vec::new(),
-            requirements: Arc::clone(&new.requirements),
-            passed: false,
-            hold_asked: false,
-        }
-    }
-
-    fn go(&mut self, to: State, due: Option<Deadline>, at: WallTime, boot: &Boot) {
-        self.job.state = to;
-        self.job.not_before = due;
-        self.job.finished_at = to.is_final().then_some(at);
-        self.due_boot.clone_from(&boot.id);
-    }
-
-    fn key(&self) -> Option<(u32, Arc<str>)> {
-        Some((self.job.owner, self.job.unique.clone()?))
-    }
-
-    fn due(&self, boot: &Boot) -> Option<Deadline> {
-        let same = self.due_boot == boot.id;
-        self.job.not_before.map(|due| if same { due } else { due.rebased(boot.opened) })
-    }
-
-    fn told(&self, boot: &Boot) -> Job {
-        Job { not_before: self.due(boot), ..self.job.clone() }
-    }
-
-    /// What the job requires.
-    fn edges(&self, content: &Content) -> Vec<Edge> {
-        let awaited = |requirement: &Requirement| {
-            let ending = match content.jobs.get(&requirement.job).map(|other| &other.job) {
-                None => Some(Ending::Removed),
-                Some(other) => other
-                    .state
-                    .is_final()
-                    .then(|| Ending::Final { state: other.state, outcome: other.outcome.clone() }),
-            };
-            Awaited { requirement: *requirement, ending }
-        };
-        let Job { id: job, state, .. } = self.job;
-        let edge = |requirement: &Requirement| Edge {
-            job,
-            state,
-            awaited: awaited(requirement),
-            passed: self.passed,
-        };
-        self.requirements.iter().map(edge).collect()
-    }
-
-    fn pending(&self, content: &Content, boot: &Boot) -> Pending {
-        let told = self.job.state == State::Held || self.hold_asked;
-        let waits = matches!(self.job.state, State::Waiting | State::Held) && !self.passed;
-        let edges = if waits { self.edges(content) } else { Vec::new() };
-        let Job { id, owner, place, state, submitted_at, attempts, cancel_asked, .. } = self.job;
-        let spec = &self.job.spec;
-        let running = self.attempts.last().filter(|_| state == State::Running);
-        Pending {
-            id,
-            owner,
-            place,
-            state,
-            not_before: self.due(boot),
-            submitted_at,
-            queue: Arc::from(spec.queue.as_str()),
-            kind: Arc::from(spec.kind.as_str()),
-            priority: spec.priority,
-            class: spec.class,
-            cpus: spec.cpus,
-            retry: spec.retry.clone(),
-            at_most_once: spec.at_most_once,
-            attempts,
-            pardoned: self.job.pardoned,
-            hold_asked: self.hold_asked,
-            reason: self.job.reason.as_deref().filter(|_| told).map(Box::from),
-            limits: spec.limits.as_deref().cloned().map(Arc::new),
-            cancel_asked,
-            token: running.map(|attempt| attempt.token),
-            unique: self.job.unique.clone(),
-            requires: edges.into_iter().map(|edge| edge.awaited).collect(),
-        }
     }
 }
 

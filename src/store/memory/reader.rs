@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::job::{AttemptRecord, Job, JobId, State};
-use crate::store::{Edge, Filter, Page, Reader, Selected, StoreError, Work};
+use crate::store::fold::{self, Folded};
+use crate::store::{ArrayTally, Edge, Filter, Page, Reader, Selected, StoreError, Work};
 
-use super::{Boot, Kept, MemoryDisk};
+use super::{Boot, Content, Kept, MemoryDisk};
 
 /// Reads beside a [`MemoryStore`](super::MemoryStore).
 #[derive(Debug)]
@@ -17,21 +18,27 @@ pub(super) struct MemoryReader {
 
 impl Reader for MemoryReader {
     fn page(&mut self, filter: &Filter, page: Page) -> Result<Vec<Job>, StoreError> {
+        if page.collapse {
+            return fold::collapsed(page, &mut Glimpse { reader: self, filter });
+        }
         let content = self.disk.content();
+        let folds: Vec<Folded> = content.folds.values().cloned().collect();
+        let latest = content.latest(filter.owner).map(|(submission, _)| submission);
         let mut jobs: Vec<_> = content
             .found(filter)
-            .filter(|kept| {
-                page.after.is_none_or(|after| {
-                    if page.newest_first { kept.job.id < after } else { kept.job.id > after }
-                })
-            })
+            .filter(|kept| page.after.is_none_or(|after| page.goes_on(after, kept.job.id)))
             .map(|kept| kept.told(&self.boot))
             .collect();
         if page.newest_first {
             jobs.reverse();
         }
         jobs.truncate(page.limit as usize);
-        Ok(jobs)
+        Ok(fold::merged(jobs, &folds, filter, page, latest))
+    }
+
+    fn arrays(&mut self, arrays: &[JobId]) -> Result<Vec<ArrayTally>, StoreError> {
+        let content = self.disk.content();
+        Ok(arrays.iter().filter_map(|array| content.tally(*array)).collect())
     }
 
     fn select(&mut self, filter: &Filter) -> Result<Vec<Selected>, StoreError> {
@@ -47,7 +54,10 @@ impl Reader for MemoryReader {
 
     fn job(&mut self, id: JobId) -> Result<Option<(Job, Vec<AttemptRecord>)>, StoreError> {
         let content = self.disk.content();
-        Ok(content.jobs.get(&id).map(|kept| (kept.told(&self.boot), kept.attempts.clone())))
+        let folded = || content.folds.values().find_map(|folded| folded.job(id));
+        let kept = content.jobs.get(&id);
+        let kept = kept.map(|kept| (kept.told(&self.boot), kept.attempts.clone()));
+        Ok(kept.or_else(|| Some((folded()?, Vec::new()))))
     }
 
     fn specs(&mut self, ids: &[JobId]) -> Result<Vec<Work>, StoreError> {
@@ -79,12 +89,17 @@ impl Reader for MemoryReader {
         let mut counts = Vec::new();
         let queues: BTreeSet<_> =
             content.jobs.values().map(|kept| kept.job.spec.queue.clone()).collect();
+        let folds = &content.folds;
         for queue in queues {
             for state in State::ALL {
                 let here = |kept: &&Kept| kept.job.spec.queue == queue && kept.job.state == state;
-                match content.jobs.values().filter(here).count() {
+                let folded = folds.values().filter(|folded| {
+                    folded.first.spec.queue == queue && folded.first.state == state
+                });
+                let folded = folded.map(|folded| folded.fold.count).sum::<u64>();
+                match content.jobs.values().filter(here).count() as u64 + folded {
                     0 => {}
-                    jobs => counts.push((queue.clone(), state, jobs as u64)),
+                    jobs => counts.push((queue.clone(), state, jobs)),
                 }
             }
         }
@@ -92,45 +107,52 @@ impl Reader for MemoryReader {
     }
 }
 
-/// Whether a job fits every field of a filter but `last`.
-pub(super) fn fits(job: &Job, filter: &Filter) -> bool {
-    let Filter { ids, elements, owner, last: _, states, outcomes, queues, names, kinds, .. } =
-        filter;
-    let id = (ids.is_empty() && elements.is_empty())
-        || ids.iter().any(|(from, to)| (from..=to).contains(&&job.id))
-        || elements.iter().any(|(array, from, to)| {
-            job.place.is_some_and(|at| at.array == *array && (*from..=*to).contains(&at.index))
-        });
-    let word = job.outcome.as_ref().map(crate::job::Outcome::word);
-    let failed_so =
-        job.state == State::Failed && outcomes.iter().any(|outcome| word == Some(outcome.as_str()));
-    let state =
-        (states.is_empty() && outcomes.is_empty()) || states.contains(&job.state) || failed_so;
-    let name = |pattern: &String| {
-        job.spec.name.as_deref().is_some_and(|name| matches(pattern.as_bytes(), name.as_bytes()))
-    };
-    let finished = filter
-        .finished_before
-        .is_none_or(|moment| job.finished_at.is_some_and(|finished| finished < moment));
-    id && state
-        && finished
-        && owner.is_none_or(|owner| job.owner == owner)
-        && (queues.is_empty() || queues.contains(&job.spec.queue))
-        && (kinds.is_empty() || kinds.contains(&job.spec.kind))
-        && (filter.schedules.is_empty()
-            || job
-                .run
-                .as_ref()
-                .is_some_and(|run| filter.schedules.iter().any(|n| **n == *run.name)))
-        && (names.is_empty() || names.iter().any(name))
+struct Glimpse<'a> {
+    reader: &'a mut MemoryReader,
+    filter: &'a Filter,
 }
 
-/// Whether a name fits a pattern in which `*` stands for any characters.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skip| matches(rest, &name[skip..])),
-        ([want, pattern @ ..], [have, name @ ..]) => want == have && matches(pattern, name),
-        _ => false,
+impl fold::Glimpse<StoreError> for Glimpse<'_> {
+    fn read(&mut self, page: Page) -> Result<Vec<Job>, StoreError> {
+        self.reader.page(self.filter, page)
+    }
+
+    fn array_of(&mut self, job: JobId) -> Result<Option<JobId>, StoreError> {
+        Ok(self.reader.job(job)?.and_then(|(job, _)| Some(job.place?.array)))
+    }
+
+    fn end_of(&mut self, array: JobId) -> Result<JobId, StoreError> {
+        Ok(self.reader.disk.content().end_of(array).unwrap_or(array))
+    }
+}
+
+impl Content {
+    fn elements(&self, array: JobId) -> impl Iterator<Item = &Job> {
+        let jobs = self.jobs.values().map(|kept| &kept.job);
+        jobs.filter(move |job| job.place.is_some_and(|place| place.array == array))
+    }
+
+    /// The last id of an array.
+    fn end_of(&self, array: JobId) -> Option<JobId> {
+        let folded = self.folds.get(&array).map(Folded::last);
+        folded.or_else(|| self.elements(array).map(|job| job.id).last())
+    }
+
+    fn tally(&self, array: JobId) -> Option<ArrayTally> {
+        let folded = self.folds.get(&array);
+        let indexes = || self.elements(array).filter_map(|job| Some(job.place?.index));
+        let ends = folded.map(|folded| folded.last_index());
+        let first = folded.and_then(|folded| folded.first.place).map(|place| place.index);
+        let counts = State::ALL.into_iter().map(|state| {
+            let rows = self.elements(array).filter(|job| job.state == state).count() as u64;
+            let folded = folded.filter(|folded| folded.first.state == state);
+            (state, rows + folded.map_or(0, |folded| folded.fold.count))
+        });
+        Some(ArrayTally {
+            array,
+            first: indexes().chain(first).min()?,
+            last: indexes().chain(ends).max()?,
+            counts: counts.filter(|(_, jobs)| *jobs > 0).collect(),
+        })
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Boot, Content};
+use super::Content;
+use super::kept::{Boot, Kept};
 use crate::job::{Follows, Progress, ScheduleRecord, TurnTaken};
 use crate::store::{Refusal, StoredSchedule, gate};
 
@@ -38,7 +39,7 @@ impl Content {
         let paused = known.is_some_and(|(record, _)| record.paused);
         // The job is looked at first, as every store does.
         let before = self.next_job;
-        self.submitted(turn.job.as_slice(), boot)?;
+        self.submitted(turn.job.as_slice(), None, boot)?;
         let refusal = match had {
             None => Refusal::NoSuchSchedule(turn.schedule),
             Some(had) if had + 1 != turn.progress.turn => {
@@ -73,7 +74,7 @@ impl Content {
         let other = next.filter(|next| next.follows == Follows::Boot && made_in != boot.id);
         let overdue = other.map_or(Duration::ZERO, |next| boot.opened.wall.since(next.wall));
         record.progress.next = other.map(|next| next.rebased(boot.opened)).or(next);
-        let run = |kept: &&super::Kept| {
+        let run = |kept: &&Kept| {
             let run = kept.job.run.as_ref();
             !kept.job.state.is_final() && run.is_some_and(|run| run.schedule == record.id)
         };

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::job::{
-    AttemptToken, Change, Class, Context, Deadline, JobId, Lane, NewJob, Outcome, QueueRecord,
-    Rate, State, Usage, WallTime,
+    AttemptToken, Change, Class, Context, Deadline, Fold, JobId, Lane, NewJob, Outcome,
+    QueueRecord, Rate, State, Usage, WallTime,
 };
 use crate::store::{Refusal, gate};
 
 use super::book::{self, Book};
 use super::fault::{Fault, certain};
-use super::tally::Tally;
-use super::{codes, deadline, moments, requirements, schedules, work};
+use super::tally::{Counted, Tally};
+use super::{codes, deadline, folds, moments, requirements, schedules, work};
 
 const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
@@ -34,6 +34,7 @@ impl Batch<'_> {
         let several = matches!(
             change,
             Change::Submitted { .. }
+                | Change::Unfolded { .. }
                 | Change::Removed { .. }
                 | Change::ScheduleTurned(_)
                 | Change::ScheduleSet(_)
@@ -68,7 +69,8 @@ impl Batch<'_> {
 
     fn apply(&mut self, change: &Change) -> Result<(), Fault> {
         match change {
-            Change::Submitted { jobs } => self.submitted(jobs),
+            Change::Submitted { jobs, fold } => self.submitted(jobs, *fold),
+            Change::Unfolded { array, count } => folds::unfold(self.conn, *array, *count),
             Change::Started { job, attempt, token, lane, class, at } => {
                 gate::started(*job, *class)?;
                 self.ours(*job, *token)?;
@@ -94,15 +96,15 @@ impl Batch<'_> {
             Change::ScheduleSet(record) => schedules::set(self.conn, self.book.boot, record),
             Change::ScheduleTurned(turn) => {
                 gate::turned(turn)?;
-                self.submitted(turn.job.as_slice())?;
+                self.submitted(turn.job.as_slice(), None)?;
                 schedules::turned(self.conn, self.book.boot, turn.schedule, &turn.progress)
             }
             Change::ScheduleRemoved { schedule } => schedules::removed(self.conn, *schedule),
         }
     }
 
-    fn submitted(&mut self, jobs: &[NewJob]) -> Result<(), Fault> {
-        let next_job = gate::submitted(jobs, self.book.next_job)?;
+    fn submitted(&mut self, jobs: &[NewJob], fold: Option<Fold>) -> Result<(), Fault> {
+        let next_job = gate::submitted(jobs, fold, self.book.next_job)?;
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO jobs (id, state, attempts, cancel_asked, moved_at, submitted_at, queue, \
              spec, context, owner, submission, array, array_index, due_boot, due_boot_ns, \
@@ -111,7 +113,11 @@ impl Batch<'_> {
         )?;
         let mut latest_context: Option<(&Arc<Context>, i64)> = None;
         for run in jobs.chunk_by(|one, next| Arc::ptr_eq(&one.spec, &next.spec)) {
-            let spec = work::write_spec(self.conn, self.book, &run[0].spec, run.len())?;
+            let is_last = run.as_ptr_range().end == jobs.as_ptr_range().end;
+            let fold = fold.filter(|_| is_last);
+            let folded = fold.map_or(0, |fold| fold.count as i64);
+            let uses = run.len() as i64 + folded;
+            let spec = work::write_spec(self.conn, self.book, &run[0].spec, uses)?;
             let queue = self.book.word(self.conn, &run[0].spec.queue)?;
             for job in run {
                 let context = match latest_context {
@@ -119,6 +125,8 @@ impl Batch<'_> {
                     _ => work::write_context(self.conn, self.book, &job.context)?,
                 };
                 latest_context = Some((&job.context, context));
+                let array = job.place.map(|place| place.array.get() as i64);
+                let counted = Counted { queue, array };
                 let due = moments::in_row(job.state, job.not_before);
                 let due = deadline::columns(self.book.boot, due);
                 insert.execute(params![
@@ -130,7 +138,7 @@ impl Batch<'_> {
                     context,
                     job.owner,
                     job.submission.get() as i64,
-                    job.place.map(|place| place.array.get() as i64),
+                    array,
                     job.place.map(|place| place.index as i64),
                     due.0,
                     due.1,
@@ -142,8 +150,15 @@ impl Batch<'_> {
                     moments::write(self.conn, self.book.boot, job.id, job.state, job.not_before)?;
                 }
                 schedules::write_run(self.conn, job)?;
-                self.tally.jobs(queue, job.state, 1);
+                self.tally.jobs(counted, job.state, 1);
                 self.tally.context(context, 1);
+            }
+            if let (Some(fold), Some(last), Some((_, context))) = (fold, run.last(), latest_context)
+            {
+                let written = folds::Written { queue, spec, context };
+                let counted = folds::write(self.conn, last, fold, written)?;
+                self.tally.jobs(counted, last.state, folded);
+                self.tally.context(context, folded);
             }
         }
         self.book.next_job = next_job;
@@ -187,15 +202,17 @@ impl Batch<'_> {
     }
 
     fn job_started(&mut self, job: JobId, attempt: u32, at: WallTime) -> Result<(), Fault> {
-        let queue = certain(
+        let counted = certain(
             self.conn
                 .prepare_cached(
                     "UPDATE jobs SET state = ?2, attempts = ?3, moved_at = ?4 WHERE id = ?1 \
-                     RETURNING queue",
+                     RETURNING queue, array",
                 )?
-                .query_row(params![job.get() as i64, RUNNING, attempt, at.0], |row| row.get(0)),
+                .query_row(params![job.get() as i64, RUNNING, attempt, at.0], |row| {
+                    Counted::read(row, 0)
+                }),
         )?;
-        self.tally.moved(queue, State::Queued, State::Running);
+        self.tally.moved(counted, State::Queued, State::Running);
         Ok(())
     }
 
@@ -249,14 +266,14 @@ impl Batch<'_> {
     ) -> Result<(), Fault> {
         let aside = due.filter(|_| next == State::Held);
         let due = deadline::columns(self.book.boot, moments::in_row(next, due));
-        let queue = certain(
+        let counted = certain(
             self.conn
                 .prepare_cached(
                     "UPDATE jobs SET state = ?2, moved_at = ?3, cancel_asked = 0, due_boot = ?4, \
                      due_boot_ns = ?5, due_wall_us = ?6, due_delay_ns = ?7, \
                      pardoned = pardoned + ?8, hold_asked = 0, \
                      reason = iif(hold_asked AND ?2 <> 2, NULL, reason) \
-                     WHERE id = ?1 RETURNING queue",
+                     WHERE id = ?1 RETURNING queue, array",
                 )?
                 .query_row(
                     params![
@@ -269,10 +286,10 @@ impl Batch<'_> {
                         due.3,
                         pardoned,
                     ],
-                    |row| row.get(0),
+                    |row| Counted::read(row, 0),
                 ),
         )?;
-        self.tally.moved(queue, State::Running, next);
+        self.tally.moved(counted, State::Running, next);
         if aside.is_some() {
             certain(moments::write(self.conn, self.book.boot, job, next, aside))?;
         }
@@ -289,13 +306,13 @@ impl Batch<'_> {
     ) -> Result<(), Fault> {
         let all_due = due;
         let due = deadline::columns(self.book.boot, moments::in_row(to, due));
-        let queue = self
+        let counted = self
             .conn
             .prepare_cached(
                 "UPDATE jobs SET state = ?3, moved_at = ?4, due_boot = ?5, due_boot_ns = ?6, \
                  due_wall_us = ?7, due_delay_ns = ?8, reason = ?9, \
                  pardoned = iif(state >= 5, attempts, pardoned) WHERE id = ?1 AND state = ?2 \
-                 RETURNING queue",
+                 RETURNING queue, array",
             )?
             .query_row(
                 params![
@@ -309,12 +326,12 @@ impl Batch<'_> {
                     due.3,
                     reason,
                 ],
-                |row| row.get(0),
+                |row| Counted::read(row, 0),
             )
             .optional()?;
-        match queue {
-            Some(queue) => {
-                self.tally.moved(queue, from, to);
+        match counted {
+            Some(counted) => {
+                self.tally.moved(counted, from, to);
                 requirements::moved(self.conn, job, to)?;
                 if all_due.is_some() || matches!(from, State::Held | State::Waiting) {
                     certain(moments::write(self.conn, self.book.boot, job, to, all_due))?;
@@ -356,17 +373,18 @@ impl Batch<'_> {
             .conn
             .prepare_cached(
                 "DELETE FROM jobs WHERE id = ?1 AND state >= 5 \
-                 RETURNING queue, state, spec, context",
+                 RETURNING queue, array, state, spec, context",
             )?
             .query_row([job.get() as i64], |row| {
-                Ok((row.get(0)?, codes::state(row.get(1)?)?, row.get(2)?, row.get(3)?))
+                let counted = Counted::read(row, 0)?;
+                Ok((counted, codes::state(row.get(2)?)?, row.get(3)?, row.get(4)?))
             })
             .optional()?;
-        if let Some((queue, state, spec, context)) = gone {
+        if let Some((counted, state, spec, context)) = gone {
             if let Some(by) = requirements::awaited_by(self.conn, job)? {
                 return Err(Refusal::Awaited { job, by }.into());
             }
-            self.tally.jobs(queue, state, -1);
+            self.tally.jobs(counted, state, -1);
             self.tally.spec(spec, -1);
             self.tally.context(context, -1);
             return Ok(());

@@ -9,6 +9,7 @@ mod book;
 mod codes;
 mod deadline;
 mod fault;
+mod folds;
 mod moments;
 mod open;
 mod pending;

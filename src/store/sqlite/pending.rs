@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::job::{AttemptToken, Awaited, Deadline, JobId, Limits, State, StoreId, WallTime};
+use crate::job::{AttemptToken, Awaited, Deadline, Fold, JobId, Limits, State, StoreId, WallTime};
 use crate::store::Pending;
 
 use super::codes;
 use super::deadline::{self, Boot};
+use super::folds;
 use super::moments;
 use super::requirements;
 use super::work;
@@ -32,37 +33,51 @@ pub(super) fn scan(
         boot,
         last_limits: RefCell::default(),
     };
-    let mut statement = conn.prepare(&query(conn)?)?;
+    let mut statement = conn.prepare(&told(path(conn)?, "0, 0"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         visit(pass.read(row)?);
     }
+    let mut statement = conn.prepare(&told(folds::AS_JOBS, "j.last - j.id + 1, j.step"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (count, step): (i64, i64) = (row.get(FOLD)?, row.get(FOLD + 1)?);
+        let fold = Some(Fold { count: count as u64, step: step as u64 });
+        visit(Pending { fold, ..pass.read(row)? });
+    }
     Ok(())
 }
 
-/// The one query, by the path that reads less.
+/// Where the columns of a fold stand.
+const FOLD: usize = 26;
+
+/// The unfinished jobs, by the path that reads less.
 ///
 /// Where most jobs are unfinished, going through the table is quicker than the index and a seek for
 /// each; in an old store, the index finds the few among the many.
-fn query(conn: &Connection) -> rusqlite::Result<String> {
+fn path(conn: &Connection) -> rusqlite::Result<&'static str> {
     let (unfinished, all): (i64, i64) = conn.query_row(
         "SELECT coalesce(sum(jobs) FILTER (WHERE state < 5), 0), coalesce(sum(jobs), 0) FROM tallies",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let jobs = if unfinished > all / 4 {
+    Ok(if unfinished > all / 4 {
         "(SELECT * FROM jobs NOT INDEXED WHERE state < 5)"
     } else {
         "(SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state < 5 AND state <> 5)"
-    };
-    Ok(format!(
+    })
+}
+
+/// What is read of these jobs, and of their folds.
+fn told(jobs: &str, fold: &str) -> String {
+    format!(
         "SELECT j.id, j.state, j.attempts, j.cancel_asked, j.submitted_at, j.queue, j.owner, \
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
          s.at_most_once, j.unique_key, \
-         j.pardoned, iif(j.state = 2 OR j.hold_asked, j.reason, NULL), j.hold_asked, s.limits \
-         FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
-    ))
+         j.pardoned, iif(j.state = 2 OR j.hold_asked, j.reason, NULL), j.hold_asked, s.limits, \
+         {fold} FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+    )
 }
 
 struct Pass {
@@ -105,6 +120,7 @@ impl Pass {
             },
             unique: row.get::<_, Option<Box<str>>>(21)?.map(Arc::from),
             requires: self.requires.remove(&id).unwrap_or_default(),
+            fold: None,
         })
     }
 

@@ -29,7 +29,11 @@ pub(super) fn page(filter: &Filter, page: Page) -> Query {
         let after = parts.bind(number(after));
         parts.conditions.push(format!("j.id {beyond} {after}"));
     }
-    let sql = parts.ordered_ids(filter, order);
+    let sql = if page.collapse {
+        parts.collapsed_ids(filter, page.newest_first)
+    } else {
+        parts.ordered_ids(filter, order)
+    };
     let limit = parts.bind(i64::from(page.limit));
     Query { sql: format!("{sql} LIMIT {limit}"), params: parts.params }
 }
@@ -71,7 +75,8 @@ impl Parts {
                  (SELECT value FROM json_each({schedules})))"
             ));
         }
-        parts.finished(filter.finished_before);
+        parts.finished("<", filter.finished_before);
+        parts.finished(">=", filter.finished_since);
         parts
     }
 
@@ -141,10 +146,10 @@ impl Parts {
         ));
     }
 
-    fn finished(&mut self, before: Option<WallTime>) {
-        if let Some(before) = before {
-            let before = self.bind(before.0);
-            self.conditions.push(format!("j.state >= 5 AND j.moved_at < {before}"));
+    fn finished(&mut self, order: &str, moment: Option<WallTime>) {
+        if let Some(moment) = moment {
+            let moment = self.bind(moment.0);
+            self.conditions.push(format!("j.state >= 5 AND j.moved_at {order} {moment}"));
         }
     }
 
@@ -164,14 +169,27 @@ impl Parts {
         arms
     }
 
+    /// The whole query for a page in which an array is one job: for jobs that the moment of their end finds,
+    /// which are read before they are sorted anyway.
+    fn collapsed_ids(&self, filter: &Filter, newest_first: bool) -> String {
+        let (first, order) = if newest_first { ("max", "DESC") } else { ("min", "ASC") };
+        let arms = Self::arms(filter).join(" OR ");
+        let common = self.conditions.iter().fold(String::new(), |text, part| text + part + " AND ");
+        format!(
+            "SELECT {first}(j.id) AS id FROM jobs AS j WHERE {common}({arms}) \
+             GROUP BY coalesce(j.array, -j.id) ORDER BY 1 {order}"
+        )
+    }
+
     /// The whole query. Several arms are merged by id as they are read, so that a page stops when it is
     /// full; sorting a million ids for the newest fifty would take a second. What finished before a
     /// moment is found by the index of finishing times instead, and sorted.
     fn ordered_ids(&self, filter: &Filter, order: &str) -> String {
-        let (arms, id) = match filter.finished_before {
-            None => (Self::arms(filter), "id"),
+        let (arms, id) = if is_by_finish(filter) {
             // The `+` keeps SQLite from walking all ids for the sake of their order.
-            Some(_) => (vec![Self::arms(filter).join(" OR ")], "+id"),
+            (vec![Self::arms(filter).join(" OR ")], "+id")
+        } else {
+            (Self::arms(filter), "id")
         };
         let common = self.conditions.iter().fold(String::new(), |text, part| text + part + " AND ");
         let one = |arm: &String| format!("SELECT j.id AS id FROM jobs AS j WHERE {common}({arm})");
@@ -180,11 +198,16 @@ impl Parts {
     }
 }
 
+/// Whether the moment of their end finds the jobs.
+pub(super) fn is_by_finish(filter: &Filter) -> bool {
+    filter.finished_before.is_some() || filter.finished_since.is_some()
+}
+
 /// `j.state` is one state, said so that SQLite sees whether its index holds it.
 fn state_is(state: State, filter: &Filter) -> String {
     let code = codes::of_state(state);
     match state {
-        _ if filter.finished_before.is_some() => format!("+j.state = {code}"),
+        _ if is_by_finish(filter) => format!("+j.state = {code}"),
         State::Succeeded => format!("j.state = {code}"),
         _ => format!("j.state = {code} AND j.state <> 5"),
     }

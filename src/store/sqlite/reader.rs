@@ -7,13 +7,15 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use crate::job::{
-    AttemptRecord, AttemptToken, Context, Job, JobId, Spec, State, StoreId, Usage, WallTime,
+    AttemptRecord, AttemptToken, Context, Fold, Job, JobId, Spec, State, StoreId, Usage, WallTime,
 };
-use crate::store::{Edge, Filter, Page, Reader, Selected, StoreError, Work};
+use crate::store::fold::{self, Folded};
+use crate::store::{ArrayTally, Edge, Filter, Page, Reader, Selected, StoreError, Work};
 
 use super::codes;
 use super::deadline::{self, Boot};
 use super::fault;
+use super::folds;
 use super::query;
 use super::requirements;
 use super::schedules;
@@ -56,21 +58,22 @@ impl SqliteReader {
 
 impl Reader for SqliteReader {
     fn page(&mut self, filter: &Filter, page: Page) -> Result<Vec<Job>, StoreError> {
-        let found = query::page(filter, page);
-        let order = if page.newest_first { "DESC" } else { "ASC" };
-        let sql = format!(
-            "WITH found AS MATERIALIZED ({}) SELECT {JOB_COLUMNS}, {SPEC_COLUMNS} \
-             FROM found CROSS JOIN jobs AS j ON j.id = found.id {JOB_TABLES} ORDER BY j.id {order}",
-            found.sql
-        );
         self.read(|view| {
-            let mut statement = view.conn.prepare_cached(&sql)?;
-            let mut rows = statement.query(params_from_iter(found.params))?;
-            let mut jobs = Vec::new();
-            while let Some(row) = rows.next()? {
-                jobs.push(view.job(row)?);
+            let folds = view.folds()?;
+            let latest = view.latest(filter, &folds)?;
+            let mut glimpse = Glimpse { view, filter, folds, latest };
+            if page.collapse && !query::is_by_finish(filter) {
+                fold::collapsed(page, &mut glimpse)
+            } else {
+                fold::Glimpse::read(&mut glimpse, page)
             }
-            Ok(jobs)
+        })
+    }
+
+    fn arrays(&mut self, arrays: &[JobId]) -> Result<Vec<ArrayTally>, StoreError> {
+        self.read(|view| {
+            let tallies = arrays.iter().map(|array| view.tally(*array));
+            Ok(tallies.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
         })
     }
 
@@ -103,8 +106,13 @@ impl Reader for SqliteReader {
         );
         self.read(|view| {
             let mut statement = view.conn.prepare_cached(&sql)?;
-            let job = statement.query_row([id.get() as i64], |row| view.job(row)).optional()?;
-            job.map(|job| Ok((job, view.attempts(id)?))).transpose()
+            match statement.query_row([id.get() as i64], |row| view.job(row)).optional()? {
+                Some(job) => Ok(Some((job, view.attempts(id)?))),
+                None => {
+                    let folded = view.folds()?.into_iter().find_map(|folded| folded.job(id));
+                    Ok(folded.map(|job| (job, Vec::new())))
+                }
+            }
         })
     }
 
@@ -190,7 +198,124 @@ struct View<'a> {
     contexts: HashMap<i64, Arc<Context>>,
 }
 
+/// A view, and what is not to be looked up for each page of it.
+struct Glimpse<'a, 'v> {
+    view: &'a mut View<'v>,
+    filter: &'a Filter,
+    folds: Vec<Folded>,
+    latest: Option<JobId>,
+}
+
+impl fold::Glimpse<rusqlite::Error> for Glimpse<'_, '_> {
+    fn read(&mut self, page: Page) -> rusqlite::Result<Vec<Job>> {
+        let rows = self.view.page(self.filter, page)?;
+        Ok(fold::merged(rows, &self.folds, self.filter, page, self.latest))
+    }
+
+    fn array_of(&mut self, job: JobId) -> rusqlite::Result<Option<JobId>> {
+        if let Some(folded) = self.folds.iter().find_map(|folded| folded.job(job)) {
+            return Ok(folded.place.map(|place| place.array));
+        }
+        let mut array = self
+            .view
+            .conn
+            .prepare_cached("SELECT array FROM jobs WHERE id = ?1 AND array IS NOT NULL")?;
+        array.query_row([job.get() as i64], |row| codes::job_id(row, 0)).optional()
+    }
+
+    fn end_of(&mut self, array: JobId) -> rusqlite::Result<JobId> {
+        self.view.end_of(array)
+    }
+}
+
 impl View<'_> {
+    /// A page of the jobs that have a row of their own.
+    fn page(&mut self, filter: &Filter, page: Page) -> rusqlite::Result<Vec<Job>> {
+        let found = query::page(filter, page);
+        let order = if page.newest_first { "DESC" } else { "ASC" };
+        let sql = format!(
+            "WITH found AS MATERIALIZED ({}) SELECT {JOB_COLUMNS}, {SPEC_COLUMNS} \
+             FROM found CROSS JOIN jobs AS j ON j.id = found.id {JOB_TABLES} ORDER BY j.id {order}",
+            found.sql
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(found.params))?;
+        let mut jobs = Vec::new();
+        while let Some(row) = rows.next()? {
+            jobs.push(self.job(row)?);
+        }
+        Ok(jobs)
+    }
+
+    /// What is written down as one.
+    fn folds(&mut self) -> rusqlite::Result<Vec<Folded>> {
+        let some = self.conn.prepare_cached("SELECT 1 FROM folds LIMIT 1")?.exists([])?;
+        if !some {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {JOB_COLUMNS}, {SPEC_COLUMNS}, j.last - j.id + 1 AS folded, j.step \
+             FROM {} AS j {JOB_TABLES} ORDER BY j.id",
+            folds::AS_JOBS
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([])?;
+        let mut folds = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (count, step): (i64, i64) = (row.get("folded")?, row.get("step")?);
+            let fold = Fold { count: count as u64, step: step as u64 };
+            folds.push(Folded { first: self.job(row)?, fold });
+        }
+        Ok(folds)
+    }
+
+    /// The submission that the last one means, where that matters to what is folded.
+    fn latest(&self, filter: &Filter, folds: &[Folded]) -> rusqlite::Result<Option<JobId>> {
+        if !filter.last || folds.is_empty() {
+            return Ok(None);
+        }
+        self.conn
+            .prepare_cached(
+                "SELECT submission FROM jobs WHERE owner = ?1 OR ?1 IS NULL ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([filter.owner], |row| codes::job_id(row, 0))
+            .optional()
+    }
+
+    /// The last id of an array.
+    fn end_of(&self, array: JobId) -> rusqlite::Result<JobId> {
+        self.conn
+            .prepare_cached(
+                "SELECT coalesce((SELECT last FROM folds WHERE array = ?1), (SELECT id FROM jobs \
+                 WHERE array = ?1 ORDER BY array_index DESC LIMIT 1), ?1)",
+            )?
+            .query_row([array.get() as i64], |row| codes::job_id(row, 0))
+    }
+
+    fn tally(&self, array: JobId) -> rusqlite::Result<Option<ArrayTally>> {
+        let number = array.get() as i64;
+        let ends = self
+            .conn
+            .prepare_cached(
+                "SELECT coalesce((SELECT min(array_index) FROM jobs WHERE array = ?1), \
+                 (SELECT next_index FROM folds WHERE array = ?1)), \
+                 coalesce((SELECT next_index + (last - next) * step FROM folds WHERE array = ?1), \
+                 (SELECT max(array_index) FROM jobs WHERE array = ?1))",
+            )?
+            .query_row([number], |row| {
+                Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<i64>>(1)?))
+            })?;
+        let Some((first, last)) = ends else { return Ok(None) };
+        let counts = self
+            .conn
+            .prepare_cached("SELECT state, jobs FROM array_tallies WHERE array = ?1 AND jobs > 0")?
+            .query_map([number], |row| {
+                Ok((codes::state(row.get(0)?)?, row.get::<_, i64>(1)? as u64))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(Some(ArrayTally { array, first: first as u64, last: last as u64, counts }))
+    }
+
     fn job(&mut self, row: &Row) -> rusqlite::Result<Job> {
         let state = codes::state(row.get(5)?)?;
         let moved_at = WallTime(row.get(11)?);

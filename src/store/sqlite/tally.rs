@@ -1,11 +1,12 @@
-//! Sums that one commit changes: jobs per queue and state, uses of contexts and specs.
+//! Sums that one commit changes: jobs per queue and state, elements per array and state, uses of
+//! contexts and specs.
 //!
 //! Kept in memory while the changes of a batch are applied and written once at its end. Invariant: a
 //! refused change leaves nothing in it.
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use crate::job::State;
 
@@ -15,6 +16,7 @@ use super::codes;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     jobs: BTreeMap<(i64, i64), i64>,
+    elements: BTreeMap<(i64, i64), i64>,
     contexts: BTreeMap<i64, i64>,
     specs: BTreeMap<i64, i64>,
     /// What the change under way added, to be taken back if it is refused.
@@ -24,6 +26,7 @@ pub(super) struct Tally {
 #[derive(Clone, Copy, Debug)]
 enum Entry {
     Jobs { queue: i64, state: i64, by: i64 },
+    Elements { array: i64, state: i64, by: i64 },
     Context { id: i64, by: i64 },
     Spec { id: i64, by: i64 },
 }
@@ -37,6 +40,10 @@ impl Entry {
             {
                 (by, more)
             }
+            (
+                Self::Elements { array, state, by },
+                Self::Elements { array: a, state: s, by: more },
+            ) if *array == a && *state == s => (by, more),
             (Self::Context { id, by }, Self::Context { id: other, by: more })
             | (Self::Spec { id, by }, Self::Spec { id: other, by: more })
                 if *id == other =>
@@ -50,16 +57,35 @@ impl Entry {
     }
 }
 
+/// Which sums a job counts in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    pub(super) queue: i64,
+    pub(super) array: Option<i64>,
+}
+
+impl Counted {
+    /// Reads it from two columns, the first of which is this one.
+    pub(super) fn read(row: &Row, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self { queue: row.get(first)?, array: row.get(first + 1)? })
+    }
+}
+
 impl Tally {
-    /// `by` more jobs stand in a queue and state.
-    pub(super) fn jobs(&mut self, queue: i64, state: State, by: i64) {
-        self.add(Entry::Jobs { queue, state: codes::of_state(state), by });
+    /// `by` more jobs that count so stand in a state.
+    pub(super) fn jobs(&mut self, counted: Counted, state: State, by: i64) {
+        let Counted { queue, array } = counted;
+        let state = codes::of_state(state);
+        self.add(Entry::Jobs { queue, state, by });
+        if let Some(array) = array {
+            self.add(Entry::Elements { array, state, by });
+        }
     }
 
-    /// A job of a queue went from one state to another.
-    pub(super) fn moved(&mut self, queue: i64, from: State, to: State) {
-        self.jobs(queue, from, -1);
-        self.jobs(queue, to, 1);
+    /// A job went from one state to another.
+    pub(super) fn moved(&mut self, counted: Counted, from: State, to: State) {
+        self.jobs(counted, from, -1);
+        self.jobs(counted, to, 1);
     }
 
     /// `by` more jobs use a context.
@@ -91,9 +117,10 @@ impl Tally {
 
     fn add(&mut self, entry: Entry) {
         self.apply(entry, 1);
-        match self.recent.last_mut().and_then(|last| last.absorb(entry)) {
-            Some(()) => {}
-            None => self.recent.push(entry),
+        // A job adds to at most four sums in turn, so that a run of equal ones stays four entries.
+        let mut latest = self.recent.iter_mut().rev().take(4);
+        if latest.find_map(|last| last.absorb(entry)).is_none() {
+            self.recent.push(entry);
         }
     }
 
@@ -101,6 +128,9 @@ impl Tally {
         match entry {
             Entry::Jobs { queue, state, by } => {
                 *self.jobs.entry((queue, state)).or_default() += sign * by;
+            }
+            Entry::Elements { array, state, by } => {
+                *self.elements.entry((array, state)).or_default() += sign * by;
             }
             Entry::Context { id, by } => *self.contexts.entry(id).or_default() += sign * by,
             Entry::Spec { id, by } => *self.specs.entry(id).or_default() += sign * by,
@@ -126,6 +156,9 @@ impl Tally {
                 .execute((queue, state, by))?;
             }
         }
+        for ((array, state), by) in nonzero(std::mem::take(&mut self.elements)) {
+            add_elements(conn, array, state, by)?;
+        }
         for (id, by) in std::mem::take(&mut self.contexts) {
             add_uses(conn, id, by)?;
         }
@@ -138,6 +171,25 @@ impl Tally {
         }
         Ok(())
     }
+}
+
+/// Changes how many elements of an array stand in a state; what counts none has no row.
+fn add_elements(conn: &Connection, array: i64, state: i64, by: i64) -> rusqlite::Result<()> {
+    let which = (array, state, by);
+    let mut last = conn.prepare_cached(
+        "DELETE FROM array_tallies WHERE array = ?1 AND state = ?2 AND jobs = -?3",
+    )?;
+    if last.execute(which)? == 1 {
+        return Ok(());
+    }
+    let mut known = conn.prepare_cached(
+        "UPDATE array_tallies SET jobs = jobs + ?3 WHERE array = ?1 AND state = ?2",
+    )?;
+    if known.execute(which)? == 0 {
+        conn.prepare_cached("INSERT INTO array_tallies (array, state, jobs) VALUES (?1, ?2, ?3)")?
+            .execute(which)?;
+    }
+    Ok(())
 }
 
 /// Changes how many jobs use a context, and drops it when none does.

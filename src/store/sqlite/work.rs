@@ -34,7 +34,7 @@ pub(super) fn write_spec(
     conn: &Connection,
     book: &mut Book,
     spec: &Spec,
-    uses: usize,
+    uses: i64,
 ) -> Result<i64, Fault> {
     // Taken apart field by field, so that a new field can't be forgotten here.
     let Spec { kind, params, class, queue: _, priority, name, cpus, .. } = spec;
@@ -58,7 +58,7 @@ pub(super) fn write_spec(
     )?
     .execute(params![
         id,
-        uses as i64,
+        uses,
         kind,
         name,
         codes::of_class(*class),

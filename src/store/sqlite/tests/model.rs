@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::Dir;
 use crate::job::{
-    ArrayPlace, AttemptToken, Backoff, Change, Class, Condition, Context, Deadline, Failure, JobId,
-    Lane, Missed, NewJob, Now, Outcome, Overlap, Progress, QueueRecord, Requirement, RetryPolicy,
-    ScheduleId, ScheduleRecord, ScheduleRun, Spec, State, StoreId, TurnTaken, Usage,
+    ArrayPlace, AttemptToken, Backoff, Change, Class, Condition, Context, Deadline, Failure, Fold,
+    JobId, Lane, Missed, NewJob, Now, Outcome, Overlap, Progress, QueueRecord, Requirement,
+    RetryPolicy, ScheduleId, ScheduleRecord, ScheduleRun, Spec, State, StoreId, TurnTaken, Usage,
 };
 use crate::store::conformance::{Home, all_pending, at, everything, id, now};
 use crate::store::memory::{MemoryDisk, MemoryStore};
@@ -23,6 +23,11 @@ enum Step {
         jobs: Vec<(u8, u8)>,
         skip: u8,
         array: bool,
+        fold: u8,
+    },
+    Unfold {
+        job: u8,
+        count: u8,
     },
     Start {
         job: u8,
@@ -91,8 +96,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 fn step() -> impl Strategy<Value = Step> {
     let job = any::<u8>();
     prop_oneof![
-        3 => (vec((any::<u8>(), any::<u8>()), 0..5), 0..3u8, any::<bool>())
-            .prop_map(|(jobs, skip, array)| Step::Submit { jobs, skip, array }),
+        3 => (vec((any::<u8>(), any::<u8>()), 0..5), 0..3u8, any::<bool>(), any::<u8>())
+            .prop_map(|(jobs, skip, array, fold)| Step::Submit { jobs, skip, array, fold }),
+        2 => (job, 0..4u8).prop_map(|(job, count)| Step::Unfold { job, count }),
         6 => (job, prop::bool::weighted(0.1)).prop_map(|(job, stale)| Step::Start { job, stale }),
         5 => (job, outcome(), state(), prop::bool::weighted(0.1))
             .prop_map(|(job, outcome, next, stale)| Step::End { job, outcome, next, stale }),
@@ -132,7 +138,9 @@ fn filter() -> impl Strategy<Value = Filter> {
     )
         .prop_map(|(which, states, outcomes, queues, names, kinds, finished)| {
             let (ids, elements, owner, last) = which;
-            let finished_before = finished.map(at);
+            let which_end = last;
+            let finished_before = finished.filter(|_| !which_end).map(at);
+            let finished_since = finished.filter(|_| which_end).map(at);
             Filter {
                 ids,
                 elements,
@@ -144,14 +152,19 @@ fn filter() -> impl Strategy<Value = Filter> {
                 names,
                 kinds,
                 finished_before,
+                finished_since,
                 schedules: last.then(|| "a".to_owned()).into_iter().collect(),
             }
         })
 }
 
 fn page() -> impl Strategy<Value = Page> {
-    (any::<bool>(), prop::option::of(1..30u64), 0..8u32)
-        .prop_map(|(newest_first, after, limit)| Page { newest_first, after: after.map(id), limit })
+    (any::<bool>(), prop::option::of(1..30u64), 0..8u32, any::<bool>()).prop_map(
+        |(newest_first, after, limit, collapse)| {
+            let after = after.map(id);
+            Page { newest_first, after, limit, collapse }
+        },
+    )
 }
 
 /// Both stores and what a control loop would know.
@@ -236,6 +249,7 @@ impl Pair {
         let ids: Vec<_> = filter.ids.iter().map(|(from, _)| *from).collect();
         assert_eq!(real.select(filter), model.select(filter), "{filter:?}");
         assert_eq!(real.page(filter, page), model.page(filter, page), "{filter:?} {page:?}");
+        assert_eq!(real.arrays(&ids), model.arrays(&ids));
         assert_eq!(real.specs(&ids), model.specs(&ids));
         assert_eq!(real.requirements(&ids), model.requirements(&ids));
         assert_eq!(real.dependents(&ids), model.dependents(&ids));
@@ -267,7 +281,10 @@ impl Pair {
     fn change(&mut self, step: &Step) -> Change {
         let at = at(self.seconds);
         match step {
-            Step::Submit { jobs, skip, array } => self.submit(jobs, *skip, *array),
+            Step::Submit { jobs, skip, array, fold } => self.submit(jobs, *skip, *array, *fold),
+            Step::Unfold { job, count } => {
+                Change::Unfolded { array: self.pick(*job), count: u64::from(*count) }
+            }
             Step::Start { job, stale } => {
                 let job = self.pick(*job);
                 self.counter += u64::from(!stale);
@@ -384,7 +401,7 @@ impl Pair {
         AttemptToken { store: self.recovery.store, life: self.recovery.life, counter }
     }
 
-    fn submit(&mut self, jobs: &[(u8, u8)], skip: u8, array: bool) -> Change {
+    fn submit(&mut self, jobs: &[(u8, u8)], skip: u8, array: bool, fold: u8) -> Change {
         let first = id(self.next + u64::from(skip));
         let mut shared = (0, spec(0));
         let mut made = Vec::new();
@@ -413,9 +430,11 @@ impl Pair {
                 context: context(start / 100),
             });
         }
+        let fold = (array && fold.is_multiple_of(2))
+            .then(|| Fold { count: u64::from(fold % 5), step: u64::from(fold % 3) });
         // A refused submission leaves a gap, as it does in the daemon.
-        self.next = first.get() + jobs.len() as u64;
-        Change::Submitted { jobs: made }
+        self.next = first.get() + jobs.len() as u64 + fold.map_or(0, |fold| fold.count);
+        Change::Submitted { jobs: made, fold }
     }
 }
 

@@ -20,14 +20,27 @@ pub(super) fn sums_are_right(store: &SqliteStore) {
     let none = [
         "SELECT count(*) FROM specs LEFT JOIN \
          (SELECT spec, count(*) AS jobs FROM jobs GROUP BY spec) ON spec = id \
-         WHERE uses <> coalesce(jobs, 0)",
+         WHERE uses <> coalesce(jobs, 0) + \
+         (SELECT coalesce(sum(last - next + 1), 0) FROM folds AS f WHERE f.spec = specs.id)",
         "SELECT count(*) FROM contexts \
-         WHERE uses <> (SELECT count(*) FROM jobs WHERE context = contexts.id) OR uses = 0",
+         WHERE uses <> (SELECT count(*) FROM jobs WHERE context = contexts.id) + \
+         (SELECT coalesce(sum(last - next + 1), 0) FROM folds AS f WHERE f.context = contexts.id) \
+         OR uses = 0",
         "SELECT count(*) FROM jobs WHERE spec NOT IN (SELECT id FROM specs) \
          OR context NOT IN (SELECT id FROM contexts) OR queue NOT IN (SELECT id FROM words)",
         "SELECT count(*) FROM tallies AS t WHERE jobs <> \
-         (SELECT count(*) FROM jobs AS j WHERE j.queue = t.queue AND j.state = t.state)",
-        "SELECT (SELECT count(*) FROM jobs) - (SELECT coalesce(sum(jobs), 0) FROM tallies)",
+         (SELECT count(*) FROM jobs AS j WHERE j.queue = t.queue AND j.state = t.state) + \
+         (SELECT coalesce(sum(last - next + 1), 0) FROM folds AS f \
+         WHERE f.queue = t.queue AND f.state = t.state)",
+        "SELECT (SELECT count(*) FROM jobs) + (SELECT coalesce(sum(last - next + 1), 0) FROM folds) \
+         - (SELECT coalesce(sum(jobs), 0) FROM tallies)",
+        "SELECT count(*) FROM array_tallies AS t WHERE jobs <> \
+         (SELECT count(*) FROM jobs AS j WHERE j.array = t.array AND j.state = t.state) + \
+         (SELECT coalesce(sum(last - next + 1), 0) FROM folds AS f \
+         WHERE f.array = t.array AND f.state = t.state)",
+        "SELECT (SELECT count(*) FROM jobs WHERE array IS NOT NULL) \
+         + (SELECT coalesce(sum(last - next + 1), 0) FROM folds) \
+         - (SELECT coalesce(sum(jobs), 0) FROM array_tallies)",
         "SELECT count(*) FROM pragma_foreign_key_check",
         "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     ];
@@ -72,7 +85,7 @@ fn a_page_is_read_in_order_and_never_sorted() {
     let dir = Dir::new();
     let (store, _) = dir.open();
     let states = |states: &[State]| Filter { states: states.to_vec(), ..Filter::default() };
-    let page = Page { newest_first: true, after: Some(id(9)), limit: 50 };
+    let page = Page { newest_first: true, after: Some(id(9)), limit: 50, collapse: false };
     for filter in [
         Filter::default(),
         states(&[State::Queued]),

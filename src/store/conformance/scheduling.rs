@@ -1,39 +1,16 @@
-//! What is kept beside jobs: queues, schedules and moments.
+//! Schedules, and moments of the wall clock.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Home, NEWEST, all_pending, at, go, id, job, named, new_job, now, reading, refuse, submit, take,
+    Home, NEWEST, all_pending, at, go, id, job, new_job, now, reading, refuse, submit, take,
 };
 use crate::job::{
-    Change, Context, Deadline, Missed, NewJob, Overlap, Progress, QueueRecord, ScheduleId,
-    ScheduleRecord, ScheduleRun, Spec, State, TurnTaken,
+    Change, Context, Deadline, Missed, NewJob, Overlap, Progress, ScheduleId, ScheduleRecord,
+    ScheduleRun, Spec, State, TurnTaken,
 };
 use crate::store::{Filter, Refusal};
-
-pub(super) fn queues_are_kept_while_used(home: &mut dyn Home) {
-    let (mut store, _) = home.open(now(0, 0), "boot");
-    let rate = "100/90s".parse().ok();
-    let gpu = QueueRecord { max: Some(1), paused: true, rate, ..QueueRecord::named("gpu") };
-    let weightless = QueueRecord { weight: 0, ..gpu.clone() };
-    take(
-        &mut *store,
-        &[Change::QueueSet(QueueRecord::named("gpu")), Change::QueueSet(gpu.clone())],
-    );
-    take(&mut *store, &[Change::QueueSet(QueueRecord::named("a"))]);
-    assert!(matches!(refuse(&mut *store, Change::QueueSet(weightless)), Refusal::Invariant(_)));
-    let remove = |name: &str| Change::QueueRemoved { name: name.to_owned() };
-    assert_eq!(refuse(&mut *store, remove("b")), Refusal::NoSuchQueue("b".to_owned()));
-    let answers = store.commit(&[submit(&[named(1, "x", "gpu")]), remove("gpu")]).unwrap();
-    assert_eq!(answers[1], Err(Refusal::QueueInUse("gpu".to_owned())));
-    drop(store);
-    let (mut store, recovery) = home.open(now(0, 0), "boot");
-    assert_eq!(recovery.queues, [QueueRecord::named("a"), gpu]);
-    take(&mut *store, &[go(1, State::Queued, State::Cancelled), remove("gpu")]);
-    drop(store);
-    assert_eq!(home.open(now(0, 0), "boot").1.queues, [QueueRecord::named("a")]);
-}
 
 fn schedule(number: u64, name: &str) -> ScheduleRecord {
     ScheduleRecord {
