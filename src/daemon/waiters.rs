@@ -19,6 +19,8 @@ pub(super) struct Waiters {
 #[derive(Debug)]
 struct Wait {
     jobs: Vec<JobId>,
+    /// How many of them have not ended.
+    left: usize,
     sink: mpsc::Sender<Finished>,
 }
 
@@ -29,7 +31,8 @@ impl Waiters {
         self.next += 1;
         self.by_job.extend(jobs.iter().map(|job| (*job, id)));
         if !jobs.is_empty() {
-            self.waits.insert(id, Wait { jobs, sink });
+            let left = jobs.len();
+            self.waits.insert(id, Wait { jobs, left, sink });
         }
         id
     }
@@ -43,13 +46,21 @@ impl Waiters {
         }
     }
 
+    /// Whether somebody waits for the end of nothing but this job.
+    pub(super) fn end_with(&self, job: JobId) -> bool {
+        let all = (job, WaiterId(0))..=(job, WaiterId(u64::MAX));
+        let mut waits = self.by_job.range(all).filter_map(|(_, id)| self.waits.get(id));
+        waits.any(|wait| wait.left <= 1)
+    }
+
     /// Tells everyone who waits for the job.
     pub(super) fn finished(&mut self, finished: &Finished) {
         let all = (finished.id, WaiterId(0))..=(finished.id, WaiterId(u64::MAX));
         let waiting: Vec<WaiterId> = self.by_job.range(all).map(|(_, id)| *id).collect();
         for id in waiting {
             self.by_job.remove(&(finished.id, id));
-            if let Some(wait) = self.waits.get(&id) {
+            if let Some(wait) = self.waits.get_mut(&id) {
+                wait.left = wait.left.saturating_sub(1);
                 // Full can't be; closed means that the client has gone and will be removed.
                 let _ = wait.sink.try_send(finished.clone());
             }
@@ -78,6 +89,7 @@ mod tests {
         waiters.add(vec![id(1), id(2)], sink);
         let (other, mut told_other) = mpsc::channel(1);
         waiters.add(vec![id(2)], other);
+        assert!(waiters.end_with(id(2)) && !waiters.end_with(id(1)));
         for number in [3, 2, 2, 1] {
             end(&mut waiters, number);
         }

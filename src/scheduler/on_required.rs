@@ -42,6 +42,11 @@ impl Scheduler {
         if early { State::Scheduled } else { State::Queued }
     }
 
+    /// Whether a job requires something of this one and has not passed it.
+    pub fn is_waited_for(&self, job: JobId) -> bool {
+        self.dependencies.wanted_by(job).next().is_some()
+    }
+
     /// Who requires something of this job and has not passed it, in the order of their ids.
     pub fn waits_for(&self, job: JobId) -> Vec<JobId> {
         let slots = self.dependencies.wanted_by(job);

@@ -75,13 +75,22 @@ pub struct ArrayTally {
 impl Filter {
     /// Whether a job fits every field but `last`.
     pub(super) fn fits(&self, job: &Job) -> bool {
-        let Self { ids, elements, owner, last: _, states, outcomes, queues, names, kinds, .. } =
-            self;
-        let id = (ids.is_empty() && elements.is_empty())
+        self.names(job) && self.describes(job)
+    }
+
+    /// Whether it is one of the jobs that are named by id or by place, or none is.
+    fn names(&self, job: &Job) -> bool {
+        let Self { ids, elements, .. } = self;
+        (ids.is_empty() && elements.is_empty())
             || ids.iter().any(|(from, to)| (from..=to).contains(&&job.id))
             || elements.iter().any(|(array, from, to)| {
                 job.place.is_some_and(|at| at.array == *array && (*from..=*to).contains(&at.index))
-            });
+            })
+    }
+
+    /// Whether it fits every field but those that name it and `last`.
+    pub(super) fn describes(&self, job: &Job) -> bool {
+        let Self { owner, states, outcomes, queues, names, kinds, .. } = self;
         let word = job.outcome.as_ref().map(crate::job::Outcome::word);
         let failed_so = job.state == State::Failed
             && outcomes.iter().any(|outcome| word == Some(outcome.as_str()));
@@ -99,7 +108,7 @@ impl Filter {
         let recent = self
             .finished_since
             .is_none_or(|moment| job.finished_at.is_some_and(|finished| finished >= moment));
-        id && state
+        state
             && finished
             && recent
             && owner.is_none_or(|owner| job.owner == owner)

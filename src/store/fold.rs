@@ -38,28 +38,75 @@ impl Folded {
         }
     }
 
-    /// What a page finds among them, `latest` being the submission that is meant by the last one.
+    /// What a page finds among them, `latest` being the submission that is meant by the last one. Costs
+    /// what it finds and not how many there are.
     fn page(&self, filter: &Filter, page: Page, latest: Option<JobId>) -> Vec<Job> {
-        if filter.last && latest != Some(self.first.submission) {
+        let by_last = !filter.last || latest == Some(self.first.submission);
+        if !by_last || !filter.describes(&self.first) {
             return Vec::new();
         }
-        let mut found = Vec::new();
-        let mut job = self.first.clone();
-        for offset in 0..self.fold.count {
-            let offset = if page.newest_first { self.fold.count - 1 - offset } else { offset };
-            let id = self.first.id.after(offset);
-            if page.after.is_some_and(|after| !page.goes_on(after, id)) {
-                continue;
-            }
+        let goes_on = |id: &JobId| page.after.is_none_or(|after| page.goes_on(after, *id));
+        let job = |id: JobId| {
+            let mut job = self.first.clone();
             self.go_to(&mut job, id);
-            if filter.fits(&job) {
-                found.push(job.clone());
+            job
+        };
+        let spans = self.spans(filter, page);
+        let ids = |(from, to): &(u64, u64)| {
+            let (first, newest_first) = (self.first.id, page.newest_first);
+            let (from, to) = (*from, *to);
+            (from..=to).map(move |n| first.after(if newest_first { to - (n - from) } else { n }))
+        };
+        let found = spans.iter().flat_map(ids).filter(goes_on);
+        found.take(page.limit as usize).map(job).collect()
+    }
+
+    /// The elements that a filter names, by their distance from the first: spans that do not meet, in the
+    /// order of the page and cut where it begins.
+    fn spans(&self, filter: &Filter, page: Page) -> Vec<(u64, u64)> {
+        let last = self.fold.count - 1;
+        let first = self.first.id.get();
+        let begins = page.after.map_or((0, last), |after| {
+            let after = after.get();
+            if page.newest_first {
+                (0, after.saturating_sub(first + 1).min(last))
+            } else {
+                ((after + 1).saturating_sub(first), last)
             }
-            if found.len() >= page.limit as usize {
-                break;
+        });
+        let mut spans = if filter.ids.is_empty() && filter.elements.is_empty() {
+            vec![(0, last)]
+        } else {
+            let ids = filter.ids.iter().filter_map(|(from, to)| {
+                let to = to.get().checked_sub(first)?;
+                Some((from.get().saturating_sub(first), to))
+            });
+            let place = self.first.place;
+            let own = filter
+                .elements
+                .iter()
+                .filter(|(array, ..)| place.is_some_and(|place| place.array == *array));
+            let index = place.map_or(0, |place| place.index);
+            let elements = own.filter_map(|(_, from, to)| {
+                let to = to.checked_sub(index)? / self.fold.step;
+                Some((from.saturating_sub(index).div_ceil(self.fold.step), to))
+            });
+            ids.chain(elements).collect()
+        };
+        spans.sort_unstable();
+        let mut apart: Vec<(u64, u64)> = Vec::with_capacity(spans.len());
+        for (from, to) in spans {
+            let (from, to) = (from.max(begins.0), to.min(begins.1));
+            match apart.last_mut() {
+                _ if from > to => {}
+                Some(before) if from <= before.1 => before.1 = before.1.max(to),
+                _ => apart.push((from, to)),
             }
         }
-        found
+        if page.newest_first {
+            apart.reverse();
+        }
+        apart
     }
 }
 

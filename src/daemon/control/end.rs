@@ -125,8 +125,9 @@ impl Control {
         let scheduler = self.scheduler.next_deadline();
         let turns = if self.takes_turns() { self.agenda.next() } else { (None, None) };
         let boot = [own, scheduler].into_iter().flatten().map(|deadline| deadline.boot);
+        let gathered = self.gathering_left().map(|left| clock::now().boot + left);
         let wall = [self.scheduler.next_wall(), turns.1];
-        (boot.chain(turns.0).min(), wall.into_iter().flatten().min())
+        (boot.chain(gathered).chain(turns.0).min(), wall.into_iter().flatten().min())
     }
 
     /// Whether schedules have their turns: not while nothing can be written, nor when the daemon ends.

@@ -10,6 +10,7 @@ mod change;
 mod commit;
 mod dependencies;
 mod end;
+mod gather;
 mod observe;
 mod queue;
 mod schedule;
@@ -117,6 +118,7 @@ pub(super) struct LoopState {
     /// Changes of the next batch, and beside them what follows each.
     batch: Vec<Change>,
     then: Vec<Then>,
+    gathering: gather::Gathering,
     /// What follows the changes of the batch that is on its way.
     flying: Vec<Then>,
     /// Actions of the scheduler that are not performed yet.
@@ -285,15 +287,11 @@ impl Control {
         }
     }
 
-    /// Puts a change into the next batch.
-    fn write(&mut self, change: Change, then: Then) {
-        self.state.batch.push(change);
-        self.state.then.push(then);
-    }
-
-    /// Hands the writer the next batch, unless it is known that there is no room for it.
+    /// Hands the writer the next batch, unless more is to come soon or it is known that there is no
+    /// room for it.
     fn hand_in(&mut self) {
-        if self.state.full.is_none() {
+        let idle = !self.writer.is_busy() && !self.state.batch.is_empty();
+        if self.state.full.is_none() && idle && !self.gathers() {
             self.hand_over();
         }
     }
@@ -303,7 +301,10 @@ impl Control {
             return;
         }
         match self.writer.hand_in(std::mem::take(&mut self.state.batch)) {
-            Ok(()) => self.state.flying = std::mem::take(&mut self.state.then),
+            Ok(()) => {
+                self.state.flying = std::mem::take(&mut self.state.then);
+                self.gathered();
+            }
             Err(batch) => self.state.batch = batch,
         }
     }
@@ -377,6 +378,7 @@ impl Control {
             if let Some(starting) = self.state.starting.get_mut(&work.id) {
                 starting.attempt = Some(Box::new(attempt));
             }
+            self.hurry();
         } else {
             self.state.starting.remove(&work.id);
             self.run_attempt(attempt);

@@ -203,7 +203,7 @@ impl Control {
 
     /// Decides on the moments that have come, and has their runs written down.
     pub(super) fn take_turns(&mut self) {
-        if !self.takes_turns() {
+        if self.agenda.is_empty() || !self.takes_turns() {
             return;
         }
         let now = clock::now();
