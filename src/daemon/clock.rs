@@ -93,7 +93,12 @@ impl<T: Copy + PartialEq> Timer<T> {
             value => value,
         });
         let spec = Itimerspec { it_interval: never, it_value: value };
-        timerfd_settime(self.descriptor.get_ref(), self.flags, &spec)?;
+        match timerfd_settime(self.descriptor.get_ref(), self.flags, &spec) {
+            // The clock was set since nobody looked. The timer stands at the new moment all the same, and rings
+            // at once if that has passed by the new time.
+            Ok(_) | Err(Errno::CANCELED) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.set = at;
         Ok(())
     }
