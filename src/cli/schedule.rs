@@ -20,10 +20,22 @@ const UTC: &str = "UTC";
 
 /// List, show, pause, resume and remove schedules; `submit --every` makes one.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = RULES)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
+
+const RULES: &str = "\
+Examples:
+  twolane submit --every '0 3 * * *' --name backup -- ./backup
+  twolane submit --every 15m --overlap replace -- ./poll
+  twolane list --schedule backup
+
+A schedule is named by its name or its number, and each of its runs is a job. Where clocks change,
+a local time that is left out comes once, right after the gap, and one that is there twice comes
+once, the first time; what runs in every hour runs through. Fields follow the calendar of the
+schedule's time zone; spans follow the time that passes, whatever the clock is set to.";
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Verb {
