@@ -92,6 +92,7 @@ impl Bench {
                     not_before: None,
                     requirements: Arc::default(),
                     unique: None,
+                    run: None,
                     spec: Arc::clone(&spec),
                     context: Arc::clone(&self.context),
                 }

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     apply, cancel, completions, config, drain, edit, events, explain, hold, kinds, list, logs, man,
-    pool, prune, queue, release, reload, remove, restart, retry, run, show, stats, status, stop,
-    submit, wait,
+    pool, prune, queue, release, reload, remove, restart, retry, run, schedule, show, stats,
+    status, stop, submit, wait,
 };
 
 /// One queue, one command, two lanes: jobs that wait cost nothing, jobs that work get every core.
@@ -102,6 +102,7 @@ pub(super) enum Command {
     #[command(visible_alias = "rm")]
     Remove(remove::Args),
     Prune(prune::Args),
+    Schedule(schedule::Args),
     Queue(queue::Args),
     Pool(pool::Args),
     Stats(stats::Args),

@@ -41,6 +41,7 @@ fn sentence(event: &Event) -> String {
         event.outcome.as_ref().map(|outcome| format!("outcome {}", outcome.replace('_', " "))),
         event.state.map(|state| format!("state {state}")),
         event.queue.as_ref().map(|queue| format!("queue {queue}")),
+        event.schedule.as_ref().map(|schedule| format!("schedule {schedule}")),
         event.missed.map(|missed| format!("events left out: {missed}")),
     ];
     let begin = [moment::local(&event.time), event.event.clone()];

@@ -1,12 +1,14 @@
 //! `twolane explain`: why a job is where it is.
 
+use std::time::Duration;
+
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::moment;
 use super::select;
 use super::table::visible;
-use crate::job::State;
-use crate::protocol::{Explain, ExplainReply, Gate, call};
+use crate::job::{State, format_duration};
+use crate::protocol::{Explain, ExplainReply, Forecast, Gate, call};
 
 /// Say why a job is where it is, and what it waits for.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,12 +32,15 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
 }
 
 fn sentences(reply: &ExplainReply) -> Vec<String> {
-    let ExplainReply { id, state, class, lane, why, gates, place, of } = reply;
+    let ExplainReply { id, state, class, lane, why, gates, place, of, .. } = reply;
     let verb = if state.is_final() { "ran" } else { "runs" };
     let mut sentences = vec![
         format!("Job {id} is {state}."),
         format!("It {verb} as class {class} on the {lane} lane: {why}"),
     ];
+    if let (Some(schedule), Some(slot)) = (&reply.schedule, &reply.slot) {
+        sentences.push(format!("It is the run of {} of schedule {schedule}.", moment::local(slot)));
+    }
     if let (Some(place), Some(of)) = (place, of) {
         sentences.push(format!("It is number {place} of {of} ready jobs in its queue."));
     }
@@ -52,7 +57,25 @@ fn sentences(reply: &ExplainReply) -> Vec<String> {
             sentences.extend(gates.iter().map(gate));
         }
     }
+    sentences.extend(reply.forecast.as_ref().map(forecast));
     sentences
+}
+
+/// When it may be expected to start, and how that is known.
+fn forecast(forecast: &Forecast) -> String {
+    let span = |ms: u64| format_duration(Duration::from_millis(ms));
+    let Forecast { at, wait_ms, basis, attempts, mean_ms } = forecast;
+    let (left, at) = (span(*wait_ms), moment::local(at));
+    match (basis.as_str(), attempts, mean_ms) {
+        ("moment", ..) => {
+            format!("It can start in {left}, at {at}, if nothing else is in its way then.")
+        }
+        (_, Some(attempts), Some(mean)) => format!(
+            "It should start in about {left}, around {at}: the last {attempts} attempts of its queue took {} on average.",
+            span(*mean)
+        ),
+        _ => format!("It should start in about {left}, around {at}, by the rate of its queue."),
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +90,16 @@ mod tests {
         let told = sentences(&reply);
         assert_eq!(told[0], "Job 3 is queued.");
         assert_eq!(told[2], "- permits: needs 2, 1 is free");
+        reply.forecast = Some(Forecast {
+            at: "2030-01-01T00:00:00Z".to_owned(),
+            wait_ms: 720_000,
+            basis: "recent".to_owned(),
+            attempts: Some(40),
+            mean_ms: Some(90_000),
+        });
+        let last = sentences(&reply).pop().unwrap();
+        assert!(last.contains("about 12m00s") && last.contains("the last 40"), "{last}");
+        reply.forecast = None;
         reply.gates.clear();
         assert!(sentences(&reply)[2].contains("Nothing keeps it"));
     }

@@ -49,6 +49,7 @@ mod remove;
 mod restart;
 mod retry;
 mod run;
+mod schedule;
 mod select;
 mod sheet;
 mod show;
@@ -156,6 +157,7 @@ async fn perform(command: Command, desk: &mut Desk) -> Result<i32, Error> {
         Command::Edit(args) => edit::run(args, desk).await,
         Command::Remove(args) => remove::run(args, desk).await,
         Command::Prune(args) => prune::run(args, desk).await,
+        Command::Schedule(args) => schedule::run(args, desk).await,
         Command::Queue(args) => queue::run(args, desk).await,
         Command::Pool(args) => pool::run(args, desk).await,
         Command::Stats(args) => stats::run(args, desk).await,

@@ -15,6 +15,17 @@ pub(super) fn local(text: &str) -> String {
     )
 }
 
+/// A moment of the wire in a zone of this name, to the second, with the zone's abbreviation; in the caller's
+/// zone where the name is not known.
+pub(super) fn in_zone(text: &str, zone: &str) -> String {
+    match (text.parse::<Timestamp>(), TimeZone::get(zone)) {
+        (Ok(moment), Ok(zone)) => {
+            moment.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+        }
+        _ => local(text),
+    }
+}
+
 /// How long after `from` the moment `to` lies, both as on the wire; `to` is now if there is none.
 pub(super) fn between(from: &str, to: Option<&str>, now: Timestamp) -> Option<Duration> {
     let from: Timestamp = from.parse().ok()?;

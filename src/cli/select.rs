@@ -35,6 +35,9 @@ pub(super) struct Filter {
     /// Only of this kind
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     kind: Vec<String>,
+    /// Only runs of this schedule
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    schedule: Vec<String>,
     /// Jobs of other users too
     #[arg(long)]
     all_users: bool,
@@ -48,6 +51,7 @@ impl Select {
             queues: self.filter.queue.clone(),
             names: self.filter.name.clone(),
             kinds: self.filter.kind.clone(),
+            schedules: self.filter.schedule.clone(),
             all_users: self.filter.all_users,
             ..Selector::default()
         };

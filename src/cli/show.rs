@@ -94,6 +94,8 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
         "element",
         job.array.zip(job.index).map(|(array, index)| format!("{index} of array {array}")),
     );
+    add("schedule", job.schedule.clone());
+    add("run of", job.slot.as_deref().map(moment::local));
     add("kind", Some(job.kind.clone()));
     add("class", Some(class(job)));
     add("queue", Some(job.queue.clone()));

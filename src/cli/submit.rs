@@ -11,11 +11,12 @@ use super::error::Error;
 use super::inputs::{Inputs, Lines};
 use super::job_options::{JobOptions, texts};
 use super::pattern::Item;
+use super::schedule;
 use super::template::Template;
 use super::wait;
 use crate::client::Client;
 use crate::protocol::{
-    Array, Context, IdRange, JobSpec, MAX_ARRAY, MAX_BATCH, Selector, summary_of,
+    Array, Context, IdRange, JobSpec, MAX_ARRAY, MAX_BATCH, Selector, call, summary_of,
 };
 
 /// What stands between a command and the values that it is to be run with.
@@ -53,6 +54,8 @@ pub(super) struct Args {
     #[arg(long)]
     range: bool,
     #[command(flatten)]
+    schedule: schedule::Options,
+    #[command(flatten)]
     job: JobOptions,
 }
 
@@ -62,6 +65,7 @@ Examples:
   twolane submit gzip {} ::: *.log       one job for each file
   find . -name '*.wav' | twolane submit --each - -- lame {} {.}.mp3
   twolane submit --array 1-100 -- ./simulate
+  twolane submit --every '0 3 * * *' --name backup -- ./backup
   twolane submit --kind http url=https://example.org/hook method=POST body=@event.json
 
 In the words, --name, --output, --cwd, --unique and --env: {} is the value, {.} the value without its file
@@ -81,6 +85,9 @@ pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let umask = Disposition::of_this_process().umask;
     let mut client = desk.connect().await?;
     let context = context(&args.job, umask, desk, &mut client).await?;
+    if args.schedule.every.is_some() {
+        return add_schedule(work, &args, context, client, desk).await;
+    }
     let mut sender = Sender::new(client, context, args.array, args.dry_run)?;
     let sent = send_all(&mut work, &mut sender, &args, desk).await;
     let accepted = sender.accepted().to_vec();
@@ -96,6 +103,28 @@ pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
         return wait::until_final(jobs, sender.into_client(), desk).await;
     }
     DONE
+}
+
+/// Makes a schedule of the one job.
+async fn add_schedule(
+    work: Work,
+    args: &Args,
+    context: Context,
+    mut client: Client,
+    desk: &mut Desk,
+) -> Result<i32, Error> {
+    let Work::One(job) = work else {
+        return Err(Error::usage(
+            "a schedule has one job: make one of each with a --name of its own",
+        ));
+    };
+    match schedule::of_job(&args.schedule, *job, context, args.dry_run, desk) {
+        None => DONE,
+        Some(add) => {
+            let reply = client.call::<call::AddSchedule>(&add).await?;
+            schedule::tell_made(&reply.schedule, args.dry_run, desk)
+        }
+    }
 }
 
 /// The surroundings for the jobs of a call; says what they do not get.

@@ -31,9 +31,9 @@ use crate::job::StoreId;
 use crate::lanes::Lanes;
 use crate::pool::{self, BuildError, Pool};
 use crate::process::{self, Owner, Processes};
-use crate::scheduler::{Action, AgingError, Input, Scheduler};
+use crate::scheduler::{Action, Agenda, AgingError, Input, Scheduler};
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::{Recovery, StoreError};
+use crate::store::{Recovery, Store, StoreError};
 
 /// Events that wait for the control loop; sessions wait when it is full.
 const EVENTS: usize = 4_096;
@@ -218,6 +218,7 @@ impl Builder {
             own: events.clone(),
             alarm: clock::Alarm::new().map_err(system("the alarm"))?,
             scheduler: entered.scheduler,
+            agenda: entered.agenda,
             folds,
             lanes: Lanes::new(pool.clone(), reports),
             pool: pool.clone(),
@@ -237,13 +238,9 @@ impl Builder {
             state: LoopState::beginning_with(entered.actions),
         };
         control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
-        if self.owns_process {
-            signals::listen(events.clone()).map_err(system("listening for signals"))?;
-        }
-        wake_when_lent(&pool, &events);
+        self.attend(&pool, &hub, retention::run(readers, events.clone(), bounds_seen))?;
         let ending = hub.ending.clone();
         let place = SocketPlace { path: places.socket.clone(), mode: places.mode };
-        keep_house(&ending, retention::run(readers, events.clone(), bounds_seen));
         Ok(Running {
             socket: places.socket,
             events,
@@ -253,6 +250,21 @@ impl Builder {
             pool,
             lock,
         })
+    }
+
+    /// What goes on beside the loop and the sessions begins.
+    fn attend(
+        &self,
+        pool: &Pool,
+        hub: &Hub,
+        keeping: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), StartError> {
+        if self.owns_process {
+            signals::listen(hub.events.clone()).map_err(system("listening for signals"))?;
+        }
+        wake_when_lent(pool, &hub.events);
+        keep_house(&hub.ending, keeping);
+        Ok(())
     }
 
     fn processes(&self, settings: &Live, nofile: u64) -> Result<Processes, StartError> {
@@ -361,6 +373,7 @@ fn keep_house(ending: &CancellationToken, keeping: impl Future<Output = ()> + Se
 /// What the unfinished jobs of the store make of an empty daemon.
 struct Entered {
     scheduler: Scheduler,
+    agenda: Agenda,
     /// What the scheduler wants done about them.
     actions: Vec<Action>,
     uniques: Uniques,
@@ -396,7 +409,9 @@ fn enter(
     if judged.pending > 0 {
         tracing::info!(?judged, clean = recovery.clean, "found unfinished jobs");
     }
-    Ok(Entered { scheduler, actions, uniques })
+    // Jobs that were judged to have ended stand in the way of no run.
+    let agenda = recovery::agenda(recovery.next_schedule, store.schedules()?);
+    Ok(Entered { scheduler, agenda, actions, uniques })
 }
 
 impl Running {

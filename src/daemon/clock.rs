@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
@@ -23,56 +24,99 @@ pub(super) fn now() -> Now {
     }
 }
 
-/// An alarm on the boot clock, which counts suspend and never steps.
+/// An alarm on both clocks: the boot clock, which counts suspend and never steps, and the wall clock,
+/// whose steps ring it.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    timer: AsyncFd<OwnedFd>,
-    set: Option<Duration>,
+    boot: Timer<Duration>,
+    wall: Timer<WallTime>,
 }
 
 impl Alarm {
     /// Makes an alarm that is not set.
     pub(super) fn new() -> io::Result<Self> {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
+        let boot = Timer::new(TimerfdClockId::Boottime, TimerfdTimerFlags::ABSTIME)?;
+        let steps = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        Ok(Self { boot, wall: Timer::new(TimerfdClockId::Realtime, steps)? })
+    }
+
+    /// Sets the alarm to a moment of each clock, or takes it back.
+    pub(super) fn set(&mut self, boot: Option<Duration>, wall: Option<WallTime>) -> io::Result<()> {
+        self.boot.set(boot, |at| Timespec {
+            tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(at.subsec_nanos()),
+        })?;
+        self.wall.set(wall, |at| Timespec {
+            tv_sec: at.0.div_euclid(1_000_000),
+            tv_nsec: at.0.rem_euclid(1_000_000) * 1_000,
+        })
+    }
+
+    /// Waits until either moment has come, or the wall clock was set while its moment is waited for. Can be
+    /// dropped and called again.
+    pub(super) async fn rings(&mut self) -> io::Result<()> {
+        tokio::select! {
+            rung = self.boot.rings() => rung,
+            rung = self.wall.rings() => rung,
+        }
+    }
+}
+
+/// A timer of the kernel's on one clock.
+#[derive(Debug)]
+struct Timer<T> {
+    descriptor: AsyncFd<OwnedFd>,
+    flags: TimerfdTimerFlags,
+    set: Option<T>,
+}
+
+impl<T: Copy + PartialEq> Timer<T> {
+    fn new(clock: TimerfdClockId, flags: TimerfdTimerFlags) -> io::Result<Self> {
+        let timer = timerfd_create(clock, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         #[expect(
             deprecated,
             reason = "an owned descriptor can't be closed or swapped behind its back"
         )]
-        let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
-        Ok(Self { timer, set: None })
+        let descriptor = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Self { descriptor, flags, set: None })
     }
 
-    /// Sets the alarm to a moment of the boot clock, or takes it back.
-    pub(super) fn set(&mut self, at: Option<Duration>) -> io::Result<()> {
+    fn set(&mut self, at: Option<T>, spec: impl FnOnce(T) -> Timespec) -> io::Result<()> {
         if self.set == at {
             return Ok(());
         }
-        // A time of zero would disarm the timer; one nanosecond after boot is as much in the past.
-        let at_least = |at: Duration| at.max(Duration::from_nanos(1));
-        let value = at.map_or(Duration::ZERO, at_least);
-        let value = Timespec {
-            tv_sec: i64::try_from(value.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(value.subsec_nanos()),
-        };
-        let once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let spec = Itimerspec { it_interval: once, it_value: value };
-        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &spec)?;
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // A time of zero would disarm the timer; one nanosecond later is as much in the past.
+        let first = Timespec { tv_sec: 0, tv_nsec: 1 };
+        let value = at.map_or(never, |at| match spec(at) {
+            value if (value.tv_sec, value.tv_nsec) < (0, 1) => first,
+            value => value,
+        });
+        let spec = Itimerspec { it_interval: never, it_value: value };
+        match timerfd_settime(self.descriptor.get_ref(), self.flags, &spec) {
+            // The clock was set since nobody looked. The timer stands at the new moment all the same, and rings
+            // at once if that has passed by the new time.
+            Ok(_) | Err(Errno::CANCELED) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.set = at;
         Ok(())
     }
 
-    /// Waits until the alarm goes off. Can be dropped and called again.
-    pub(super) async fn rings(&mut self) -> io::Result<()> {
+    async fn rings(&mut self) -> io::Result<()> {
         loop {
-            let mut ready = self.timer.readable().await?;
+            let mut ready = self.descriptor.readable().await?;
             let mut count = [0; 8];
             let read = ready.try_io(|timer| Ok(rustix::io::read(timer, &mut count)?));
-            if let Ok(read) = read {
-                read?;
-                self.set = None;
-                return Ok(());
+            match read {
+                // Nothing to read yet.
+                Err(_) => continue,
+                // The clock was set: whoever waits looks at it again, and sets the alarm anew.
+                Ok(Err(error)) if error.raw_os_error() == Some(Errno::CANCELED.raw_os_error()) => {}
+                Ok(read) => drop(read?),
             }
+            self.set = None;
+            return Ok(());
         }
     }
 }
@@ -95,4 +139,26 @@ pub(super) fn own_usage() -> OwnUsage {
         .and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
     let page = rustix::param::page_size() as u64;
     OwnUsage { cpu, rss_bytes: pages.unwrap_or(0) * page }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_alarm_rings_at_a_moment_of_either_clock() {
+        let mut alarm = Alarm::new().unwrap();
+        let soon = Duration::from_millis(20);
+        alarm.set(Some(now().boot + soon), None).unwrap();
+        alarm.rings().await.unwrap();
+        let wall = now().wall.plus(soon);
+        alarm.set(None, Some(wall)).unwrap();
+        alarm.rings().await.unwrap();
+        assert!(now().wall >= wall);
+        // What has passed already rings at once, and so does it again.
+        for _ in 0..2 {
+            alarm.set(Some(Duration::ZERO), Some(WallTime(-5))).unwrap();
+            alarm.rings().await.unwrap();
+        }
+    }
 }

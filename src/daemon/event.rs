@@ -14,7 +14,7 @@ use crate::job::{
 };
 use crate::lanes::{Ended, Lending};
 use crate::protocol::{self, Error, Finished};
-use crate::scheduler::{Entry, Explanation, FoldedEntry};
+use crate::scheduler::{Entry, Explanation, FoldedEntry, Planned};
 use crate::store::{Edge, Work};
 
 /// Something that happened.
@@ -107,6 +107,14 @@ pub(super) enum Ask {
     SetQueue(QueueChange, Answer<()>),
     /// Drop a queue.
     RemoveQueue(String, Answer<()>),
+    /// Make a schedule; its number, and its name if it has none, are still to be given.
+    AddSchedule(Box<Planned>, Answer<protocol::Schedule>),
+    /// Tell all schedules of a user, or of all users.
+    Schedules(Option<u32>, oneshot::Sender<Vec<protocol::Schedule>>),
+    /// Tell one schedule.
+    ShowSchedule(ScheduleName, Answer<protocol::Schedule>),
+    /// Pause, resume or drop a schedule.
+    ChangeSchedule(ScheduleName, ScheduleChange, Answer<()>),
     /// Tell the lanes.
     Lanes(oneshot::Sender<protocol::LanesReply>),
     /// Change the lanes' sizes.
@@ -160,6 +168,28 @@ pub(super) enum NewBegin {
     Now,
     /// Then.
     Later(Begin),
+}
+
+/// How a client names a schedule.
+#[derive(Clone, Debug)]
+pub(super) struct ScheduleName {
+    /// Its name or its number.
+    pub(super) text: String,
+    /// The client.
+    pub(super) uid: u32,
+    /// Whether the schedules of others are its business.
+    pub(super) admin: bool,
+}
+
+/// What can be done to a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ScheduleChange {
+    /// Nothing comes of it for now, for this reason.
+    Pause(Option<String>),
+    /// It goes on.
+    Resume,
+    /// It goes.
+    Remove,
 }
 
 /// What can be done to a queue's rate.
@@ -312,15 +342,12 @@ pub(super) enum Begin {
 }
 
 impl Begin {
-    /// The moment, for a job that is taken now.
+    /// The moment, for a job that is taken now: a time of day follows the wall clock, a delay the boot clock.
     pub(super) fn deadline(self, now: Now) -> Deadline {
-        Deadline::after(
-            now,
-            match self {
-                Self::At(moment) => moment.since(now.wall),
-                Self::In(delay) => delay,
-            },
-        )
+        match self {
+            Self::At(moment) => Deadline::at(moment),
+            Self::In(delay) => Deadline::after(now, delay),
+        }
     }
 }
 
@@ -363,4 +390,19 @@ pub(super) struct Waiting {
     pub(super) id: WaiterId,
     /// Jobs that are not unfinished any more: the store knows how they ended.
     pub(super) gone: Vec<JobId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Follows;
+
+    #[test]
+    fn a_time_of_day_follows_the_wall_clock_and_a_delay_the_boot_clock() {
+        let now = Now { boot: Duration::from_secs(5), wall: WallTime(7) };
+        let at = Begin::At(WallTime(9)).deadline(now);
+        assert_eq!((at.follows, at.wall), (Follows::Wall, WallTime(9)));
+        let delay = Begin::In(Duration::from_secs(2)).deadline(now);
+        assert_eq!((delay.follows, delay.boot), (Follows::Boot, Duration::from_secs(7)));
+    }
 }

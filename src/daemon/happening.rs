@@ -1,7 +1,7 @@
 //! What watchers are told: every change that was written down, in a line.
 
 use super::clock;
-use crate::job::{Change, WallTime};
+use crate::job::{Change, Fold, NewJob, ScheduleRecord, WallTime};
 use crate::protocol::{Event, to_rfc3339};
 
 /// Something that happened, and whose it is.
@@ -17,23 +17,16 @@ pub(super) struct Happening {
 pub(super) const BACKLOG: usize = 4_096;
 
 impl Happening {
-    /// What a change that was written down says.
-    pub(super) fn of(change: &Change, owner: Option<u32>) -> Self {
+    /// What a change that was written down says: of a job of this owner, or about this schedule.
+    pub(super) fn of(change: &Change, owner: Option<u32>, about: Option<&ScheduleRecord>) -> Self {
         let event = blank("", clock::now().wall);
         match change {
-            Change::Submitted { jobs, fold } => Self {
-                owner: jobs.first().map(|job| job.owner),
-                event: Event {
-                    event: "submitted".to_owned(),
-                    job: jobs.first().map(|job| job.id),
-                    last_job: jobs
-                        .last()
-                        .map(|job| job.id.after(fold.map_or(0, |fold| fold.count))),
-                    state: jobs.first().map(|job| job.state),
-                    queue: jobs.first().map(|job| job.spec.queue.clone()),
-                    ..event
-                },
-            },
+            Change::Submitted { jobs, fold } => submitted(jobs, *fold, event),
+            Change::ScheduleTurned(turn) if turn.job.is_some() => {
+                submitted(turn.job.as_slice(), None, event)
+            }
+            Change::ScheduleSet(record) => schedule(Some(record), event),
+            Change::ScheduleTurned(_) | Change::ScheduleRemoved { .. } => schedule(about, event),
             Change::Removed { jobs } => Self {
                 owner,
                 event: Event {
@@ -82,6 +75,28 @@ fn about_job(change: &Change, event: Event) -> Event {
     }
 }
 
+fn submitted(jobs: &[NewJob], fold: Option<Fold>, event: Event) -> Happening {
+    let (first, last) = (jobs.first(), jobs.last());
+    Happening {
+        owner: first.map(|job| job.owner),
+        event: Event {
+            event: "submitted".to_owned(),
+            job: first.map(|job| job.id),
+            last_job: last.map(|job| job.id.after(fold.map_or(0, |fold| fold.count))),
+            state: first.map(|job| job.state),
+            queue: first.map(|job| job.spec.queue.clone()),
+            schedule: first.and_then(|job| job.run.as_ref()).map(|run| run.name.to_string()),
+            ..event
+        },
+    }
+}
+
+fn schedule(record: Option<&ScheduleRecord>, event: Event) -> Happening {
+    let name = record.map(|record| record.name.to_string());
+    let event = Event { event: "schedule".to_owned(), schedule: name, ..event };
+    Happening { owner: record.map(|record| record.owner), event }
+}
+
 fn queue(name: &str, event: Event) -> Event {
     Event { event: "queue".to_owned(), queue: Some(name.to_owned()), ..event }
 }
@@ -96,6 +111,7 @@ fn blank(what: &str, at: WallTime) -> Event {
         attempt: None,
         outcome: None,
         queue: None,
+        schedule: None,
         missed: None,
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::control::UNFOLDED_AT_ONCE;
 use super::launch::Launcher;
 use super::uniques::Uniques;
-use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, Usage, WallTime};
-use crate::scheduler::{Entry, FoldedEntry};
-use crate::store::{Pending, Store, StoreError};
+use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, Usage, WallTime};
+use crate::scheduler::{Agenda, Entry, FoldedEntry, Planned};
+use crate::store::{Pending, Store, StoreError, StoredSchedule};
 
 /// How many changes are judged in one commit.
 const BATCH: usize = 5_000;
@@ -148,6 +148,19 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         requires: pending.requires,
         limits: pending.limits,
     }
+}
+
+/// The schedules that were found. One whose time zone is not known here any more waits until it is.
+pub(super) fn agenda(next: ScheduleId, found: Vec<StoredSchedule>) -> Agenda {
+    let mut agenda = Agenda::counting_from(next);
+    for StoredSchedule { record, overdue, unfinished } in found {
+        let zone = jiff::tz::TimeZone::get(&record.zone);
+        let zone = zone.inspect_err(|error| {
+            tracing::error!("schedule {} does not run: {error}", record.name);
+        });
+        agenda.enter(Planned { record, zone: zone.ok(), unfinished, overdue });
+    }
+    agenda
 }
 
 /// The queues in force: those that were set by hand, and those of the config that were not; the default queue

@@ -23,6 +23,17 @@ pub(super) fn no_such_job(id: JobId) -> Error {
     Error::NoSuchJob { id, message }
 }
 
+/// There is no such schedule, or it is none of the caller's business.
+pub(super) fn no_such_schedule(name: &str, known: &[&str]) -> Error {
+    let hint = nearest(name, known.iter().copied())
+        .map_or_else(String::new, |nearest| format!(" (did you mean {nearest:?}?)"));
+    let message = format!(
+        "there is no schedule {name:?} of yours{hint}: see `{} schedule list`",
+        crate::NAME
+    );
+    Error::NoSuchSchedule { schedule: name.to_owned(), message }
+}
+
 /// The caller may not do this.
 pub(super) fn not_permitted(what: &str) -> Error {
     let message = format!(

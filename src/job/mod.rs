@@ -6,6 +6,7 @@
 mod class;
 mod duration;
 mod edit;
+mod every;
 mod id;
 mod limits;
 mod nearest;
@@ -15,6 +16,7 @@ mod record;
 mod requirement;
 mod retry;
 mod retry_on;
+mod schedule;
 mod size;
 mod spec;
 mod state;
@@ -23,6 +25,7 @@ mod time;
 pub use class::{Class, Lane, UnknownName};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use edit::{Came, Edited, Move, Turn};
+pub use every::{Every, EveryError};
 pub use id::{AttemptToken, IdError, JobId, StoreId};
 pub use limits::{KeyLimit, Limits, LimitsError};
 pub use nearest::nearest;
@@ -32,7 +35,11 @@ pub use record::{AttemptRecord, Change, Fold, Job, NewJob, QueueRecord, Usage};
 pub use requirement::{Awaited, Condition, Ending, Requirement};
 pub use retry::{Backoff, BackoffError, RetryPolicy, jitter_seed};
 pub use retry_on::{RetryOn, RetryOnError};
+pub use schedule::{
+    Missed, Overlap, Progress, ScheduleId, ScheduleRecord, ScheduleRun, TurnTaken,
+    check_schedule_name,
+};
 pub use size::{SizeError, format_size, parse_size};
 pub use spec::{ArrayPlace, Context, Params, Spec, SpecError};
 pub use state::{State, Transition};
-pub use time::{Deadline, Now, WallTime};
+pub use time::{Deadline, Follows, Now, WallTime};

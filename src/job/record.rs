@@ -11,6 +11,7 @@ use super::id::{AttemptToken, JobId};
 use super::outcome::Outcome;
 use super::rate::Rate;
 use super::requirement::Requirement;
+use super::schedule::{ScheduleId, ScheduleRecord, ScheduleRun, TurnTaken};
 use super::spec::{ArrayPlace, Context, Spec};
 use super::state::State;
 use super::time::{Deadline, WallTime};
@@ -36,6 +37,8 @@ pub struct NewJob {
     pub requirements: Arc<[Requirement]>,
     /// A key that no other unfinished job of the same owner has.
     pub unique: Option<Arc<str>>,
+    /// Which run of which schedule it is, if it is one.
+    pub run: Option<Box<ScheduleRun>>,
     /// The work; shared between jobs that have the same.
     pub spec: Arc<Spec>,
     /// The submitter's surroundings; shared between the jobs of a submission.
@@ -79,6 +82,8 @@ pub struct Job {
     pub unique: Option<Arc<str>>,
     /// How often it was edited.
     pub edits: u32,
+    /// Which run of which schedule it is, if it is one.
+    pub run: Option<Box<ScheduleRun>>,
     /// The work.
     pub spec: Arc<Spec>,
     /// The submitter's surroundings.
@@ -255,6 +260,15 @@ pub enum Change {
         /// Its name.
         name: String,
     },
+    /// A schedule was made or changed by hand.
+    ScheduleSet(Box<ScheduleRecord>),
+    /// A moment of a schedule was decided on. Refused unless its turn is the next one.
+    ScheduleTurned(Box<TurnTaken>),
+    /// A schedule was dropped; the jobs of its runs stay.
+    ScheduleRemoved {
+        /// Which.
+        schedule: ScheduleId,
+    },
 }
 
 impl Change {
@@ -271,7 +285,10 @@ impl Change {
             | Self::Unfolded { .. }
             | Self::Removed { .. }
             | Self::QueueSet(_)
-            | Self::QueueRemoved { .. } => None,
+            | Self::QueueRemoved { .. }
+            | Self::ScheduleSet(_)
+            | Self::ScheduleTurned(_)
+            | Self::ScheduleRemoved { .. } => None,
         }
     }
 }

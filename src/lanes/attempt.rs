@@ -159,3 +159,28 @@ fn panicked(panic: &(dyn Any + Send)) -> Report {
         .unwrap_or("without a text");
     Report::ended(Outcome::Failed(Failure::Error(format!("the handler panicked: {text}"))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The clock of the event loop is the one that neither steps nor counts suspend, and no other is
+    /// looked at: here it alone goes on.
+    #[tokio::test(start_paused = true)]
+    async fn a_timeout_counts_running_time_alone() {
+        let limit = Duration::from_secs(3600);
+        let (verdict, cancel) = (Verdict::default(), CancellationToken::new());
+        let work = async {
+            cancel.cancelled().await;
+            Report::cancelled()
+        };
+        let mut timed = pin!(within(limit, work, &verdict, &cancel));
+        assert!(timed.as_mut().now_or_never().is_none());
+        tokio::time::advance(Duration::from_millis(3_599_999)).await;
+        assert!(timed.as_mut().now_or_never().is_none());
+        assert_eq!(verdict.outcome(), None);
+        tokio::time::advance(Duration::from_millis(2)).await;
+        timed.await;
+        assert_eq!(verdict.outcome(), Some(Outcome::TimedOut));
+    }
+}

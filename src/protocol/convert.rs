@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::job::{self, Failure, Outcome, State, WallTime, exit_code};
 
 use super::job::{Attempt, Details, Finished, Job, JobSpec, Required};
+use super::schedule::Schedule;
 
 /// Writes a moment as RFC 3339 in UTC with microseconds.
 pub fn to_rfc3339(time: WallTime) -> String {
@@ -65,6 +66,8 @@ pub fn job_to_wire(job: &job::Job, attempts: Option<&[job::AttemptRecord]>) -> J
         elements: None,
         progress_done: None,
         progress_total: None,
+        schedule: job.run.as_ref().map(|run| run.name.to_string()),
+        slot: job.run.as_ref().map(|run| to_rfc3339(run.slot)),
         details: attempts.map(|attempts| details(job, attempts)),
     }
 }
@@ -136,6 +139,36 @@ pub fn finished_to_wire(
             State::Skipped | State::Cancelled => reason.map(str::to_owned),
             _ => outcome.and_then(Outcome::message).map(str::to_owned),
         },
+    }
+}
+
+/// A schedule as it is shown, with these next moments and jobs that have not ended.
+pub fn schedule_to_wire(
+    record: &job::ScheduleRecord,
+    next: &[WallTime],
+    unfinished: Vec<job::JobId>,
+) -> Schedule {
+    Schedule {
+        id: record.id.0,
+        name: record.name.to_string(),
+        owner_uid: record.owner,
+        every: record.every.text().to_owned(),
+        zone: record.zone.clone(),
+        overlap: record.overlap.name().to_owned(),
+        missed: record.missed.name().to_owned(),
+        paused: record.paused,
+        reason: record.reason.clone(),
+        problem: None,
+        created_at: to_rfc3339(record.created_at),
+        next: next.iter().map(|moment| to_rfc3339(*moment)).collect(),
+        last_job: record.progress.last,
+        last_state: None,
+        unfinished,
+        run_count: record.progress.runs,
+        skipped_count: record.progress.skipped,
+        missed_count: record.progress.missed,
+        queue: record.spec.queue.clone(),
+        summary: summary(&record.spec),
     }
 }
 

@@ -46,6 +46,13 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// There is no such schedule, or the caller may not see it.
+    NoSuchSchedule {
+        /// What was asked for.
+        schedule: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// The job's state does not allow it.
     WrongState {
         /// Which job.
@@ -146,6 +153,7 @@ impl Error {
             | Self::InvalidJob { message, .. }
             | Self::InvalidValue { message, .. }
             | Self::NoSuchJob { message, .. }
+            | Self::NoSuchSchedule { message, .. }
             | Self::WrongState { message, .. }
             | Self::NotUnique { message, .. }
             | Self::QueueInUse { message, .. }

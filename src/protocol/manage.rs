@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::job::{Holder, JobSpec};
+use super::explain::Holder;
+use super::job::JobSpec;
 use super::select::Selector;
 use crate::job::{JobId, State};
 

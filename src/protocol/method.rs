@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{graph, job, manage, observe, select};
+use super::{explain, graph, job, manage, observe, schedule, select};
 
 /// A method: parameters that know their name and their reply.
 ///
@@ -76,7 +76,7 @@ macro_rules! methods {
                     type Reply = $reply;
                 }
             )*
-            use super::{graph, job, manage, observe, select};
+            use super::{explain, graph, job, manage, observe, schedule, select};
         }
     };
 }
@@ -86,7 +86,7 @@ methods! {
     List: select::List => select::ListReply, "Tells one page of jobs.";
     Show: job::Show => job::ShowReply, "Tells everything about one job.";
     Graph: graph::Graph => graph::GraphReply, "Tells who waits for whom.";
-    Explain: job::Explain => job::ExplainReply, "Tells why a job is where it is.";
+    Explain: explain::Explain => explain::ExplainReply, "Tells why a job is where it is.";
     Wait: job::Wait => job::WaitReply, "Waits until jobs are final.";
     Logs: job::Logs => job::LogsReply, "Reads a job's output.";
     Lend: job::Lend => manage::Empty, "Lends a waiting job's core permits.";
@@ -97,6 +97,12 @@ methods! {
     Edit: manage::Edit => manage::ChangeReply, "Changes jobs that have not started.";
     Remove: manage::Remove => manage::ChangeReply, "Forgets final jobs.";
     Prune: manage::Prune => manage::PruneReply, "Forgets old final jobs.";
+    AddSchedule: schedule::AddSchedule => schedule::ScheduleReply, "Makes a schedule.";
+    Schedules: schedule::Schedules => schedule::SchedulesReply, "Tells all schedules.";
+    ShowSchedule: schedule::ShowSchedule => schedule::ScheduleReply, "Tells one schedule.";
+    PauseSchedule: schedule::PauseSchedule => manage::Empty, "Pauses a schedule.";
+    ResumeSchedule: schedule::ResumeSchedule => manage::Empty, "Resumes a schedule.";
+    RemoveSchedule: schedule::RemoveSchedule => manage::Empty, "Drops a schedule.";
     Kinds: manage::Empty => observe::KindsReply, "Tells the kinds of work.";
     Queues: manage::Empty => manage::QueuesReply, "Tells all queues.";
     SetQueue: manage::SetQueue => manage::Empty, "Makes or changes a queue.";

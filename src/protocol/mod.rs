@@ -9,26 +9,28 @@ mod after;
 mod convert;
 mod envelope;
 mod error;
+mod explain;
 mod graph;
 mod job;
 mod manage;
 mod method;
 mod observe;
 mod place;
+mod schedule;
 mod select;
 
 pub use after::{After, AfterError, Whom};
 pub use convert::{
-    finished_to_wire, from_rfc3339, job_to_wire, required_to_wire, summary, summary_of, to_rfc3339,
-    usage_seconds,
+    finished_to_wire, from_rfc3339, job_to_wire, required_to_wire, schedule_to_wire, summary,
+    summary_of, to_rfc3339, usage_seconds,
 };
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
+pub use explain::{Explain, ExplainReply, Forecast, Gate, Holder};
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
-    Array, Attempt, Context, Details, Existing, Explain, ExplainReply, Finished, Gate, Holder, Job,
-    JobSpec, Lend, Logs, LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait,
-    WaitReply,
+    Array, Attempt, Context, Details, Existing, Finished, Job, JobSpec, Lend, Logs, LogsReply,
+    Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,
 };
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Edit, Empty, Hold, Lanes, LanesReply, Pause, Prune,
@@ -41,6 +43,10 @@ pub use observe::{
     StatsReply, Status, StatusReply, Watch, WatchReply,
 };
 pub use place::{SYSTEM_SOCKET, socket_in, user_socket, user_state_dir};
+pub use schedule::{
+    AddSchedule, PauseSchedule, RemoveSchedule, ResumeSchedule, Schedule, ScheduleReply, Schedules,
+    SchedulesReply, ShowSchedule,
+};
 pub use select::{
     ElementCount, ElementRange, Elements, IdRange, List, ListReply, SelectError, Selector,
 };
@@ -61,6 +67,10 @@ pub const MAX_REQUIREMENTS: usize = 10_000;
 pub const MAX_BATCH_REQUIREMENTS: usize = 1_000_000;
 /// The longest unique key, in bytes: an index is no place for texts.
 pub const MAX_UNIQUE: usize = 512;
+/// The most schedules of all users together: each is held in memory with its work.
+pub const MAX_SCHEDULES: usize = 10_000;
+/// How many of its next moments a schedule that is shown tells.
+pub const SHOWN_MOMENTS: usize = 5;
 /// The most jobs on one page of List.
 pub const MAX_PAGE: u32 = 1_000;
 /// The most bytes of output in one Logs reply, before encoding.

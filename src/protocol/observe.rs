@@ -190,7 +190,7 @@ pub struct WatchReply {
 pub struct Event {
     /// When.
     pub time: String,
-    /// What: `submitted`, `started`, `ended`, `moved`, `removed`, `queue`, or `missed` when this client
+    /// What: `submitted`, `started`, `ended`, `moved`, `removed`, `queue`, `schedule`, or `missed` when this client
     /// read too slowly and events were left out.
     pub event: String,
     /// Which job; for `submitted`, the first.
@@ -205,6 +205,9 @@ pub struct Event {
     pub outcome: Option<String>,
     /// Which queue.
     pub queue: Option<String>,
+    /// Which schedule, by its name.
+    #[serde(default)]
+    pub schedule: Option<String>,
     /// For `missed`: how many events were left out.
     pub missed: Option<u64>,
 }

@@ -36,6 +36,9 @@ pub struct Selector {
     /// Kinds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
+    /// Names of schedules whose runs they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<String>,
     /// Jobs of other users too; for admins.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_users: bool,

@@ -4,6 +4,7 @@
 //! job without gates is one that the next step starts.
 
 use super::dependencies::{Standing, Verdict};
+use super::forecast::Forecast;
 use super::limits::{LimitName, LimitNo};
 use super::lines::{ShapedLine, Stand};
 use super::table::{Place, Record, Slot};
@@ -23,6 +24,8 @@ pub struct Explanation {
     pub rank: Option<Rank>,
     /// Its running attempt.
     pub running: Option<(AttemptToken, Lane)>,
+    /// When it may be expected to start, if that can be said.
+    pub forecast: Option<Forecast>,
 }
 
 /// Something that keeps a job from starting.
@@ -231,6 +234,7 @@ impl Scheduler {
             running: self.running.get(&slot).map(|running| {
                 (self.token(running.counter), super::views::demand(record.class(), 1).lane())
             }),
+            forecast: None,
         };
         match record.place {
             Place::Running => return Some(told),
@@ -245,7 +249,7 @@ impl Scheduler {
         if let Some(moment) = self.timers.moment(slot).filter(|moment| !moment.is_due(now))
             && matches!(record.place, Place::Timed | Place::Held | Place::Waiting)
         {
-            let left = moment.boot.saturating_sub(now.boot);
+            let left = moment.left(now);
             told.gates.push(Gate::NotBefore { moment, left });
         }
         if record.place == Place::Ready {
@@ -256,6 +260,7 @@ impl Scheduler {
         if told.gates.is_empty() {
             told.gates.extend(self.turn_gate(slot, told.rank));
         }
+        told.forecast = self.forecast(now, slot, &told);
         Some(told)
     }
 

@@ -32,6 +32,7 @@
 //! could take back.
 
 mod action;
+mod agenda;
 mod capacity;
 mod contest;
 mod dependencies;
@@ -39,6 +40,7 @@ mod dispatch;
 mod entry;
 mod explain;
 mod folds;
+mod forecast;
 mod input;
 mod invariants;
 mod limits;
@@ -74,9 +76,11 @@ use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 pub use self::action::{Action, Decline, Misplaced, Start};
+pub use self::agenda::{Agenda, MOST_WAITING_RUNS, Planned, Run, Turn};
 pub use self::entry::{Begin, Demand, Entry, LaneSizes, Resource, Revision};
 pub use self::explain::{Explanation, Gate, Holder, Rank};
 pub use self::folds::FoldedEntry;
+pub use self::forecast::{Basis, Forecast};
 pub use self::input::Input;
 pub use self::invariants::Violation;
 pub use self::options::{Aging, AgingError, Options, OptionsError};
@@ -92,7 +96,7 @@ use self::policies::Policies;
 use self::queues::Queues;
 use self::table::{JobTable, Slot, Spread};
 use self::timers::Timers;
-use crate::job::{AttemptToken, Change, Class, Deadline, Now, State, StoreId};
+use crate::job::{AttemptToken, Change, Class, Deadline, Now, State, StoreId, WallTime};
 
 /// How long the scheduler waits before it asks again for a write that was refused although nobody
 /// but the scheduler itself wanted it: long enough not to turn in circles, short enough not to be
@@ -294,6 +298,12 @@ impl Scheduler {
         let fires = fires.into_iter().filter(|_| may_fire);
         let moments = [at_once, pace, self.folds.next()].into_iter().chain(fires).flatten();
         moments.min_by_key(|deadline| deadline.boot)
+    }
+
+    /// The moment of the wall clock at which [`Input::Tick`] is wanted too, whenever that clock comes to show
+    /// it. Changes with every step.
+    pub fn next_wall(&self) -> Option<WallTime> {
+        self.timers.next_wall().filter(|_| self.may_fire())
     }
 
     fn token(&self, counter: u64) -> AttemptToken {

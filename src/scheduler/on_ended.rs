@@ -30,6 +30,8 @@ impl Scheduler {
             return;
         }
         let Some(running) = self.running.remove(&slot) else { return };
+        let queue = self.jobs.get(slot).queue;
+        self.queues.get_mut(queue).recent.note(&end.outcome, end.usage.wall);
         self.free(slot, &running.units);
         let pause = self.retry_pause(slot, &end);
         let next = next_state(&running, &end.outcome, pause);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::SEATS;
 use super::contest::Pass;
+use super::forecast::Recent;
 use super::lines::LineNo;
 use super::pace::Pace;
 use super::table::{Key, Place};
@@ -42,6 +43,8 @@ pub(super) struct Queue {
     /// How many of its jobs have overtaken its best one; counted only under a limit of its own.
     pub(super) overtaken: u32,
     pub(super) counts: Counts,
+    /// How long its latest attempts took.
+    pub(super) recent: Recent,
 }
 
 /// The lines of one queue that ask for the same class and permits; they differ in their limits.
@@ -103,6 +106,7 @@ impl Queue {
             pass: [0; SEATS],
             overtaken: 0,
             counts: Counts::default(),
+            recent: Recent::default(),
         }
     }
 

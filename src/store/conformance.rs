@@ -5,6 +5,7 @@ mod folding;
 mod keeping;
 mod reading;
 mod requiring;
+mod scheduling;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 25] = [
+    let cases: [(&str, Case); 28] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -42,6 +43,12 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("each life is numbered and knows how the last ended", lives_are_numbered),
         ("only finished jobs are removed", keeping::only_finished_jobs_are_removed),
         ("queues are kept while they are used", keeping::queues_are_kept_while_used),
+        ("a turn of a schedule is taken once", scheduling::a_turn_of_a_schedule_is_taken_once),
+        ("schedules read back", scheduling::schedules_read_back),
+        (
+            "moments of the wall clock know no boot",
+            scheduling::moments_of_the_wall_clock_know_no_boot,
+        ),
         ("held and waiting jobs keep their time", requiring::held_and_waiting_jobs_keep_their_time),
         (
             "a key is unique among unfinished jobs",
@@ -90,6 +97,7 @@ pub(super) fn new_job(number: u64) -> NewJob {
         not_before: None,
         requirements: Arc::default(),
         unique: None,
+        run: None,
         spec: Arc::new(Spec { kind: "command".to_owned(), ..Spec::default() }),
         context: Arc::new(Context::default()),
     }
@@ -170,7 +178,7 @@ pub(super) fn everything(store: &mut dyn Store) -> String {
     let mut reader = store.reader().unwrap();
     let jobs = reader.page(&Filter::default(), NEWEST).unwrap();
     let attempts: Vec<_> = jobs.iter().map(|job| reader.job(job.id).unwrap()).collect();
-    let counts = reader.counts().unwrap();
+    let counts = (reader.counts().unwrap(), store.schedules().unwrap());
     format!("{jobs:#?} {attempts:#?} {counts:#?} {:#?}", all_pending(store))
 }
 

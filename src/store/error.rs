@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::job::{JobId, State};
+use crate::job::{JobId, ScheduleId, State};
 
 /// Why a store refused one change; the others of its batch are not harmed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum Refusal {
     /// The queue still has unfinished jobs.
     #[error("queue {0:?} still has unfinished jobs: cancel or finish them first")]
     QueueInUse(String),
+    /// There is no such schedule.
+    #[error("there is no schedule {0}")]
+    NoSuchSchedule(ScheduleId),
     /// There is no such queue.
     #[error("there is no queue {0:?}")]
     NoSuchQueue(String),

@@ -38,6 +38,8 @@ pub struct Filter {
     pub names: Vec<String>,
     /// Jobs of one of these kinds.
     pub kinds: Vec<String>,
+    /// Jobs of runs of one of these schedules, by the schedule's name.
+    pub schedules: Vec<String>,
     /// Jobs that reached their final state before this moment.
     pub finished_before: Option<WallTime>,
     /// Jobs that reached their final state at this moment or later.
@@ -112,7 +114,13 @@ impl Filter {
             && owner.is_none_or(|owner| job.owner == owner)
             && (queues.is_empty() || queues.contains(&job.spec.queue))
             && (kinds.is_empty() || kinds.contains(&job.spec.kind))
+            && (self.schedules.is_empty() || self.fits_schedule(job))
             && (names.is_empty() || names.iter().any(name))
+    }
+
+    fn fits_schedule(&self, job: &Job) -> bool {
+        let named = |name: &str| self.schedules.iter().any(|wanted| wanted == name);
+        job.run.as_ref().is_some_and(|run| named(&run.name))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What can be said against a change without looking at what is stored: the same for every store.
 
 use crate::job::{
-    ArrayPlace, Class, Deadline, Edited, Fold, JobId, NewJob, QueueRecord, Requirement, State,
+    ArrayPlace, Class, Deadline, Edited, Fold, JobId, NewJob, QueueRecord, Requirement, ScheduleId,
+    State, TurnTaken,
 };
 
 use super::error::Refusal;
@@ -138,6 +139,28 @@ pub(super) fn queue_set(queue: &QueueRecord) -> Result<(), Refusal> {
         return forbid(format!("queue {:?}: a weight is 1 or more", queue.name));
     }
     Ok(())
+}
+
+/// Checks that a turn of a schedule holds together.
+pub(super) fn turned(turn: &TurnTaken) -> Result<(), Refusal> {
+    let id = turn.schedule;
+    if let Some(job) = &turn.job {
+        if job.run.as_ref().is_none_or(|run| run.schedule != id) {
+            return forbid(format!("job {} is no run of schedule {id}", job.id));
+        }
+        if turn.progress.last != Some(job.id) {
+            return forbid(format!(
+                "the latest run of schedule {id} would not be its job {}",
+                job.id
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The refusal of a turn that does not follow the one that was.
+pub(super) fn turn_taken(id: ScheduleId, had: u64, turn: u64) -> Refusal {
+    Refusal::Invariant(format!("schedule {id} had {had} turns: number {turn} is not the next"))
 }
 
 /// The refusal of a removal that names a job which is not final.

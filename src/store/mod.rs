@@ -15,11 +15,14 @@ pub mod sqlite;
 #[cfg(test)]
 mod conformance;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::job::{
     ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Fold, Job,
-    JobId, Limits, QueueRecord, RetryPolicy, Spec, State, StoreId, Turn, WallTime,
+    JobId, Limits, QueueRecord, RetryPolicy, ScheduleId, ScheduleRecord, Spec, State, StoreId,
+    Turn, WallTime,
 };
 
 pub use error::{Refusal, StoreError};
@@ -39,6 +42,9 @@ pub trait Store: Send {
     /// written down as one, told by the first of them.
     fn pending(&mut self, visit: &mut dyn FnMut(Pending)) -> Result<(), StoreError>;
 
+    /// Every schedule, in the order of their numbers.
+    fn schedules(&mut self) -> Result<Vec<StoredSchedule>, StoreError>;
+
     /// Opens a reader on a connection of its own, to be used from any thread beside the writer.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
 
@@ -55,10 +61,23 @@ pub struct Recovery {
     pub life: u64,
     /// The next id that no job ever had.
     pub next_id: JobId,
+    /// The next number that no schedule ever had.
+    pub next_schedule: ScheduleId,
     /// Whether the life before this one ended in order (see [`Store::close`]).
     pub clean: bool,
     /// The queues that were set.
     pub queues: Vec<QueueRecord>,
+}
+
+/// A schedule as it is found at a start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredSchedule {
+    /// As it is written; its next moment is rebased if it was made under another boot.
+    pub record: ScheduleRecord,
+    /// How far past that moment was when the store was opened under another boot.
+    pub overdue: Duration,
+    /// The jobs of its runs that are not final.
+    pub unfinished: BTreeSet<JobId>,
 }
 
 /// What scheduling needs of a job that is not final: no parameters, no environment.

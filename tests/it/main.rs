@@ -21,6 +21,7 @@ mod pipeline;
 mod recovery;
 mod refusals;
 mod retry;
+mod schedule;
 mod submit;
 mod tidy;
 mod time;

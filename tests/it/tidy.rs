@@ -116,6 +116,19 @@ fn paths_that_the_documents_name_exist() {
 }
 
 #[test]
+fn each_case_of_the_clocks_names_a_test_that_is_there() {
+    let code = files(&["src", "tests"], ".rs");
+    let is_there = |name: &str| {
+        let head = format!("fn {name}(");
+        code.iter().any(|file| file.text.contains(&head))
+    };
+    let text = source("ARCHITECTURE.md");
+    let (rows, breaches) = docs::unshown_cases("ARCHITECTURE.md", &text, &is_there);
+    assert!(rows >= 20, "the table of clock cases has gone");
+    report(breaches);
+}
+
+#[test]
 fn the_map_in_the_library_lists_every_room_once() {
     report(docs::map_gaps("src/lib.rs", &source("src/lib.rs")));
 }

@@ -4,7 +4,7 @@ use twolane::job::State;
 use twolane::protocol::{Error, Explain, Hold, JobSpec, Release, Submit, call};
 
 use crate::cli::{User, err};
-use crate::fixture::{Fixture, range, shell};
+use crate::fixture::{Fixture, command, range, shell};
 
 fn later(delay: &str, job: JobSpec) -> JobSpec {
     JobSpec { delay: Some(delay.to_owned()), ..job }
@@ -86,6 +86,27 @@ async fn a_time_that_is_past_or_none_is_refused() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_when_a_job_is_expected_to_start_once_there_is_a_past() {
+    let daemon = Fixture::with(&[("lanes.cpu", "1")]).await;
+    let mut client = daemon.client().await;
+    let first = daemon.submit(vec![command(&["true"]); 3]).await;
+    daemon.wait_all(first, 3).await;
+    let runs = daemon.submit_one(command(&["sleep", "600"])).await;
+    daemon.running(runs).await;
+    let next = daemon.submit_one(command(&["true"])).await;
+    let told = client.call::<call::Explain>(&Explain { id: next }).await.unwrap();
+    let forecast = told.forecast.expect("there is a past");
+    assert_eq!((forecast.basis.as_str(), forecast.attempts), ("recent", Some(3)));
+    assert!(forecast.mean_ms.is_some() && forecast.at.ends_with('Z'), "{forecast:?}");
+    let later = JobSpec { delay: Some("1h".to_owned()), ..command(&["true"]) };
+    let later = daemon.submit_one(later).await;
+    let told = client.call::<call::Explain>(&Explain { id: later }).await.unwrap();
+    let forecast = told.forecast.expect("its moment is known");
+    assert_eq!((forecast.basis.as_str(), forecast.attempts), ("moment", None));
+    assert!((3_590_000..=3_600_000).contains(&forecast.wait_ms), "{forecast:?}");
 }
 
 #[test]

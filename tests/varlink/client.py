@@ -108,6 +108,19 @@ def cancels(scheduler):
     check(again["declined"][0]["id"] == job, f"a final job can't be cancelled: {again}")
 
 
+def keeps_schedules(scheduler):
+    job = {"kind": "sleep", "params": {"for": "0s"}, "name": "nightly"}
+    made = scheduler.AddSchedule(job=job, every="0 3 * * *", zone="UTC", overlap="queue")["schedule"]
+    check((made["name"], len(made["next"])) == ("nightly", 5), f"what was made: {made}")
+    check(all("T03:00:00" in moment for moment in made["next"]), f"when it runs: {made}")
+    scheduler.PauseSchedule(schedule="nightly", reason="enough")
+    listed = scheduler.Schedules()["schedules"]
+    check([(one["paused"], one["reason"]) for one in listed] == [(True, "enough")], f"a list: {listed}")
+    scheduler.RemoveSchedule(schedule="nightly")
+    error = refusal(scheduler.ShowSchedule, schedule="nightly")
+    check(error.error() == f"{INTERFACE}.NoSuchSchedule", f"it has gone: {error}")
+
+
 def errors_have_their_fields(scheduler):
     error = refusal(scheduler.Show, id=999_999_999)
     check(error.error() == f"{INTERFACE}.NoSuchJob", f"an unknown job: {error}")
@@ -129,6 +142,7 @@ def main():
             submits_waits_and_reads(scheduler)
             follows_a_log_while_it_grows(client, scheduler)
             cancels(scheduler)
+            keeps_schedules(scheduler)
             errors_have_their_fields(scheduler)
     print("all good")
 

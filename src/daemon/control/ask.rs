@@ -4,7 +4,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::event::{Ask, Waiting};
-use super::Control;
+use super::{Control, schedule};
 use crate::job::JobId;
 use crate::protocol::Finished;
 
@@ -21,6 +21,10 @@ impl Control {
             Ask::Unwait(waiter) => self.waiters.remove(waiter),
             Ask::SetQueue(change, answer) => self.on_set_queue(change, answer),
             Ask::RemoveQueue(name, answer) => self.on_remove_queue(name, answer),
+            Ask::AddSchedule(planned, answer) => self.on_add_schedule(*planned, answer),
+            Ask::ChangeSchedule(name, change, answer) => {
+                self.on_change_schedule(schedule::Asked { name, change, answer });
+            }
             Ask::SetLanes(change, answer) => self.on_set_lanes(change, answer),
             Ask::Drain(on, answer) => self.on_drain(on, answer),
             Ask::Stop(at_once, answer) => self.on_stop(at_once, answer),
@@ -47,6 +51,12 @@ impl Control {
             }
             Ask::Queues(answer) => {
                 let _ = answer.send(self.queues_reply());
+            }
+            Ask::Schedules(owner, answer) => {
+                let _ = answer.send(self.schedules_reply(owner));
+            }
+            Ask::ShowSchedule(name, answer) => {
+                let _ = answer.send(self.schedule_reply(&name));
             }
             Ask::Lanes(answer) => {
                 let _ = answer.send(self.lanes_reply());

@@ -61,7 +61,7 @@ impl Control {
         }
     }
 
-    fn change_one(&mut self, request: RequestId, change: &JobChange, job: JobId) {
+    pub(super) fn change_one(&mut self, request: RequestId, change: &JobChange, job: JobId) {
         let seen = self.state.actions.len();
         self.step(match change.clone() {
             JobChange::Cancel(reason) => Input::Cancel { job, reason },

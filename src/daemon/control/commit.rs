@@ -28,6 +28,7 @@ impl Control {
                     self.settle(change, then, answer);
                 }
                 self.ask_deferred();
+                self.ask_schedules_again();
                 Ok(())
             }
             Err(error @ (StoreError::Full(_) | StoreError::Locked(_))) => {
@@ -68,10 +69,15 @@ impl Control {
                 }
             },
             (Then::Queue(back), change) => self.queue_changed(change, back, answer),
+            (Then::Schedule(schedule, back), _) => self.schedule_changed(schedule, back, answer),
+            (Then::Turned, Change::ScheduleTurned(turn)) => self.turned(*turn, answer),
             (Then::Removed(request), Change::Removed { jobs }) => {
                 self.removed(jobs, request, &answer);
             }
-            (Then::Nothing | Then::Probe | Then::Submitted(..) | Then::Removed(_), _) => {}
+            (
+                Then::Nothing | Then::Probe | Then::Submitted(..) | Then::Removed(_) | Then::Turned,
+                _,
+            ) => {}
         }
     }
 
@@ -219,11 +225,18 @@ impl Control {
             self.waiters.finished(finished);
             self.works.take(finished.id);
             self.uniques.give_back(finished.id);
+            self.agenda.ended(finished.id);
         }
         let told = !matches!(change, Change::Unfolded { .. });
         if told && self.happenings.receiver_count() > 0 {
             let owner = change.job().and_then(|job| self.scheduler.job(job)).map(|live| live.owner);
-            self.tell(|| Happening::of(change, owner));
+            let schedule = match change {
+                Change::ScheduleTurned(turn) => self.agenda.get(turn.schedule),
+                Change::ScheduleRemoved { schedule } => self.agenda.get(*schedule),
+                _ => None,
+            };
+            let schedule = schedule.map(|planned| &planned.record);
+            self.tell(|| Happening::of(change, owner, schedule));
         }
     }
 
@@ -237,6 +250,7 @@ impl Control {
         self.state.full = Some(error);
         self.state.queues_coming.clear();
         self.fail_deferred(&refusal);
+        self.fail_schedules(&refusal);
         self.fail_namings(&refusal);
         let mut kept = (Vec::new(), Vec::new());
         let newer = std::mem::take(&mut self.state.batch).into_iter();
@@ -293,12 +307,15 @@ impl Control {
             Then::Queue(answer) => {
                 let _ = answer.send(Err(error.clone()));
             }
+            Then::Schedule(schedule, back) => self.schedule_refused(schedule, back, error.clone()),
             // Another probe follows.
             Then::Probe => {}
             Then::Revived(_, request) | Then::Removed(request) => {
                 self.requests.fail(request, error);
             }
-            keep @ (Then::Started | Then::Scheduled | Then::Nothing) => return Some(keep),
+            keep @ (Then::Started | Then::Scheduled | Then::Turned | Then::Nothing) => {
+                return Some(keep);
+            }
         }
         None
     }

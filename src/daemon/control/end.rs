@@ -1,6 +1,6 @@
 //! Draining and ending.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -116,16 +116,23 @@ impl Control {
         self.lanes.end_all(Cause::Interrupted);
     }
 
-    /// When the loop wants to be woken, by the boot clock.
-    pub(super) fn next_moment(&self) -> Option<std::time::Duration> {
+    /// When the loop wants to be woken, by the boot clock and by the wall clock.
+    pub(super) fn next_moment(&self) -> (Option<Duration>, Option<WallTime>) {
         let own = match self.state.phase {
             Phase::Stopping { until } => until,
             Phase::Running | Phase::Draining => None,
         };
         let scheduler = self.scheduler.next_deadline();
-        let moments = [own, scheduler].into_iter().flatten().map(|deadline| deadline.boot);
+        let turns = if self.takes_turns() { self.agenda.next() } else { (None, None) };
+        let boot = [own, scheduler].into_iter().flatten().map(|deadline| deadline.boot);
         let gathered = self.gathering_left().map(|left| clock::now().boot + left);
-        moments.chain(gathered).min()
+        let wall = [self.scheduler.next_wall(), turns.1];
+        (boot.chain(gathered).chain(turns.0).min(), wall.into_iter().flatten().min())
+    }
+
+    /// Whether schedules have their turns: not while nothing can be written, nor when the daemon ends.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.refuses_jobs().is_none()
     }
 
     /// Whether everything is done that has to be done before the daemon ends. With a full disk what
@@ -174,7 +181,7 @@ impl Control {
     }
 
     /// The first moments after an unclean stop, in which start records are awaited.
-    pub(in super::super) fn careful_for(&mut self, span: std::time::Duration) {
+    pub(in super::super) fn careful_for(&mut self, span: Duration) {
         self.state.careful_until = Some(Instant::now() + span);
     }
 }

@@ -14,6 +14,7 @@ mod end;
 mod gather;
 mod observe;
 mod queue;
+mod schedule;
 mod submit;
 mod unfold;
 mod unique;
@@ -36,11 +37,11 @@ use super::uniques::Uniques;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
-use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, State};
+use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, ScheduleId, State};
 use crate::lanes::{Attempt, Cause, Ended, Lanes};
 use crate::pool::Pool;
 
-use crate::scheduler::{Action, Input, Scheduler, Start};
+use crate::scheduler::{Action, Agenda, Input, Planned, Scheduler, Start};
 use crate::store::{StoreError, Work};
 
 pub(super) use self::end::Phase;
@@ -64,6 +65,10 @@ enum Then {
     Queue(Answer<()>),
     /// Jobs are forgotten.
     Removed(RequestId),
+    /// A schedule was made, changed or dropped by hand.
+    Schedule(ScheduleId, schedule::Told),
+    /// A moment of a schedule was decided on.
+    Turned,
     /// Nobody waits: the daemon is ending.
     Nothing,
     /// Nobody waits: it is only to be seen whether there is room again.
@@ -78,6 +83,7 @@ pub(super) struct Control {
     pub(super) own: mpsc::Sender<Event>,
     pub(super) alarm: Alarm,
     pub(super) scheduler: Scheduler,
+    pub(super) agenda: Agenda,
     pub(super) lanes: Lanes,
     pub(super) pool: Pool,
     pub(super) launcher: Launcher,
@@ -125,6 +131,10 @@ pub(super) struct LoopState {
     reviving: HashSet<JobId>,
     /// Queues as they will be when what is on its way to the disk is there.
     queues_coming: BTreeMap<String, QueueRecord>,
+    /// Schedules as they will be when what is on its way to the disk is there.
+    schedules_coming: BTreeMap<ScheduleId, Planned>,
+    /// Changes of schedules that met another on its way to the disk, to be asked for again after it.
+    schedules_asked: Vec<schedule::Asked>,
     /// Every job below this id has been submitted and is known, or has ended.
     entered_below: u64,
     /// Starts whose work must be read.
@@ -197,11 +207,13 @@ impl Control {
             self.on_event(event)?;
         }
         self.go_on_with_bulk();
+        self.take_turns();
         self.perform();
         self.load_wanted();
         self.read_revived();
         self.hand_in();
-        if let Err(error) = self.alarm.set(self.next_moment()) {
+        let (boot, wall) = self.next_moment();
+        if let Err(error) = self.alarm.set(boot, wall) {
             tracing::error!("the alarm of the control loop can't be set: {error}");
         }
         self.state.counters.turn(begun.elapsed());

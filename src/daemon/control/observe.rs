@@ -73,6 +73,7 @@ impl Counters {
             Change::Submitted { jobs, fold } => {
                 self.submitted += jobs.len() as u64 + fold.map_or(0, |fold| fold.count);
             }
+            Change::ScheduleTurned(turn) => self.submitted += u64::from(turn.job.is_some()),
             Change::Ended { next: State::Cancelled, .. }
             | Change::Moved { to: State::Cancelled, .. } => self.cancelled += 1,
             Change::Ended { next, .. } if !next.is_final() => self.retried += 1,

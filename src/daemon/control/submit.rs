@@ -140,6 +140,11 @@ impl Control {
         found: &[Job],
         edges: &[Edge],
     ) {
+        for job in found {
+            if let Some(run) = &job.run {
+                self.agenda.revived(run.schedule, job.id);
+            }
+        }
         let entry = |job: &Job| {
             let demand = self.launcher.demand(&job.spec.kind, job.spec.class, job.spec.cpus);
             Entry { requires: super::dependencies::of(job, edges), ..revived(job, demand) }
@@ -187,6 +192,7 @@ fn new_jobs(drafts: Vec<Draft>, about: &About, ids: &[JobId], now: Now) -> Vec<N
         not_before: draft.begin.map(|begin| begin.deadline(now)),
         requirements: draft.requirements_among(ids),
         unique: draft.unique.map(|(key, _)| key),
+        run: None,
         spec: draft.spec,
         context: draft.context,
     };

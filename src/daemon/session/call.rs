@@ -203,6 +203,12 @@ impl Session {
             | Request::Edit(_)
             | Request::Remove(_)
             | Request::Prune(_) => self.change_jobs(request, manner).await,
+            Request::AddSchedule(_)
+            | Request::Schedules(_)
+            | Request::ShowSchedule(_)
+            | Request::PauseSchedule(_)
+            | Request::ResumeSchedule(_)
+            | Request::RemoveSchedule(_) => self.schedules(request, manner).await,
             manage => self.manage(manage, manner).await,
         }
     }

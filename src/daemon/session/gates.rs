@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::job::WallTime;
 use crate::protocol;
-use crate::scheduler::{Gate, Holder};
+use crate::scheduler::{Basis, Forecast, Gate, Holder};
 
 /// The gate as clients see it.
 pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
@@ -86,6 +87,23 @@ fn counted(gate: &Gate) -> protocol::Gate {
             ..runs(None, total.saturating_sub(*free), *total)
         },
         _ => blank(),
+    }
+}
+
+/// When a job may be expected to start, as clients see it.
+pub(super) fn forecast_to_wire(forecast: Forecast, now: WallTime) -> protocol::Forecast {
+    let Forecast { left, basis } = forecast;
+    let (name, attempts, mean) = match basis {
+        Basis::Moment => ("moment", None, None),
+        Basis::Rate => ("rate", None, None),
+        Basis::Recent { attempts, mean } => ("recent", Some(attempts), Some(mean)),
+    };
+    protocol::Forecast {
+        at: protocol::to_rfc3339(now.plus(left)),
+        wait_ms: millis(left),
+        basis: name.to_owned(),
+        attempts,
+        mean_ms: mean.map(millis),
     }
 }
 

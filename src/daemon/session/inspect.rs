@@ -1,17 +1,18 @@
 //! Calls that look at jobs: List, Show, Graph, Explain.
 
+use super::super::clock;
 use super::super::event::Ask;
 use super::super::launch::output_dir_of;
 use super::super::refuse;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
-use super::gates::gate_to_wire;
+use super::gates::{forecast_to_wire, gate_to_wire};
 use super::select::Usual;
 use crate::job::{AttemptRecord, Class, Job, JobId, State, WallTime};
 use crate::protocol::{
     ElementCount, Elements, Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request,
-    Show, ShowReply, from_rfc3339, job_to_wire, required_to_wire,
+    Show, ShowReply, from_rfc3339, job_to_wire, required_to_wire, to_rfc3339,
 };
 use crate::scheduler::Explanation;
 use crate::store::{ArrayTally, Page};
@@ -143,7 +144,22 @@ impl Session {
         let state = explanation.map_or(job.state, |explanation| explanation.state);
         let rank = explanation.and_then(|explanation| explanation.rank);
         let (place, of) = (rank.map(|rank| rank.place as u64), rank.map(|rank| rank.of as u64));
-        ExplainReply { id: job.id, state, class, lane, why, gates, place, of }
+        let run = job.run.as_ref();
+        ExplainReply {
+            id: job.id,
+            state,
+            class,
+            lane,
+            why,
+            gates,
+            place,
+            of,
+            forecast: explanation
+                .and_then(|explanation| explanation.forecast)
+                .map(|forecast| forecast_to_wire(forecast, clock::now().wall)),
+            schedule: run.map(|run| run.name.to_string()),
+            slot: run.map(|run| to_rfc3339(run.slot)),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod jobs;
 mod lend;
 mod logs;
 mod manage;
+mod schedule;
 mod select;
 mod submit;
 mod unfold;

@@ -100,6 +100,7 @@ impl Session {
             queues: selector.queues.clone(),
             names: selector.names.clone(),
             kinds: selector.kinds.clone(),
+            schedules: selector.schedules.clone(),
             ..Filter::default()
         };
         // An array goes by the id of its first element: that id alone means all of it.

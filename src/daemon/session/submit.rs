@@ -83,7 +83,7 @@ impl Session {
         Ok(SubmitReply { first, last, existing: taken.existing, warnings })
     }
 
-    fn draft(
+    pub(super) fn draft(
         &self,
         index: u64,
         mut job: JobSpec,
@@ -168,7 +168,7 @@ fn count(jobs: usize, array: Option<&Array>) -> Result<(), Error> {
     }
 }
 
-fn context(wire: protocol::Context, bounds: &Bounds) -> Result<Context, Error> {
+pub(super) fn context(wire: protocol::Context, bounds: &Bounds) -> Result<Context, Error> {
     let mut cwd = PathBuf::from(wire.cwd);
     if cwd.as_os_str().is_empty() {
         cwd = PathBuf::from("/");

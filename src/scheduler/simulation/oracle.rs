@@ -2,7 +2,9 @@
 
 use super::disk::Stored;
 use super::world::World;
-use crate::job::{Change, Class, JobId, KeyLimit, QueueRecord, Requirement, State};
+use crate::job::{
+    Change, Class, Deadline, Follows, JobId, KeyLimit, QueueRecord, Requirement, State,
+};
 use crate::scheduler::{Demand, Entry, Gate, Input, Resource};
 
 /// A key of a user's, or an array.
@@ -143,8 +145,7 @@ impl World {
         let free = self.room(demand.class).saturating_sub(self.used(demand.class));
         assert!(weight(demand) <= free, "{job} starts over its lane's limit");
         assert_eq!(stored.state, State::Queued, "{job} starts before that is synced");
-        // A job that was run again has had its time.
-        let first = stored.job.not_before.filter(|_| stored.attempts == 0 && !stored.revived);
+        let first = Self::first_time(stored).filter(|moment| moment.follows == Follows::Boot);
         assert!(first.is_none_or(|moment| moment.is_due(self.now)), "{job} starts before its time");
         assert!(
             !self.pending.iter().any(|pending| matches!(
@@ -153,6 +154,23 @@ impl World {
             )),
             "{job} starts while a change of it is being written"
         );
+    }
+
+    /// The time before which a job does not start; one that was run again has had its time.
+    fn first_time(stored: &Stored) -> Option<Deadline> {
+        stored.job.not_before.filter(|_| stored.attempts == 0 && !stored.revived)
+    }
+
+    /// A time is over by its own clock when a job goes on; what that clock does afterwards is all one.
+    pub(super) fn check_time(&mut self, change: &Change) {
+        if let Change::Moved { job, to: State::Queued, .. } = change {
+            let stored = &self.disk[job];
+            let first = Self::first_time(stored).filter(|_| !stored.state.is_final());
+            let over = first.is_none_or(|moment| moment.is_due(self.now));
+            // One whose move was refused does not wait for its time again.
+            assert!(over || self.had_time.contains(job), "{job} goes on before its time");
+            self.had_time.insert(*job);
+        }
     }
 
     /// The lanes and the scheduler agree, and no room stands idle beside a job that fits it.

@@ -35,6 +35,8 @@ pub(super) struct World {
     pub(super) refuses: bool,
     /// Jobs whose last change was refused.
     pub(super) put_off: BTreeSet<JobId>,
+    /// Jobs whose time has come at least once.
+    pub(super) had_time: BTreeSet<JobId>,
     pub(super) attempts: BTreeMap<u64, Attempt>,
     pub(super) tokens: BTreeSet<(u64, u64)>,
     pub(super) lanes: LaneSizes,
@@ -57,6 +59,9 @@ pub(super) fn options() -> Options {
     Options { max_running: None, aging, backfill: 4 }
 }
 
+/// Further than all steps of the wall clock together.
+const FAR: Duration = Duration::from_secs(1_000_000);
+
 const STORE: StoreId = StoreId::new(1);
 
 impl World {
@@ -76,6 +81,7 @@ impl World {
             disk_is_full: false,
             refuses: true,
             put_off: BTreeSet::new(),
+            had_time: BTreeSet::new(),
             attempts: BTreeMap::new(),
             tokens: BTreeSet::new(),
             lanes,
@@ -146,6 +152,7 @@ impl World {
                 if let Change::Edited(edited) = &change {
                     self.check_move(edited);
                 }
+                self.check_time(&change);
                 self.pending.push_back(Pending::Change(change));
             }
             Action::Abort { job, token } => self.abort(job, token),
@@ -171,7 +178,9 @@ impl World {
             let step = self.dice.roll(2_000_000_000) as i64 - 1_000_000_000;
             self.now.wall = WallTime(self.now.wall.0 + step);
         }
-        if self.scheduler.next_deadline().is_some_and(|deadline| deadline.is_due(self.now)) {
+        let due = |deadline: Deadline| deadline.is_due(self.now);
+        let by_wall = self.scheduler.next_wall().map(Deadline::at);
+        if self.scheduler.next_deadline().is_some_and(due) || by_wall.is_some_and(due) {
             self.input(Input::Tick);
         }
     }
@@ -281,6 +290,7 @@ impl World {
             }
         }
         self.now.boot += Duration::from_secs(10);
+        self.now.wall = self.now.wall.plus(FAR);
         self.input(Input::Tick);
         self.sync_and_answer_all();
         if let Some((&counter, attempt)) = self.attempts.first_key_value() {
@@ -304,6 +314,9 @@ impl World {
 
     pub(super) fn deadline(&mut self, most_secs: u64) -> Deadline {
         let delay = Duration::from_millis(self.dice.roll(most_secs * 1000));
+        if self.dice.chance(30) {
+            return Deadline::at(self.now.wall.plus(delay));
+        }
         Deadline::after(self.now, delay)
     }
 }

@@ -1,11 +1,14 @@
 //! The rules, one sentence a test.
 
+mod agenda;
 mod bench_desk;
 mod capacity;
+mod clocks;
 mod dependencies;
 mod editing;
 mod ends;
 mod explaining;
+mod forecasts;
 mod limits;
 mod order;
 mod requests;

@@ -48,6 +48,7 @@ impl Kept {
             lane: None,
             unique: new.unique.clone(),
             edits: 0,
+            run: new.run.clone(),
             spec: Arc::clone(&new.spec),
             context: Arc::clone(&new.context),
         };

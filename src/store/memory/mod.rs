@@ -7,19 +7,20 @@
 
 mod kept;
 mod reader;
+mod schedules;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::job::{
     ArrayPlace, AttemptRecord, AttemptToken, Came, Change, Class, Edited, Fold, Job, JobId, Lane,
-    NewJob, Now, Outcome, QueueRecord, State, StoreId, Turn, WallTime,
+    NewJob, Now, Outcome, QueueRecord, ScheduleId, ScheduleRecord, State, StoreId, Turn, WallTime,
 };
 
 use self::kept::{Boot, Kept};
 use self::reader::MemoryReader;
 use super::fold::Folded;
-use super::{Filter, Pending, Reader, Recovery, Refusal, Store, StoreError, gate};
+use super::{Filter, Pending, Reader, Recovery, Refusal, Store, StoreError, StoredSchedule, gate};
 
 /// What a [`MemoryStore`] keeps from one life to the next. Clones are the same disk.
 #[derive(Clone, Debug)]
@@ -44,6 +45,9 @@ struct Content {
     folds: BTreeMap<JobId, Folded>,
     tokens: HashSet<AttemptToken>,
     queues: BTreeMap<String, QueueRecord>,
+    next_schedule: u64,
+    /// Each with the boot that its next moment was made under.
+    schedules: BTreeMap<ScheduleId, (ScheduleRecord, String)>,
 }
 
 impl MemoryDisk {
@@ -59,6 +63,8 @@ impl MemoryDisk {
             folds: BTreeMap::new(),
             tokens: HashSet::new(),
             queues: BTreeMap::new(),
+            next_schedule: 1,
+            schedules: BTreeMap::new(),
         })))
     }
 
@@ -78,6 +84,7 @@ impl MemoryStore {
             store: content.store,
             life: content.life,
             next_id: first_id().after(content.next_job - 1),
+            next_schedule: ScheduleId(content.next_schedule),
             clean: std::mem::replace(&mut content.clean, false),
             queues: content.queues.values().cloned().collect(),
         };
@@ -108,6 +115,13 @@ impl Store for MemoryStore {
             visit(Pending { fold: Some(*fold), ..kept.pending(&content, &self.boot) });
         }
         Ok(())
+    }
+
+    fn schedules(&mut self) -> Result<Vec<StoredSchedule>, StoreError> {
+        let content = self.disk.content();
+        let told =
+            |(record, boot): &(ScheduleRecord, String)| content.told(record, boot, &self.boot);
+        Ok(content.schedules.values().map(told).collect())
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
@@ -185,6 +199,12 @@ impl Content {
                 Ok(())
             }
             Change::QueueRemoved { name } => self.queue_removed(name),
+            Change::ScheduleSet(record) => self.schedule_set(record, boot),
+            Change::ScheduleTurned(turn) => self.schedule_turned(turn, boot),
+            Change::ScheduleRemoved { schedule } => match self.schedules.remove(schedule) {
+                Some(_) => Ok(()),
+                None => Err(Refusal::NoSuchSchedule(*schedule)),
+            },
         }
     }
 

@@ -16,7 +16,7 @@ use crate::store::{Refusal, gate};
 use super::book::{self, Book};
 use super::fault::{Fault, certain};
 use super::tally::{Counted, Tally};
-use super::{codes, deadline, edits, folds, moments, requirements, work};
+use super::{codes, deadline, edits, folds, moments, requirements, schedules, work};
 
 const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
@@ -38,6 +38,8 @@ impl Batch<'_> {
                 | Change::Unfolded { .. }
                 | Change::Removed { .. }
                 | Change::Edited(_)
+                | Change::ScheduleTurned(_)
+                | Change::ScheduleSet(_)
         );
         let next_job = self.book.next_job;
         if several {
@@ -95,6 +97,13 @@ impl Batch<'_> {
             Change::Removed { jobs } => jobs.iter().try_for_each(|job| self.removed(*job)),
             Change::QueueSet(queue) => self.queue_set(queue),
             Change::QueueRemoved { name } => self.queue_removed(name),
+            Change::ScheduleSet(record) => schedules::set(self.conn, self.book.boot, record),
+            Change::ScheduleTurned(turn) => {
+                gate::turned(turn)?;
+                self.submitted(turn.job.as_slice(), None)?;
+                schedules::turned(self.conn, self.book.boot, turn.schedule, &turn.progress)
+            }
+            Change::ScheduleRemoved { schedule } => schedules::removed(self.conn, *schedule),
         }
     }
 
@@ -144,6 +153,7 @@ impl Batch<'_> {
                 if job.not_before.is_some() {
                     moments::write(self.conn, self.book.boot, job.id, job.state, job.not_before)?;
                 }
+                schedules::write_run(self.conn, job)?;
                 self.tally.jobs(counted, job.state, 1);
                 self.tally.context(context, 1);
             }

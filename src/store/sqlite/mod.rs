@@ -17,6 +17,7 @@ mod pending;
 mod query;
 mod reader;
 mod requirements;
+mod schedules;
 mod tally;
 mod wal;
 mod work;
@@ -31,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{Change, Now};
 
-use super::{Pending, Reader, Recovery, Refusal, Store, StoreError};
+use super::{Pending, Reader, Recovery, Refusal, Store, StoreError, StoredSchedule};
 use apply::Batch;
 use book::Book;
 use deadline::Boot;
@@ -186,6 +187,11 @@ impl Store for SqliteStore {
         self.usable()?;
         pending::scan(&self.conn, self.book.store, self.boot, visit)
             .map_err(|error| fault::told(&self.path, &error))
+    }
+
+    fn schedules(&mut self) -> Result<Vec<StoredSchedule>, StoreError> {
+        self.usable()?;
+        schedules::all(&self.conn, self.boot).map_err(|error| fault::told(&self.path, &error))
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use crate::job::{JobId, Now, QueueRecord, Rate, StoreId};
+use crate::job::{JobId, Now, QueueRecord, Rate, ScheduleId, StoreId};
 use crate::store::{Recovery, StoreError};
 
 use super::Options;
@@ -23,7 +23,7 @@ pub(super) const FILE_NAME: &str = "twolane.db";
 const APPLICATION_ID: i64 = 0x324c_4e45;
 
 /// Every schema change, in order; the number of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("schema/0001_jobs.sql"),
     include_str!("schema/0002_requirements.sql"),
     include_str!("schema/0003_moments.sql"),
@@ -33,6 +33,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("schema/0007_arrays.sql"),
     include_str!("schema/0008_edits.sql"),
     include_str!("schema/0009_retry_on.sql"),
+    include_str!("schema/0010_schedules.sql"),
 ];
 
 /// The number of this program's schema.
@@ -213,7 +214,11 @@ fn raise(conn: &Connection, now: Now, boot_id: &str) -> rusqlite::Result<(Boot, 
     )?;
     let (store, life, next_id, number): (StoreId, u64, JobId, i64) = raised;
     let queues = read_queues(conn)?;
-    Ok((Boot { number, opened: now }, Recovery { store, life, next_id, clean, queues }))
+    let next_schedule = conn.query_row("SELECT next_schedule FROM store", [], |row| {
+        row.get::<_, i64>(0).map(|number| ScheduleId(number as u64))
+    })?;
+    let recovery = Recovery { store, life, next_id, next_schedule, clean, queues };
+    Ok((Boot { number, opened: now }, recovery))
 }
 
 fn read_queues(conn: &Connection) -> rusqlite::Result<Vec<QueueRecord>> {

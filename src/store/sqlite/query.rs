@@ -68,6 +68,13 @@ impl Parts {
             ));
         }
         parts.names(&filter.names);
+        if !filter.schedules.is_empty() {
+            let schedules = parts.bind(json(&filter.schedules));
+            parts.conditions.push(format!(
+                "j.id IN (SELECT r.job FROM runs AS r WHERE r.name IN \
+                 (SELECT value FROM json_each({schedules})))"
+            ));
+        }
         parts.finished("<", filter.finished_before);
         parts.finished(">=", filter.finished_since);
         parts

@@ -18,6 +18,7 @@ use super::fault;
 use super::folds;
 use super::query;
 use super::requirements;
+use super::schedules;
 use super::work::{self, SPEC_COLUMNS};
 
 /// A reader of the embedded store.
@@ -173,14 +174,16 @@ const JOB_COLUMNS: &str = "j.id, j.owner, j.submission, j.array, j.array_index, 
      coalesce(j.due_wall_us, m.wall_us), coalesce(j.due_delay_ns, m.delay_ns), j.submitted_at, \
      j.moved_at, \
      j.attempts, j.cancel_asked, j.reason, a.started_at, a.lane, e.outcome, e.detail, e.message, \
-     j.context, j.spec, s.kind, j.queue, j.unique_key, j.pardoned, coalesce(d.edits, 0)";
+     j.context, j.spec, s.kind, j.queue, j.unique_key, j.pardoned, coalesce(d.edits, 0), \
+     r.schedule, r.name, r.slot_us";
 
 /// Where [`SPEC_COLUMNS`] start behind [`JOB_COLUMNS`].
-const SPEC_STARTS: usize = 27;
+const SPEC_STARTS: usize = 30;
 
 /// What a job joins: its spec, its latest attempt `a`, its latest ended attempt `e`.
 const JOB_TABLES: &str = "CROSS JOIN specs AS s ON s.id = j.spec \
      LEFT JOIN moments AS m ON m.job = j.id LEFT JOIN edits AS d ON d.job = j.id \
+     LEFT JOIN runs AS r ON r.job = j.id \
      LEFT JOIN attempts AS a ON a.job = j.id AND a.number = j.attempts \
      LEFT JOIN attempts AS e ON e.job = j.id AND e.number = j.attempts - (j.state = 4)";
 
@@ -337,6 +340,7 @@ impl View<'_> {
             lane: row.get::<_, Option<i64>>(16)?.map(codes::lane).transpose()?,
             unique: row.get::<_, Option<Box<str>>>(24)?.map(Arc::from),
             edits: row.get(26)?,
+            run: schedules::read_run(row, 27)?,
             context: self.context(row.get(20)?)?,
             spec: self.spec(row, 21, [22, 23], SPEC_STARTS)?,
         })

@@ -159,12 +159,16 @@ pub(super) fn read_context(conn: &Connection, id: i64) -> rusqlite::Result<Conte
         .query_row([id], |row| from_json(row, 0))
 }
 
-/// A path that is not UTF-8 is the one thing that JSON can't hold.
-fn json(value: &impl Serialize) -> Result<String, Refusal> {
+/// A value as JSON. A path that is not UTF-8 is the one thing that it can't hold.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Refusal> {
     serde_json::to_string(value).map_err(|error| Refusal::Invariant(error.to_string()))
 }
 
-fn from_json<T: for<'a> Deserialize<'a>>(row: &Row, column: usize) -> rusqlite::Result<T> {
+/// Reads a value that is kept as JSON.
+pub(super) fn from_json<T: for<'a> Deserialize<'a>>(
+    row: &Row,
+    column: usize,
+) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str()?;
     serde_json::from_str(text).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(

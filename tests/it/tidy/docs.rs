@@ -24,6 +24,39 @@ pub(super) fn lost_paths(file: &str, text: &str, exists: &dyn Fn(&str) -> bool) 
     lost
 }
 
+/// How many rows the tables have whose last column says what shows them, and those rows that name no
+/// test or one that is not there.
+pub(super) fn unshown_cases(
+    file: &str,
+    text: &str,
+    is_there: &dyn Fn(&str) -> bool,
+) -> (usize, Vec<Breach>) {
+    let mut inside = false;
+    let (mut rows, mut breaches) = (0, Vec::new());
+    for (number, line) in text.lines().enumerate() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let last = cells.last().copied().unwrap_or_default();
+        if !line.starts_with('|') || last == "shown by" {
+            inside = last == "shown by";
+            continue;
+        }
+        if !inside || last.starts_with("---") {
+            continue;
+        }
+        rows += 1;
+        let names: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            breaches.push(Breach::new(file, number + 1, "is shown by no test"));
+        }
+        let gone = names.into_iter().filter(|name| !is_there(name));
+        breaches.extend(gone.map(|name| {
+            let what = format!("names the test {name}, which is not there");
+            Breach::new(file, number + 1, &what)
+        }));
+    }
+    (rows, breaches)
+}
+
 /// Modules that the map does not list, and lines of the map without a module.
 pub(super) fn map_gaps(file: &str, text: &str) -> Vec<Breach> {
     let mut gaps = Vec::new();
@@ -59,6 +92,14 @@ fn a_path_that_is_gone_is_noticed() {
     let text = "see `src/here.rs` and\n`src/gone.rs:12`, `src/*.rs`, `config`, src/gone.rs";
     let lost = lost_paths("A.md", text, &|path| path == "src/here.rs");
     assert_eq!(lost, [Breach::new("A.md", 2, "names `src/gone.rs`, which is not there")]);
+}
+
+#[test]
+fn a_case_without_its_test_is_noticed() {
+    let text = "| a | shown by |\n|---|---|\n| x | `here` |\n| y | `gone`, `here` |\n| z | |\n\n| a | b |\n|---|---|\n| c | `d` |\n";
+    let (rows, lost) = unshown_cases("A.md", text, &|name| name == "here");
+    let gone = Breach::new("A.md", 4, "names the test gone, which is not there");
+    assert_eq!((rows, lost), (3, vec![gone, Breach::new("A.md", 5, "is shown by no test")]));
 }
 
 #[test]

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use super::Dir;
 use crate::job::{
     ArrayPlace, AttemptToken, Backoff, Came, Change, Class, Condition, Context, Deadline, Edited,
-    Failure, Fold, JobId, Lane, NewJob, Now, Outcome, QueueRecord, Requirement, RetryPolicy, Spec,
-    State, StoreId, Turn, Usage,
+    Failure, Fold, JobId, Lane, Missed, NewJob, Now, Outcome, Overlap, Progress, QueueRecord,
+    Requirement, RetryPolicy, ScheduleId, ScheduleRecord, ScheduleRun, Spec, State, StoreId, Turn,
+    TurnTaken, Usage,
 };
 use crate::store::conformance::{Home, all_pending, at, everything, id, now};
 use crate::store::memory::{MemoryDisk, MemoryStore};
@@ -60,13 +61,19 @@ enum Step {
         weight: u32,
         gone: bool,
     },
+    /// A schedule is set, has a turn with or without a job, or goes.
+    Plan {
+        schedule: u8,
+        what: u8,
+        stale: bool,
+    },
     /// Ends the life, in order or not, and begins another, under the same boot or not.
     Reopen {
         close: bool,
         reboot: bool,
     },
     Look {
-        filter: Filter,
+        filter: Box<Filter>,
         page: Page,
     },
 }
@@ -108,9 +115,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => vec(any::<u8>(), 0..4).prop_map(|jobs| Step::Remove { jobs }),
         1 => (0..3u8, 0..3u32, any::<bool>())
             .prop_map(|(name, weight, gone)| Step::Queue { name, weight, gone }),
+        3 => (0..3u8, 0..8u8, prop::bool::weighted(0.1))
+            .prop_map(|(schedule, what, stale)| Step::Plan { schedule, what, stale }),
         1 => (any::<bool>(), any::<bool>())
             .prop_map(|(close, reboot)| Step::Reopen { close, reboot }),
-        3 => (filter(), page()).prop_map(|(filter, page)| Step::Look { filter, page }),
+        3 => (filter(), page()).prop_map(|(filter, page)| Step::Look { filter: Box::new(filter), page }),
     ]
 }
 
@@ -151,6 +160,7 @@ fn filter() -> impl Strategy<Value = Filter> {
                 kinds,
                 finished_before,
                 finished_since,
+                schedules: last.then(|| "a".to_owned()).into_iter().collect(),
             }
         })
 }
@@ -267,8 +277,12 @@ impl Pair {
 
     fn due(&self, state: State) -> Option<Deadline> {
         let delay = std::time::Duration::from_secs(7);
+        let moment = match self.seconds % 2 {
+            0 => Deadline::after(self.now(), delay),
+            _ => Deadline::at(self.now().wall.plus(delay)),
+        };
         let may = matches!(state, State::Held | State::Waiting) && self.seconds % 3 == 0;
-        (may || state == State::Scheduled).then(|| Deadline::after(self.now(), delay))
+        (may || state == State::Scheduled).then_some(moment)
     }
 
     fn change(&mut self, step: &Step) -> Change {
@@ -327,6 +341,7 @@ impl Pair {
                 let name = queue.name.clone();
                 if *gone { Change::QueueRemoved { name } } else { Change::QueueSet(queue) }
             }
+            Step::Plan { schedule, what, stale } => self.plan(*schedule, *what, *stale),
             Step::Reopen { .. } | Step::Look { .. } => unreachable!("no change"),
         }
     }
@@ -353,6 +368,65 @@ impl Pair {
             context: context(look % 4),
             at: at(self.seconds),
         }))
+    }
+
+    /// Two of the three schedules have one name, and two have one owner.
+    fn plan(&mut self, which: u8, what: u8, stale: bool) -> Change {
+        let schedule = ScheduleId(u64::from(which) + 1);
+        let name: Arc<str> = Arc::from(["a", "b", "a"][usize::from(which)]);
+        let known = self.model.schedules().unwrap();
+        let known = known.iter().find(|stored| stored.record.id == schedule);
+        let progress = known.map(|stored| stored.record.progress).unwrap_or_default();
+        let next = self.due(State::Scheduled);
+        match what {
+            0..3 => {
+                let paused = what == 0;
+                Change::ScheduleSet(Box::new(ScheduleRecord {
+                    id: schedule,
+                    owner: u32::from(which) % 2,
+                    name,
+                    every: "15m".parse().unwrap(),
+                    zone: "UTC".to_owned(),
+                    overlap: Overlap::ALL[usize::from(which)],
+                    missed: Missed::ALL[usize::from(which) % 2],
+                    paused,
+                    reason: paused.then(|| "why".to_owned()),
+                    created_at: at(self.seconds),
+                    spec: spec(what),
+                    context: context(which),
+                    progress: Progress { next: next.filter(|_| !paused), ..progress },
+                }))
+            }
+            3 => Change::ScheduleRemoved { schedule },
+            _ => {
+                let job = (what > 5).then(|| self.run_of(schedule, name));
+                let run = u64::from(job.is_some());
+                let last = job.as_ref().map(|job| job.id).or(progress.last);
+                let turn = progress.turn + u64::from(!stale);
+                let (runs, skipped) = (progress.runs + run, progress.skipped + 1 - run);
+                let progress = Progress { turn, next, last, runs, skipped, missed: 7 };
+                Change::ScheduleTurned(Box::new(TurnTaken { schedule, job, progress }))
+            }
+        }
+    }
+
+    fn run_of(&mut self, schedule: ScheduleId, name: Arc<str>) -> NewJob {
+        let number = id(self.next);
+        self.next += 1;
+        NewJob {
+            id: number,
+            owner: 0,
+            submission: number,
+            place: None,
+            submitted_at: at(self.seconds),
+            state: State::Queued,
+            not_before: None,
+            requirements: Arc::default(),
+            unique: None,
+            run: Some(Box::new(ScheduleRun { schedule, name, slot: at(self.seconds) })),
+            spec: spec(1),
+            context: context(1),
+        }
     }
 
     fn token(&self, counter: u64) -> AttemptToken {
@@ -383,6 +457,7 @@ impl Pair {
                 submitted_at: at(self.seconds),
                 state,
                 not_before: self.due(state),
+                run: None,
                 spec: Arc::clone(&shared.1),
                 context: context(start / 100),
             });
