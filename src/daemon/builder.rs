@@ -382,6 +382,8 @@ fn enter(
     scheduler.step(clock::now(), Input::StartsForgotten, &mut actions);
     let resources = super::resources::of_settings(settings.settings());
     scheduler.step(clock::now(), Input::Resources(resources), &mut actions);
+    let keys = settings.settings().limits.rules();
+    scheduler.step(clock::now(), Input::Keys(keys), &mut actions);
     let interrupt = settings.interrupts_after_crash();
     let at = clock::now().wall;
     let judged = recovery::recover(store, launcher, interrupt, at, &mut uniques, |entries| {

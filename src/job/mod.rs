@@ -24,7 +24,7 @@ pub use class::{Class, Lane, UnknownName};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use edit::{Came, Edited, Move, Turn};
 pub use id::{AttemptToken, IdError, JobId, StoreId};
-pub use limits::{KeyLimit, Limits, LimitsError};
+pub use limits::{KeyLimit, KeyRule, Limits, LimitsError};
 pub use nearest::nearest;
 pub use outcome::{Failure, Outcome, exit_code};
 pub use rate::{Rate, RateError};

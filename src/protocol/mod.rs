@@ -9,6 +9,7 @@ mod after;
 mod convert;
 mod envelope;
 mod error;
+mod follow;
 mod graph;
 mod job;
 mod manage;
@@ -24,11 +25,11 @@ pub use convert::{
 };
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
+pub use follow::{Finished, Lend, Logs, LogsReply, Stream, Wait, WaitReply};
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
-    Array, Attempt, Context, Details, Existing, Explain, ExplainReply, Finished, Gate, Holder, Job,
-    JobSpec, Lend, Logs, LogsReply, Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait,
-    WaitReply,
+    Array, Attempt, Context, Details, Existing, Explain, ExplainReply, Gate, Holder, Job, JobSpec,
+    Required, Show, ShowReply, Submit, SubmitReply,
 };
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Edit, Empty, Hold, Lanes, LanesReply, Pause, Prune,

@@ -35,6 +35,7 @@ mod dependencies;
 mod dispatch;
 mod entry;
 mod explain;
+mod holders;
 mod input;
 mod invariants;
 mod limits;
@@ -54,6 +55,7 @@ mod parking;
 mod places;
 mod policies;
 mod queues;
+mod rules;
 mod sentences;
 mod table;
 mod timers;
@@ -71,7 +73,7 @@ use std::time::Duration;
 
 pub use self::action::{Action, Decline, Misplaced, Start};
 pub use self::entry::{Begin, Demand, Entry, LaneSizes, Resource, Revision};
-pub use self::explain::{Explanation, Gate, Holder, Rank};
+pub use self::explain::{Explanation, Gate, Holder, Origin, Rank};
 pub use self::input::Input;
 pub use self::invariants::Violation;
 pub use self::options::{Aging, AgingError, Options, OptionsError};
@@ -239,6 +241,7 @@ impl Scheduler {
     pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
         self.clock = now;
         self.open_paces();
+        self.open_keys();
         match input {
             Input::Submitted(entries) => self.on_submitted(now, entries, actions),
             Input::Ended { job, token, outcome, usage, retry_after, retryable } => {
@@ -255,6 +258,7 @@ impl Scheduler {
             Input::QueueSet(record) => self.on_queue_set(record),
             Input::QueueRemoved(name) => self.on_queue_removed(&name),
             Input::Lanes(sizes) => self.on_lanes(sizes),
+            Input::Keys(rules) => self.on_keys(rules),
             Input::StartsForgotten => self.on_starts_forgotten(),
             Input::Resources(resources) => self.on_resources(&resources),
             Input::Lent(permits) => self.rooms[seat(Class::Cpu)].lent = permits,
@@ -275,9 +279,12 @@ impl Scheduler {
             Deadline::after(self.clock, moment.saturating_sub(self.clock.boot))
         });
         let may_fire = self.may_fire();
+        let opening = self.limits.rules.opening.first().map(|&(moment, _)| {
+            Deadline::after(self.clock, moment.saturating_sub(self.clock.boot))
+        });
         let fires = [self.timers.next(), self.dependencies.next()];
         let fires = fires.into_iter().filter(|_| may_fire);
-        let moments = [at_once, pace].into_iter().chain(fires).flatten();
+        let moments = [at_once, pace, opening].into_iter().chain(fires).flatten();
         moments.min_by_key(|deadline| deadline.boot)
     }
 

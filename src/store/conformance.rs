@@ -196,7 +196,7 @@ fn full_spec() -> Spec {
         output: Some("out/{id}".into()),
         merge: true,
         limits: Some(Box::new(Limits {
-            keys: vec![KeyLimit { key: "host:a".to_owned(), max: 4 }],
+            keys: vec![KeyLimit { key: "host:a".to_owned(), max: Some(4) }],
             array: Some(50),
             resources: BTreeMap::from([("gpu".to_owned(), 2)]),
         })),

@@ -6,6 +6,7 @@ mod dependencies;
 mod editing;
 mod ends;
 mod explaining;
+mod keys;
 mod limits;
 mod order;
 mod requests;
