@@ -231,7 +231,7 @@ impl Builder {
             settings,
             next_id: recovery.next_id,
             output_dir,
-            state: LoopState::beginning_with(entered.actions),
+            state: LoopState::beginning_with(entered.actions, recovery.drain),
         };
         control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
         if self.owns_process {

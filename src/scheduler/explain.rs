@@ -72,6 +72,12 @@ pub enum Gate {
     },
     /// Nothing new starts: the daemon drains, or can't write.
     StartsOff,
+    /// Nothing new starts: the daemon was drained. Told by the daemon instead of [`Gate::StartsOff`],
+    /// which is all that the scheduler knows.
+    Drained {
+        /// Why.
+        reason: Option<String>,
+    },
     /// Its queue is paused.
     QueuePaused {
         /// Which queue.
@@ -464,6 +470,7 @@ impl Gate {
             Self::Writing { .. } => "writing",
             Self::TooBig { .. } => "too_big",
             Self::StartsOff => "starts_off",
+            Self::Drained { .. } => "drained",
             Self::QueuePaused { .. } => "queue_paused",
             Self::Rate { .. } => "rate",
             Self::QueueLimit { .. } => "queue_limit",

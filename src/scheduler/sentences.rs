@@ -57,10 +57,7 @@ impl fmt::Display for Gate {
             Self::StartsOff => {
                 f.write_str("nothing new starts: the daemon is draining or can't write")
             }
-            Self::QueuePaused { queue, reason } => {
-                write!(f, "queue {queue} is paused")?;
-                because(f, reason.as_deref())
-            }
+            Self::Drained { .. } | Self::QueuePaused { .. } => self.fmt_shut(f),
             Self::Rate { queue, rate, left } => {
                 let left = seconds(*left);
                 write!(
@@ -95,6 +92,22 @@ impl fmt::Display for Gate {
 }
 
 impl Gate {
+    /// What somebody shut, and how it is opened.
+    fn fmt_shut(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drained { reason } => {
+                f.write_str("nothing new starts: the daemon is drained")?;
+                because(f, reason.as_deref())?;
+                write!(f, "; `{} drain --off` ends that", crate::NAME)
+            }
+            Self::QueuePaused { queue, reason } => {
+                write!(f, "queue {queue} is paused")?;
+                because(f, reason.as_deref())
+            }
+            other => f.write_str(other.name()),
+        }
+    }
+
     /// What runs as many jobs as it may.
     fn fmt_full(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

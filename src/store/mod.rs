@@ -17,8 +17,8 @@ mod conformance;
 use std::sync::Arc;
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Job, JobId,
-    Limits, QueueRecord, RetryPolicy, Spec, State, StoreId, Turn, WallTime,
+    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Drain, Job,
+    JobId, Limits, QueueRecord, RetryPolicy, Spec, State, StoreId, Turn, WallTime,
 };
 
 pub use error::{Refusal, StoreError};
@@ -57,6 +57,8 @@ pub struct Recovery {
     pub clean: bool,
     /// The queues that were set.
     pub queues: Vec<QueueRecord>,
+    /// Nothing new is to start.
+    pub drain: Option<Drain>,
 }
 
 /// What scheduling needs of a job that is not final: no parameters, no environment.

@@ -67,11 +67,19 @@ impl Control {
                     self.requests.decline(request, declined(job, &refusal));
                 }
             },
+            (Then::Drain(back), Change::DrainSet(drain)) => self.drained(drain, back, answer),
             (Then::Queue(back), change) => self.queue_changed(change, back, answer),
             (Then::Removed(request), Change::Removed { jobs }) => {
                 self.removed(jobs, request, &answer);
             }
-            (Then::Nothing | Then::Probe | Then::Submitted(..) | Then::Removed(_), _) => {}
+            (
+                Then::Nothing
+                | Then::Probe
+                | Then::Submitted(..)
+                | Then::Removed(_)
+                | Then::Drain(_),
+                _,
+            ) => {}
         }
     }
 
@@ -279,7 +287,7 @@ impl Control {
             Then::Submitted(answer, _) => {
                 let _ = answer.send(Err(error.clone()));
             }
-            Then::Queue(answer) => {
+            Then::Queue(answer) | Then::Drain(answer) => {
                 let _ = answer.send(Err(error.clone()));
             }
             // Another probe follows.

@@ -43,6 +43,7 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
         | Gate::Lost { .. }
         | Gate::Writing { .. }
         | Gate::StartsOff
+        | Gate::Drained { .. }
         | Gate::Behind { .. } => blank(),
         gate => counted(gate),
     };

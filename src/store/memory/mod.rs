@@ -5,15 +5,15 @@
 //! [`MemoryDisk`] outlives the stores opened on it and nothing else does. Invariant: each change is
 //! checked whole before any of it is applied.
 
+mod edits;
 mod reader;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Came, Change, Class, Deadline, Edited,
-    Ending, Job, JobId, Lane, NewJob, Now, Outcome, QueueRecord, Requirement, State, StoreId, Turn,
-    WallTime,
+    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Deadline, Drain, Ending, Job,
+    JobId, Lane, NewJob, Now, Outcome, QueueRecord, Requirement, State, StoreId, Turn, WallTime,
 };
 
 use self::reader::{MemoryReader, fits};
@@ -40,6 +40,7 @@ struct Content {
     jobs: BTreeMap<JobId, Kept>,
     tokens: HashSet<AttemptToken>,
     queues: BTreeMap<String, QueueRecord>,
+    drain: Option<Drain>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +75,7 @@ impl MemoryDisk {
             jobs: BTreeMap::new(),
             tokens: HashSet::new(),
             queues: BTreeMap::new(),
+            drain: None,
         })))
     }
 
@@ -95,6 +97,7 @@ impl MemoryStore {
             next_id: first_id().after(content.next_job - 1),
             clean: std::mem::replace(&mut content.clean, false),
             queues: content.queues.values().cloned().collect(),
+            drain: content.drain.clone(),
         };
         drop(content);
         let boot = Boot { id: boot_id.to_owned(), opened: now };
@@ -194,6 +197,10 @@ impl Content {
                 self.queues.insert(queue.name.clone(), queue.clone());
                 Ok(())
             }
+            Change::DrainSet(drain) => {
+                self.drain.clone_from(drain);
+                Ok(())
+            }
             Change::QueueRemoved { name } => self.queue_removed(name),
         }
     }
@@ -261,35 +268,6 @@ impl Content {
         });
         self.tokens.insert(token);
         Ok(())
-    }
-
-    fn edited(&mut self, edited: &Edited, boot: &Boot) -> Result<(), Refusal> {
-        gate::edited(edited)?;
-        let kept = self.standing(edited.job, edited.from)?;
-        if kept.job.edits != edited.edits {
-            return Err(Refusal::EditedMeanwhile(edited.job));
-        }
-        let others = edited.requirements.iter().flat_map(|all| all.iter().map(|other| other.job));
-        if let Some(absent) = others.into_iter().find(|id| !self.jobs.contains_key(id)) {
-            return Err(Refusal::NoSuchJob(absent));
-        }
-        let turn = edited.turn.map(|turn| self.resolved(turn)).transpose()?;
-        let kept = self.standing(edited.job, edited.from)?;
-        kept.turn = turn.or(kept.turn);
-        kept.job.edits += 1;
-        (kept.job.spec, kept.job.context) = (Arc::clone(&edited.spec), Arc::clone(&edited.context));
-        if let Some(others) = &edited.requirements {
-            (kept.requirements, kept.passed) = (Arc::clone(others), false);
-        }
-        kept.go(edited.to, edited.not_before, edited.at, boot);
-        Ok(())
-    }
-
-    fn resolved(&self, turn: Turn) -> Result<Turn, Refusal> {
-        let Came::With(other) = turn.came else { return Ok(turn) };
-        let kept = self.jobs.get(&other).ok_or(Refusal::NoSuchJob(other))?;
-        let came = kept.turn.map_or(Came::At(kept.job.submitted_at), |turn| turn.came);
-        Ok(Turn { came, ..turn })
     }
 
     fn removed(&mut self, jobs: &[JobId]) -> Result<(), Refusal> {

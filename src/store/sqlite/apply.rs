@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::job::{
-    AttemptToken, Change, Class, Context, Deadline, JobId, Lane, NewJob, Outcome, QueueRecord,
-    Rate, State, Usage, WallTime,
+    AttemptToken, Change, Class, Context, Deadline, Drain, JobId, Lane, NewJob, Outcome,
+    QueueRecord, Rate, State, Usage, WallTime,
 };
 use crate::store::{Refusal, gate};
 
@@ -88,6 +88,7 @@ impl Batch<'_> {
             Change::Edited(edited) => self.edited(edited),
             Change::Removed { jobs } => jobs.iter().try_for_each(|job| self.removed(*job)),
             Change::QueueSet(queue) => self.queue_set(queue),
+            Change::DrainSet(drain) => self.drain_set(drain.as_ref()),
             Change::QueueRemoved { name } => self.queue_removed(name),
         }
     }
@@ -383,6 +384,14 @@ impl Batch<'_> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![name, max, weight, paused, reason, starts, per])?;
+        Ok(())
+    }
+
+    fn drain_set(&mut self, drain: Option<&Drain>) -> Result<(), Fault> {
+        let reason = drain.and_then(|drain| drain.reason.as_deref());
+        self.conn
+            .prepare_cached("UPDATE store SET drained = ?1, drain_reason = ?2")?
+            .execute(params![drain.is_some(), reason])?;
         Ok(())
     }
 
