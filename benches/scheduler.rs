@@ -170,8 +170,8 @@ impl Bench {
 }
 
 fn host_limits(host: usize) -> [Arc<Limits>; 2] {
-    let key = KeyLimit { key: format!("host:{host}"), max: host as u32 % 4 + 1 };
-    let mutex = KeyLimit { key: format!("mutex:{}", host % MUTEXES), max: 1 };
+    let key = KeyLimit { key: format!("host:{host}"), max: Some(host as u32 % 4 + 1) };
+    let mutex = KeyLimit { key: format!("mutex:{}", host % MUTEXES), max: Some(1) };
     let limits = |keys| Arc::new(Limits { keys, ..Limits::default() });
     [limits(vec![key.clone()]), limits(vec![key, mutex])]
 }

@@ -47,7 +47,7 @@ pub(super) struct JobOptions {
     /// At most one of your jobs with this name runs at once; short for --limit-key NAME=1
     #[arg(long, value_name = "NAME", value_parser = mutex)]
     mutex: Vec<String>,
-    /// At most N of your jobs with this key run at once; the newest submission of a key decides
+    /// At most N of your jobs with this key run at once; KEY alone takes the config's limit
     #[arg(long, value_name = "KEY=N", value_parser = checked::<KeyLimit>)]
     limit_key: Vec<String>,
     /// How much it takes of a named resource while it runs, such as gpu=1 (see `twolane pool show`)

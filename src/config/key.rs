@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use toml_edit::Value;
 
 use super::nearest::nearest;
-use crate::job::{parse_duration, parse_size};
+use crate::job::{KeyRule, Rate, parse_duration, parse_size};
 
 /// A setting.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub enum Shape {
     Log,
     /// So many starts in a span of time.
     Rate,
+    /// So many starts in a span of time, of each of many keys.
+    KeyRate,
     /// A list of different names.
     Names,
     /// The name of an environment variable.
@@ -102,6 +104,8 @@ pub const KEYS: &[Key] = &[
     live("resources.*.capacity", Shape::Size { least: 0 }),
     live("resources.*.units", Shape::Names),
     live("resources.*.env", Shape::Variable),
+    live("limits.keys.*.max", Shape::Count(0..=MOST)),
+    live("limits.keys.*.rate", Shape::KeyRate),
 ];
 
 impl Key {
@@ -159,9 +163,10 @@ impl Shape {
             (Self::Choice(words), Value::String(text)) => one_of(text.value(), words),
             (Self::Log, Value::String(text)) => check_log(text.value()),
             (Self::Rate, Value::String(text)) => {
-                let rate = text.value().parse::<crate::job::Rate>();
+                let rate = text.value().parse::<Rate>();
                 rate.map(drop).map_err(|error| Misfit::Value(error.to_string()))
             }
+            (Self::KeyRate, Value::String(text)) => check_key_rate(text.value()),
             (Self::Names, Value::Array(names)) => check_names(names),
             (Self::Variable, Value::String(text)) => check_variable(text.value()),
             (Self::Flag, Value::Boolean(_)) => Ok(()),
@@ -234,6 +239,17 @@ fn check_names(names: &toml_edit::Array) -> Result<(), Misfit> {
     Ok(())
 }
 
+fn check_key_rate(text: &str) -> Result<(), Misfit> {
+    let rate = text.parse::<Rate>().map_err(|error| Misfit::Value(error.to_string()))?;
+    if rate.starts() > KeyRule::MOST_STARTS {
+        let most = KeyRule::MOST_STARTS;
+        return Err(Misfit::Value(format!(
+            "a key starts {most} jobs at most in a span: give a shorter span, such as 100/1s"
+        )));
+    }
+    Ok(())
+}
+
 fn check_variable(text: &str) -> Result<(), Misfit> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !text.is_empty() && text.chars().all(word) && !text.starts_with(|c: char| c.is_ascii_digit())
@@ -288,7 +304,7 @@ impl fmt::Display for Shape {
                 let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 f.write_str(&quoted.join(" or "))
             }
-            Self::Rate => f.write_str("a rate such as \"100/1m\""),
+            Self::Rate | Self::KeyRate => f.write_str("a rate such as \"100/1m\""),
             Self::Names => f.write_str("a list of texts such as [\"0\", \"1\"]"),
             Self::Variable => f.write_str("a text such as \"CUDA_VISIBLE_DEVICES\""),
             Self::Log => f.write_str("a text such as \"info\" or \"warn,twolane=debug\""),

@@ -7,7 +7,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::{Place, Problem};
 use super::key::{Key, Misfit, Shape};
-use crate::job::Spec;
+use crate::job::{KeyRule, Spec};
 
 /// The values of one layer.
 #[derive(Clone, Debug, Default)]
@@ -23,11 +23,16 @@ struct Leaf {
     place: Place,
 }
 
-/// A name's parts. Queue names may hold dots themselves: what stands between the section and the
-/// last part is the queue's name.
+/// A name's parts. Names of queues and keys may hold dots themselves: they are what stands between the
+/// section and the last part.
 pub(super) fn split(key: &str) -> Vec<&str> {
     if let Some((name, last)) = key.strip_prefix("queues.").and_then(|rest| rest.rsplit_once('.')) {
         return vec!["queues", name, last];
+    }
+    if let Some((name, last)) =
+        key.strip_prefix("limits.keys.").and_then(|rest| rest.rsplit_once('.'))
+    {
+        return vec!["limits", "keys", name, last];
     }
     key.split('.').collect()
 }
@@ -43,6 +48,9 @@ pub(super) fn known(path: &[&str], place: &Place) -> Result<&'static Key, Proble
     if path.len() == 3 {
         check_queue_name(path[1], place)?;
     }
+    if path.len() == 4 {
+        check_key_pattern(path[2], place)?;
+    }
     Ok(key)
 }
 
@@ -53,6 +61,15 @@ fn check_queue_name(name: &str, place: &Place) -> Result<(), Problem> {
         key: "queues".to_owned(),
         value: format!("{name:?}"),
         why: error.to_string(),
+    })
+}
+
+fn check_key_pattern(pattern: &str, place: &Place) -> Result<(), Problem> {
+    KeyRule::check_pattern(pattern).map_err(|error| Problem::Impossible {
+        place: place.clone(),
+        key: "limits.keys".to_owned(),
+        value: format!("{pattern:?}"),
+        why: format!("{error}, and * at the end alone"),
     })
 }
 

@@ -22,8 +22,9 @@ pub use key::{KEYS, Key, Shape};
 pub use load::{Difference, Entry, Loaded, Mode, Sources, diff, load};
 pub use persist::{SETTINGS_FILE, forget, persist};
 pub use settings::{
-    AfterCrash, CommandSettings, DaemonSettings, EnvPolicy, HttpSettings, LaneSettings,
-    PoolSettings, QueueSettings, ResourceSettings, SchedulerSettings, Settings, StoreSettings,
+    AfterCrash, CommandSettings, DaemonSettings, EnvPolicy, HttpSettings, KeySettings,
+    LaneSettings, LimitSettings, PoolSettings, QueueSettings, ResourceSettings, SchedulerSettings,
+    Settings, StoreSettings,
 };
 
 #[cfg(test)]

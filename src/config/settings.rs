@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::handlers::HttpOptions;
-use crate::job::{QueueRecord, Rate};
+use crate::job::{KeyRule, QueueRecord, Rate};
 use crate::pool::Options as PoolOptions;
 use crate::scheduler::Options as SchedulerOptions;
 use crate::store::sqlite::Options as StoreOptions;
@@ -34,6 +34,8 @@ pub struct Settings {
     pub queues: BTreeMap<String, QueueSettings>,
     /// `[resources.NAME]`: what jobs take from with `--need`.
     pub resources: BTreeMap<String, ResourceSettings>,
+    /// `[limits]`: limits that jobs need not bring themselves.
+    pub limits: LimitSettings,
 }
 
 /// How much may run at once in each lane.
@@ -239,6 +241,36 @@ pub struct ResourceSettings {
     pub units: Vec<String>,
     /// The variable that tells an attempt which units are its own.
     pub env: String,
+}
+
+/// Limits that jobs need not bring themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// `[limits.keys.NAME]`: keys of `--limit-key`; a `*` at the end stands for any ending.
+    pub keys: BTreeMap<String, KeySettings>,
+}
+
+impl LimitSettings {
+    /// The rules as the scheduler knows them.
+    pub fn rules(&self) -> Vec<KeyRule> {
+        let rule = |(pattern, key): (&String, &KeySettings)| KeyRule {
+            pattern: pattern.clone(),
+            max: key.max.filter(|max| *max > 0),
+            rate: key.rate,
+        };
+        self.keys.iter().map(rule).collect()
+    }
+}
+
+/// What each key of a name may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeySettings {
+    /// How many jobs with the key may run at once; 0 or unset for no limit but those of the jobs.
+    pub max: Option<u32>,
+    /// How many may start in a span of time.
+    pub rate: Option<Rate>,
 }
 
 /// A queue that exists without anyone having made it.

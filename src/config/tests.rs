@@ -74,6 +74,8 @@ fn every_field_of_the_settings_has_its_key() {
     let mut full = Settings::default();
     full.queues.insert("*".to_owned(), queue);
     full.resources.insert("*".to_owned(), ResourceSettings::default());
+    let key = KeySettings { max: Some(1), rate: "1/1s".parse().ok() };
+    full.limits.keys.insert("*".to_owned(), key);
     full.scheduler.max_running = Some(1);
     full.command.env = Some(EnvPolicy::List);
     let fields = values(&full);
@@ -169,6 +171,18 @@ fn what_is_wrong_is_told_with_its_line_and_what_was_meant() {
         ("command.grace = \"1x\"", ":1: `command.grace` can't be \"1x\": \"1x\" is not a duration"),
         ("store.wal_limit = \"1K\"", ":1: `store.wal_limit` can't be \"1K\": the least is 1M"),
         ("[queues.\"a b\"]\nmax = 1", ":2: `queues` can't be \"a b\": queue \"a b\" is not a name"),
+        (
+            "[limits.keys.\"a*b\"]\nmax = 1",
+            ":2: `limits.keys` can't be \"a*b\": key \"a*b\" is not a name",
+        ),
+        (
+            "[limits.keys.db]\nrate = \"5000/1h\"",
+            ":2: `limits.keys.db.rate` can't be \"5000/1h\": a key starts 1000 jobs at most",
+        ),
+        (
+            "[limits.keys.db]\nmaxx = 1",
+            ":2: unknown setting `limits.keys.db.maxx`: did you mean `limits.keys.db.max`?",
+        ),
         ("a = 1\n[lanes\n", ":2: not TOML: "),
         ("lanes.io = 1\nlanes.io = 1", ":2: not TOML: duplicate key"),
     ] {

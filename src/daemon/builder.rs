@@ -235,7 +235,7 @@ impl Builder {
             settings,
             next_id: recovery.next_id,
             output_dir,
-            state: LoopState::beginning_with(entered.actions),
+            state: LoopState::beginning_with(entered.actions, recovery.drain),
         };
         control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
         self.attend(&pool, &hub, retention::run(readers, events.clone(), bounds_seen))?;
@@ -398,6 +398,8 @@ fn enter(
     scheduler.step(clock::now(), Input::StartsForgotten, &mut actions);
     let resources = super::resources::of_settings(settings.settings());
     scheduler.step(clock::now(), Input::Resources(resources), &mut actions);
+    let keys = settings.settings().limits.rules();
+    scheduler.step(clock::now(), Input::Keys(keys), &mut actions);
     let interrupt = settings.interrupts_after_crash();
     let at = clock::now().wall;
     let found = recovery::recover(store, launcher, interrupt, at, &mut uniques)?;

@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::requests::RequestId;
 use super::writer::Written;
 use crate::job::{
-    ArrayPlace, AttemptToken, Condition, Context, Deadline, Edited, Ending, Fold, Job, JobId, Move,
-    Now, Rate, Requirement, Spec, WallTime,
+    ArrayPlace, AttemptToken, Condition, Context, Deadline, Drain, Edited, Ending, Fold, Job,
+    JobId, Move, Now, Rate, Requirement, Spec, WallTime,
 };
 use crate::lanes::{Ended, Lending};
 use crate::protocol::{self, Error, Finished};
@@ -128,7 +128,7 @@ pub(super) enum Ask {
     /// Read the config again.
     Reload(Answer<protocol::ReloadReply>),
     /// Start nothing more, or start again.
-    Drain(bool, oneshot::Sender<()>),
+    Drain(Option<Drain>, Answer<()>),
     /// End the daemon.
     Stop(bool, oneshot::Sender<()>),
 }

@@ -37,6 +37,10 @@ impl Happening {
                 },
             },
             Change::QueueSet(record) => Self { owner: None, event: queue(&record.name, event) },
+            Change::DrainSet(drain) => {
+                let what = if drain.is_some() { "drained" } else { "resumed" };
+                Self { owner: None, event: Event { event: what.to_owned(), ..event } }
+            }
             Change::QueueRemoved { name } => Self { owner: None, event: queue(name, event) },
             about_one => Self { owner, event: about_job(about_one, event) },
         }

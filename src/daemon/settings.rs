@@ -112,6 +112,7 @@ impl Live {
             queues: Arc::new(queues.keys().cloned().collect()),
             cpu: self.sizes.cpu,
             resources: Arc::new(super::resources::capacities(self.settings())),
+            keys: self.settings().limits.rules().into(),
             max_connections: self.settings().daemon.max_connections,
             keep: Keep {
                 days: self.settings().store.keep_days,

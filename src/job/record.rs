@@ -165,6 +165,13 @@ pub struct Fold {
     pub step: u64,
 }
 
+/// Nothing new starts until somebody ends that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drain {
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// One fact to be written down. A store takes each as a whole or refuses it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -255,6 +262,8 @@ pub enum Change {
     },
     /// A queue was made or changed.
     QueueSet(QueueRecord),
+    /// Nothing new starts from now on, or everything may again.
+    DrainSet(Option<Drain>),
     /// A queue's settings were dropped. Refused while unfinished jobs stand in it.
     QueueRemoved {
         /// Its name.
@@ -285,6 +294,7 @@ impl Change {
             | Self::Unfolded { .. }
             | Self::Removed { .. }
             | Self::QueueSet(_)
+            | Self::DrainSet(_)
             | Self::QueueRemoved { .. }
             | Self::ScheduleSet(_)
             | Self::ScheduleTurned(_)

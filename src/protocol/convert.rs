@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::job::{self, Failure, Outcome, State, WallTime, exit_code};
 
-use super::job::{Attempt, Details, Finished, Job, JobSpec, Required};
+use super::follow::Finished;
+use super::job::{Attempt, Details, Job, JobSpec, Required};
 use super::schedule::Schedule;
 
 /// Writes a moment as RFC 3339 in UTC with microseconds.

@@ -93,6 +93,9 @@ pub struct Gate {
     /// The moment that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Who says how much there is: a setting, or the job that said so last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// Who holds what it waits for, the first few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<Holder>,

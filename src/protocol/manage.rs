@@ -305,12 +305,15 @@ pub struct ReloadReply {
     pub needs_restart: Vec<String>,
 }
 
-/// Starts nothing more, or starts again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Starts nothing more, also after a restart, or starts again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Drain {
     /// End the drain instead.
     pub off: bool,
+    /// Why, for the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Drains and then ends the daemon; the reply comes before it does.

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{explain, graph, job, manage, observe, schedule, select};
+use super::{explain, follow, graph, job, manage, observe, schedule, select};
 
 /// A method: parameters that know their name and their reply.
 ///
@@ -76,7 +76,7 @@ macro_rules! methods {
                     type Reply = $reply;
                 }
             )*
-            use super::{explain, graph, job, manage, observe, schedule, select};
+            use super::{explain, follow, graph, job, manage, observe, schedule, select};
         }
     };
 }
@@ -87,9 +87,9 @@ methods! {
     Show: job::Show => job::ShowReply, "Tells everything about one job.";
     Graph: graph::Graph => graph::GraphReply, "Tells who waits for whom.";
     Explain: explain::Explain => explain::ExplainReply, "Tells why a job is where it is.";
-    Wait: job::Wait => job::WaitReply, "Waits until jobs are final.";
-    Logs: job::Logs => job::LogsReply, "Reads a job's output.";
-    Lend: job::Lend => manage::Empty, "Lends a waiting job's core permits.";
+    Wait: follow::Wait => follow::WaitReply, "Waits until jobs are final.";
+    Logs: follow::Logs => follow::LogsReply, "Reads a job's output.";
+    Lend: follow::Lend => manage::Empty, "Lends a waiting job's core permits.";
     Cancel: manage::Cancel => manage::ChangeReply, "Ends jobs.";
     Retry: manage::Retry => manage::ChangeReply, "Runs final jobs again.";
     Hold: manage::Hold => manage::ChangeReply, "Keeps jobs where they are.";

@@ -10,6 +10,7 @@ mod convert;
 mod envelope;
 mod error;
 mod explain;
+mod follow;
 mod graph;
 mod job;
 mod manage;
@@ -27,10 +28,11 @@ pub use convert::{
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
 pub use explain::{Explain, ExplainReply, Forecast, Gate, Holder};
+pub use follow::{Finished, Lend, Logs, LogsReply, Stream, Wait, WaitReply};
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
-    Array, Attempt, Context, Details, Existing, Finished, Job, JobSpec, Lend, Logs, LogsReply,
-    Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,
+    Array, Attempt, Context, Details, Existing, Job, JobSpec, Required, Show, ShowReply, Submit,
+    SubmitReply,
 };
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Edit, Empty, Hold, Lanes, LanesReply, Pause, Prune,

@@ -177,6 +177,7 @@ impl Scheduler {
         }
         let shape = self.lines.get(line).shape;
         let units = self.limits.start(shape.limits);
+        self.note_start(shape.limits);
         self.stop_waiting(line);
         self.note_overtaken(shape.limits);
         self.lines.get_mut(line).line.remove(&self.jobs, slot);

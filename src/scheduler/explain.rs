@@ -76,6 +76,12 @@ pub enum Gate {
     },
     /// Nothing new starts: the daemon drains, or can't write.
     StartsOff,
+    /// Nothing new starts: the daemon was drained. Told by the daemon instead of [`Gate::StartsOff`],
+    /// which is all that the scheduler knows.
+    Drained {
+        /// Why.
+        reason: Option<String>,
+    },
     /// Its queue is paused.
     QueuePaused {
         /// Which queue.
@@ -100,6 +106,8 @@ pub enum Gate {
         running: u32,
         /// How many may.
         max: u32,
+        /// Which run, as far as they are named.
+        holders: Vec<Holder>,
     },
     /// The daemon runs as many jobs as it may.
     DaemonLimit {
@@ -107,6 +115,8 @@ pub enum Gate {
         running: u32,
         /// How many may.
         max: u32,
+        /// Which run, as far as they are named.
+        holders: Vec<Holder>,
     },
     /// As many jobs with one of its keys run as may.
     KeyLimit {
@@ -116,8 +126,21 @@ pub enum Gate {
         running: u32,
         /// How many may.
         max: u32,
+        /// Who says so.
+        origin: Origin,
         /// Which of them run, as far as they are named.
         holders: Vec<Holder>,
+    },
+    /// As many jobs with one of its keys have started as the key's rate allows.
+    KeyRate {
+        /// Which key.
+        key: String,
+        /// How many may start, in which span.
+        rate: crate::job::Rate,
+        /// How long until the next may.
+        left: std::time::Duration,
+        /// The rule of the settings that says so.
+        origin: Origin,
     },
     /// As many elements of its array run as may.
     ArrayLimit {
@@ -127,6 +150,8 @@ pub enum Gate {
         running: u32,
         /// How many may.
         max: u32,
+        /// Which run, as far as they are named.
+        holders: Vec<Holder>,
     },
     /// Too little of a named resource is free.
     Resource {
@@ -165,6 +190,8 @@ pub enum Gate {
         running: u32,
         /// How many may.
         max: u32,
+        /// Which run, as far as they are named.
+        holders: Vec<Holder>,
     },
     /// Too few core permits are free.
     CorePermits {
@@ -196,6 +223,24 @@ pub enum Gate {
     },
 }
 
+/// Who says how much may be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The rule of this name in the settings of keys.
+    Rule(String),
+    /// The newest job that names the limit.
+    Job(JobId),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rule(pattern) => write!(f, "limits.keys.{pattern:?} of the config"),
+            Self::Job(job) => write!(f, "said by job {job}"),
+        }
+    }
+}
+
 /// A running job that holds something others wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -216,9 +261,6 @@ pub struct Rank {
 
 /// The most open requirements that are named one by one.
 const MOST_REQUIRED: usize = 32;
-
-/// The most holders that are named: the rest would only fill the screen.
-const MOST_HOLDERS: usize = 8;
 
 impl Scheduler {
     /// Why the job is where it is. Costs a look at the chunks of its queue's lines and at what runs,
@@ -332,10 +374,13 @@ impl Scheduler {
         let queue = self.queues.get(record.queue);
         if let Some(max) = queue.max.filter(|_| queue.is_full()) {
             let running = queue.counts.running;
-            limits.push((max, Gate::QueueLimit { queue: queue.name.to_string(), running, max }));
+            let holders = self.running_where(|other| other.queue == record.queue);
+            let queue = queue.name.to_string();
+            limits.push((max, Gate::QueueLimit { queue, running, max, holders }));
         }
         if let Some(max) = self.options.max_running.filter(|_| self.is_full()) {
-            limits.push((max, Gate::DaemonLimit { running: self.running.len() as u32, max }));
+            let (running, holders) = (self.running.len() as u32, self.running_where(|_| true));
+            limits.push((max, Gate::DaemonLimit { running, max, holders }));
         }
         let room = self.rooms[seat(record.class())];
         let total = room.size.saturating_add(room.lent);
@@ -344,7 +389,9 @@ impl Scheduler {
                 let holders = self.holders();
                 Gate::CorePermits { needed: record.permits(), free: room.free(), total, holders }
             } else {
-                Gate::LaneLimit { class: record.class(), running: room.used, max: total }
+                let class = record.class();
+                let holders = self.running_where(|other| other.class() == class);
+                Gate::LaneLimit { class, running: room.used, max: total, holders }
             };
             limits.push((total, gate));
         }
@@ -361,6 +408,9 @@ impl Scheduler {
         let gate = |&(number, needed): &(LimitNo, u64)| {
             let limit = self.limits.get(number).filter(|limit| !limit.admits(needed, favoured))?;
             let (running, max) = (small(limit.used), small(limit.max));
+            if let Some(gate) = self.key_rate_gate(limit) {
+                return Some((max, gate));
+            }
             let free = limit.max.saturating_sub(limit.used);
             let gate = match (&limit.name, kept_for) {
                 (LimitName::Resource(name), _) if needed > limit.max => {
@@ -371,32 +421,23 @@ impl Scheduler {
                     Gate::PlaceKept { limit: name.to_string(), job: self.jobs.get(slot).id }
                 }
                 (LimitName::Key(_, key), _) => {
+                    let (key, origin) = (key.to_string(), limit.origin());
                     let holders = self.holders_of(number);
-                    Gate::KeyLimit { key: key.to_string(), running, max, holders }
+                    Gate::KeyLimit { key, running, max, origin, holders }
                 }
                 (LimitName::Resource(name), _) => {
                     let (name, capacity) = (name.to_string(), limit.max);
                     let holders = self.holders_of(number);
                     Gate::Resource { name, needed, free, capacity, holders }
                 }
-                (LimitName::Array(array), _) => Gate::ArrayLimit { array: *array, running, max },
+                (LimitName::Array(array), _) => {
+                    let holders = self.holders_of(number);
+                    Gate::ArrayLimit { array: *array, running, max, holders }
+                }
             };
             Some((max, gate))
         };
         self.limits.of(record.limits).iter().filter_map(gate).collect()
-    }
-
-    pub(super) fn holders_of(&self, limit: LimitNo) -> Vec<Holder> {
-        let records = self.running.keys().map(|&slot| self.jobs.get(slot));
-        let holder = |record: &Record| {
-            let mut set = self.limits.of(record.limits).iter();
-            let &(_, permits) = set.find(|(number, _)| *number == limit)?;
-            Some(Holder { job: record.id, permits })
-        };
-        let mut holders: Vec<_> = records.filter_map(holder).collect();
-        holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
-        holders.truncate(MOST_HOLDERS);
-        holders
     }
 
     /// Everything is open and there is room: then others go first.
@@ -425,17 +466,6 @@ impl Scheduler {
         }
         rank.map(|rank| Gate::Behind { ahead: rank.place - 1 })
     }
-
-    fn holders(&self) -> Vec<Holder> {
-        let records = self.running.keys().map(|&slot| self.jobs.get(slot));
-        let burning = records.filter(|record| record.class() == Class::Cpu);
-        let mut holders: Vec<_> = burning
-            .map(|record| Holder { job: record.id, permits: u64::from(record.permits()) })
-            .collect();
-        holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.permits), holder.job));
-        holders.truncate(MOST_HOLDERS);
-        holders
-    }
 }
 
 impl Gate {
@@ -448,11 +478,13 @@ impl Gate {
             Self::Writing { .. } => "writing",
             Self::TooBig { .. } => "too_big",
             Self::StartsOff => "starts_off",
+            Self::Drained { .. } => "drained",
             Self::QueuePaused { .. } => "queue_paused",
             Self::Rate { .. } => "rate",
             Self::QueueLimit { .. } => "queue_limit",
             Self::DaemonLimit { .. } => "daemon_limit",
             Self::KeyLimit { .. } => "key_limit",
+            Self::KeyRate { .. } => "key_rate",
             Self::ArrayLimit { .. } => "array_limit",
             Self::Resource { .. } => "resource",
             Self::ResourceTooSmall { .. } => "resource_too_small",

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::entry::{Entry, LaneSizes, Resource, Revision};
 use super::folds::FoldedEntry;
-use crate::job::{AttemptToken, Awaited, Change, Edited, JobId, Outcome, QueueRecord, Usage};
+use crate::job::{
+    AttemptToken, Awaited, Change, Edited, JobId, KeyRule, Outcome, QueueRecord, Usage,
+};
 
 /// What happens to the scheduler.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,8 +84,10 @@ pub enum Input {
     Lanes(LaneSizes),
     /// The named resources changed; those left out have nothing any more.
     Resources(Vec<Resource>),
+    /// What the settings say of keys changed; keys without a rule have what their jobs say.
+    Keys(Vec<KeyRule>),
     /// Nothing is known of the starts before: for every rate they count as spread evenly over the last
-    /// period, so that a restart neither freezes nor floods a queue.
+    /// period, so that a restart neither freezes nor floods a queue or key.
     StartsForgotten,
     /// So many core permits are lent out by running jobs that are blocked, and may be used by others.
     Lent(u32),

@@ -33,6 +33,7 @@ impl Scheduler {
         self.check_lines()?;
         self.check_stands()?;
         self.check_limits()?;
+        self.check_keys()?;
         self.check_contests()?;
         self.check_dependencies()?;
         self.check_rest()
@@ -250,6 +251,27 @@ impl Scheduler {
             "every offer is looked at",
             self.offers.len(),
         )
+    }
+
+    /// A key is shut as its rate says, opens in time, and is kept while its starts count.
+    fn check_keys(&self) -> Result<(), Violation> {
+        let mut shut = 0;
+        for (number, limit) in self.limits.iter() {
+            let pace = limit.ruled.as_ref().and_then(|ruled| ruled.pace.as_ref());
+            let by_rate = pace.and_then(|pace| pace.shut_until(self.clock.boot));
+            let until = limit.shut_until();
+            hold(until == by_rate, "a rate shuts its key", format!("{limit:?}"))?;
+            let opens =
+                until.is_none_or(|until| self.limits.rules.opening.contains(&(until, number)));
+            hold(opens, "a shut key opens in time", format!("{limit:?}"))?;
+            shut += usize::from(until.is_some());
+            let kept = limit.counts_until();
+            let kept = kept.is_some_and(|until| self.limits.rules.kept.contains(&(until, number)));
+            let wanted = limit.is_used() || kept;
+            hold(wanted, "no limit is kept for nothing", format!("{limit:?}"))?;
+        }
+        let opening = self.limits.rules.opening.len();
+        hold(shut == opening, "only shut keys open", format!("{shut} {opening}"))
     }
 
     fn is_under(&self, line: LineNo, limit: LimitNo) -> bool {

@@ -1,8 +1,8 @@
 //! Limits by name: how many jobs with a key, or of an array, run at once, and named resources.
 //!
 //! Owns the limits, what is taken of them, and which lines are *parked* on them. Never chooses who
-//! starts. Invariant: a limit is kept exactly as long as a job stands under it; a
-//! resource also as long as it is configured.
+//! starts. Invariant: a limit is kept exactly as long as a job stands under it; a resource also as
+//! long as it is configured, a key also as long as its rate counts a start.
 //!
 //! Jobs that stand under the same limits share a *set*, and a set is part of a line's shape: a limit
 //! that is reached parks lines, not jobs.
@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::entry::Resource;
 use super::lines::{Group, LineNo};
+use super::rules::{Ruled, Rules};
 use super::table::Key;
 use crate::job::{ArrayPlace, JobId, Limits};
 
@@ -71,6 +72,10 @@ pub(super) struct Limit {
     pub(super) name: LimitName,
     /// How many may run at once, or how much there is.
     pub(super) max: u64,
+    /// How many may run at once as the newest job says.
+    asked: u64,
+    /// What the settings say of the key.
+    pub(super) ruled: Option<Box<Ruled>>,
     /// How many run, or how much is taken.
     pub(super) used: u64,
     /// How much is kept for the line that was overtaken too often.
@@ -88,7 +93,7 @@ pub(super) struct Limit {
     /// Lines that were first kept waiting by it and have not started since, the oldest first.
     pub(super) waiters: BTreeSet<(u64, LineNo)>,
     /// The newest job that named it.
-    newest: JobId,
+    pub(super) newest: JobId,
     /// How many sets it is in.
     sets: u32,
 }
@@ -102,6 +107,7 @@ pub(super) struct LimitTable {
     /// By number, beginning with 1; with how many jobs have it, none where the number is free.
     sets: Vec<(Set, u32)>,
     free_sets: Vec<u32>,
+    pub(super) rules: Rules,
     numbers: HashMap<Set, u32>,
     /// For each limit the set of jobs that take one of it and stand under no other, or [`NONE`]: found
     /// here, most jobs need no look into the table of sets.
@@ -124,7 +130,8 @@ impl LimitTable {
         let mut set = Vec::with_capacity(limits.keys.len() + 1);
         for wanted in &limits.keys {
             let name = LimitName::Key(owner, Arc::from(wanted.key.as_str()));
-            set.push((self.limit(name, u64::from(wanted.max), job, &mut grown), 1));
+            let max = wanted.max.map_or(u64::MAX, u64::from);
+            set.push((self.limit(name, max, job, &mut grown), 1));
         }
         if let (Some(max), Some(place)) = (limits.array, place) {
             let name = LimitName::Array(place.array);
@@ -147,10 +154,12 @@ impl LimitTable {
     ) -> LimitNo {
         if let Some(&number) = self.names.get(&name) {
             if let Some(limit) = self.get_mut(number).filter(|limit| limit.newest <= job) {
-                if limit.max < max {
+                let before = limit.max;
+                (limit.asked, limit.newest) = (max, job);
+                limit.renew();
+                if limit.max > before {
                     grown.push(number);
                 }
-                (limit.max, limit.newest) = (max, job);
             }
             return number;
         }
@@ -163,10 +172,12 @@ impl LimitTable {
         self.names.get(&name).copied().unwrap_or_else(|| self.add(name, 0, JobId::FIRST))
     }
 
-    fn add(&mut self, name: LimitName, max: u64, newest: JobId) -> LimitNo {
-        let limit = Limit {
+    fn add(&mut self, name: LimitName, asked: u64, newest: JobId) -> LimitNo {
+        let mut limit = Limit {
+            ruled: self.rules.rule(&name),
             name: name.clone(),
-            max,
+            max: asked,
+            asked,
             used: 0,
             kept: 0,
             units: Vec::new(),
@@ -178,6 +189,7 @@ impl LimitTable {
             newest,
             sets: 0,
         };
+        limit.renew();
         let number = if let Some(number) = self.free_limits.pop() {
             self.limits[number as usize] = Some(limit);
             number
@@ -273,15 +285,41 @@ impl LimitTable {
         }
     }
 
-    /// Forgets the limit if nothing needs it.
-    fn tidy(&mut self, number: LimitNo) {
-        if let Some(limit) = self.get(number).filter(|limit| limit.sets == 0 && !limit.configured) {
-            debug_assert!(limit.used == 0 && limit.parked.is_empty(), "{limit:?} is in use");
-            let name = limit.name.clone();
-            self.names.remove(&name);
-            self.limits[number as usize] = None;
-            self.free_limits.push(number);
+    /// Forgets the limit if nothing needs it and no start under it counts.
+    pub(super) fn tidy(&mut self, number: LimitNo) {
+        let unused = |limit: &&Limit| limit.sets == 0 && !limit.configured;
+        if let Some(until) = self.get(number).filter(unused).and_then(Limit::counts_until) {
+            if let Some(other) = self.rules.keep(number, until) {
+                self.forget_kept(other);
+            }
+        } else {
+            self.forget(number);
         }
+    }
+
+    /// The starts of a key that was kept for them do not count any more.
+    pub(super) fn forget_kept(&mut self, number: LimitNo) {
+        let counts = self.get(number).and_then(Limit::counts_until);
+        // It may have been used again: then it is kept until its last start does not count.
+        let again = counts.is_some_and(|until| self.rules.kept.contains(&(until, number)));
+        if !again {
+            self.forget(number);
+        }
+    }
+
+    fn forget(&mut self, number: LimitNo) {
+        let Some(limit) = self.get(number).filter(|limit| limit.sets == 0 && !limit.configured)
+        else {
+            return;
+        };
+        debug_assert!(limit.used == 0 && limit.parked.is_empty(), "{limit:?} is in use");
+        let (name, shut_until) = (limit.name.clone(), limit.shut_until());
+        if let Some(until) = shut_until {
+            self.rules.opening.remove(&(until, number));
+        }
+        self.names.remove(&name);
+        self.limits[number as usize] = None;
+        self.free_limits.push(number);
     }
 
     /// The limits of a set.
@@ -365,6 +403,20 @@ impl Limit {
     /// Whether so much may be taken; the line for which something is kept may take that too.
     pub(super) fn admits(&self, amount: u64, favoured: bool) -> bool {
         let kept = if favoured { 0 } else { self.kept };
-        self.used.saturating_add(amount).saturating_add(kept) <= self.max
+        self.shut_until().is_none()
+            && self.used.saturating_add(amount).saturating_add(kept) <= self.max
+    }
+
+    /// Whether a job stands under it, or the settings name it.
+    pub(super) fn is_used(&self) -> bool {
+        self.sets > 0 || self.configured
+    }
+
+    /// The smallest of what jobs and settings say counts.
+    pub(super) fn renew(&mut self) {
+        if !matches!(self.name, LimitName::Resource(_)) {
+            let ruled = self.ruled.as_ref().and_then(|ruled| ruled.max);
+            self.max = self.asked.min(ruled.map_or(u64::MAX, u64::from));
+        }
     }
 }

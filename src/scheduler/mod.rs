@@ -41,6 +41,7 @@ mod entry;
 mod explain;
 mod folds;
 mod forecast;
+mod holders;
 mod input;
 mod invariants;
 mod limits;
@@ -60,6 +61,7 @@ mod parking;
 mod places;
 mod policies;
 mod queues;
+mod rules;
 mod sentences;
 mod table;
 mod timers;
@@ -78,7 +80,7 @@ use std::time::Duration;
 pub use self::action::{Action, Decline, Misplaced, Start};
 pub use self::agenda::{Agenda, MOST_WAITING_RUNS, Planned, Run, Turn};
 pub use self::entry::{Begin, Demand, Entry, LaneSizes, Resource, Revision};
-pub use self::explain::{Explanation, Gate, Holder, Rank};
+pub use self::explain::{Explanation, Gate, Holder, Origin, Rank};
 pub use self::folds::FoldedEntry;
 pub use self::forecast::{Basis, Forecast};
 pub use self::input::Input;
@@ -251,6 +253,7 @@ impl Scheduler {
     pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
         self.clock = now;
         self.open_paces();
+        self.open_keys();
         match input {
             Input::Submitted(entries) => self.on_submitted(now, entries, actions),
             Input::Folded(entry) => self.on_folded(now, *entry),
@@ -273,6 +276,7 @@ impl Scheduler {
             Input::QueueSet(record) => self.on_queue_set(record),
             Input::QueueRemoved(name) => self.on_queue_removed(&name),
             Input::Lanes(sizes) => self.on_lanes(sizes),
+            Input::Keys(rules) => self.on_keys(rules),
             Input::StartsForgotten => self.on_starts_forgotten(),
             Input::Resources(resources) => self.on_resources(&resources),
             Input::Lent(permits) => self.rooms[seat(Class::Cpu)].lent = permits,
@@ -294,9 +298,13 @@ impl Scheduler {
             Deadline::after(self.clock, moment.saturating_sub(self.clock.boot))
         });
         let may_fire = self.may_fire();
+        let opening = self.limits.rules.opening.first().map(|&(moment, _)| {
+            Deadline::after(self.clock, moment.saturating_sub(self.clock.boot))
+        });
         let fires = [self.timers.next(), self.dependencies.next()];
         let fires = fires.into_iter().filter(|_| may_fire);
-        let moments = [at_once, pace, self.folds.next()].into_iter().chain(fires).flatten();
+        let own = [at_once, pace, opening, self.folds.next()];
+        let moments = own.into_iter().chain(fires).flatten();
         moments.min_by_key(|deadline| deadline.boot)
     }
 

@@ -47,6 +47,7 @@ impl Scheduler {
     }
 
     pub(super) fn on_starts_forgotten(&mut self) {
+        self.limits.rules.since = Some(self.clock.boot);
         for number in self.queues.all() {
             if let Some(pace) = &mut self.queues.get_mut(number).pace {
                 pace.spread(self.clock.boot);

@@ -55,10 +55,7 @@ impl Scheduler {
         let queue = self.queues.number(&entry.queue);
         let (class, permits) = asked(entry.demand);
         let limits = entry.limits.as_deref();
-        let (limits, grown) = self.limits.take(entry.id, entry.owner, entry.place, limits);
-        for limit in grown {
-            self.offer(limit);
-        }
+        let limits = self.come_under(entry.id, entry.owner, entry.place, limits);
         self.latest = self.latest.max(born);
         let slot = self.jobs.insert(Record {
             id: entry.id,

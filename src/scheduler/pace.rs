@@ -1,10 +1,10 @@
-//! The rate of a queue: when its latest jobs started, and when the next may.
+//! The rate of a queue or key: when its latest jobs started, and when the next may.
 //!
 //! Owns a sliding window. Never reads a clock. Invariant: of any span of the rate's period, no more
 //! starts lie in it than the rate says, since counting began.
 //!
 //! Moments are those of the boot clock, which never steps, so no change of the wall clock can freeze
-//! or flood a queue.
+//! or flood anything.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,12 +17,14 @@ pub(super) struct Pace {
     rate: Rate,
     /// The latest starts, the oldest first; never more than the rate's.
     starts: VecDeque<Duration>,
+    /// Starts before those, which nobody saw, and the moment before which they count as spread.
+    unseen: (Duration, u32),
 }
 
 impl Pace {
     /// Counting begins.
     pub(super) fn new(rate: Rate) -> Self {
-        Self { rate, starts: VecDeque::new() }
+        Self { rate, starts: VecDeque::new(), unseen: (Duration::ZERO, 0) }
     }
 
     pub(super) fn rate(&self) -> Rate {
@@ -31,26 +33,47 @@ impl Pace {
 
     /// A job started.
     pub(super) fn note(&mut self, now: Duration) {
-        if self.starts.len() >= self.rate.starts() as usize {
-            self.starts.pop_front();
+        if self.is_full() {
+            match &mut self.unseen.1 {
+                0 => drop(self.starts.pop_front()),
+                unseen => *unseen -= 1,
+            }
         }
         self.starts.push_back(now);
     }
 
+    fn is_full(&self) -> bool {
+        self.starts.len() + self.unseen.1 as usize >= self.rate.starts() as usize
+    }
+
+    /// The oldest start that counts.
+    fn first(&self) -> Option<Duration> {
+        let (before, unseen) = self.unseen;
+        let Some(left) = unseen.checked_sub(1) else { return self.starts.front().copied() };
+        let ago = self.rate.per().mul_f64(f64::from(left) / f64::from(self.rate.starts()));
+        Some(before.saturating_sub(ago))
+    }
+
+    /// The moment from which no start so far counts any more.
+    pub(super) fn forgotten_at(&self) -> Option<Duration> {
+        let unseen = Some(self.unseen.0).filter(|_| self.unseen.1 > 0);
+        let last = self.starts.back().copied().or(unseen)?;
+        Some(last.saturating_add(self.rate.per()))
+    }
+
     /// The moment before which nothing may start, if there is one.
     pub(super) fn shut_until(&self, now: Duration) -> Option<Duration> {
-        if self.starts.len() < self.rate.starts() as usize {
+        if !self.is_full() {
             return None;
         }
-        let free = self.starts.front()?.saturating_add(self.rate.per());
+        let free = self.first()?.saturating_add(self.rate.per());
         (free > now).then_some(free)
     }
 
     /// Nothing is known of the starts before: they count as spread evenly over the last period.
     pub(super) fn spread(&mut self, now: Duration) {
-        let starts = self.rate.starts();
-        let ago = |left: u32| self.rate.per().mul_f64(f64::from(left) / f64::from(starts));
-        self.starts = (0..starts).rev().map(|left| now.saturating_sub(ago(left))).collect();
+        self.starts.clear();
+        self.unseen = (now, self.rate.starts());
     }
 }
 

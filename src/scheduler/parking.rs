@@ -252,7 +252,9 @@ impl Scheduler {
         debug_assert!(class < SEATS);
         let mut amounts = self.limits.of(shape.limits).iter();
         let there = |&(limit, amount): &(LimitNo, u64)| {
-            self.limits.get(limit).is_some_and(|limit| amount <= limit.max)
+            self.limits
+                .get(limit)
+                .is_some_and(|limit| amount <= limit.max && limit.shut_until().is_none())
         };
         permits <= room && !Queue::is_paused(self.queues.get(queue)) && amounts.all(there)
     }

@@ -10,7 +10,7 @@ use super::lines::Shape;
 use super::on_edit::Editing;
 use super::table::{Place, Record, Slot};
 use super::{Action, Decline, Demand, SEATS, Scheduler, Writing, seat};
-use crate::job::{Change, Class, JobId, Now, Spec, State};
+use crate::job::{ArrayPlace, Change, Class, JobId, Limits, Now, Spec, State};
 
 impl Scheduler {
     /// Puts a job that waits where its state belongs.
@@ -136,7 +136,7 @@ impl Scheduler {
         let Record { id, owner, queue: old_queue, limits: old_limits, .. } = *self.jobs.get(slot);
         let queue = self.queues.number(&Arc::from(spec.queue.as_str()));
         let wanted = spec.limits.as_deref();
-        let (limits, grown) = self.limits.take(id, owner, editing.place, wanted);
+        let limits = self.come_under(id, owner, editing.place, wanted);
         self.revise_later(slot, spec);
         let record = self.jobs.get_mut(slot);
         let (class, permits) = asked(editing.demand);
@@ -147,9 +147,25 @@ impl Scheduler {
         *self.queues.get_mut(queue).counts.of(place) += 1;
         self.limits.give_back(old_limits);
         self.queues.tidy(old_queue);
+    }
+
+    /// The number of the set of limits for one more job; those that are larger by it are offered.
+    pub(super) fn come_under(
+        &mut self,
+        job: JobId,
+        owner: u32,
+        place: Option<ArrayPlace>,
+        limits: Option<&Limits>,
+    ) -> u32 {
+        let (set, grown) = self.limits.take(job, owner, place, limits);
+        for index in 0..self.limits.of(set).len() {
+            // A key that is new here may be shut by starts that nobody saw.
+            self.look_at_key(self.limits.of(set)[index].0);
+        }
         for limit in grown {
             self.offer(limit);
         }
+        set
     }
 
     /// Takes over what counts after the present attempt.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::explain::{Explanation, Gate, Rank};
+use super::explain::{Explanation, Gate, Holder, Rank};
 use crate::job::{Limits, Requirement, State, format_size};
 
 impl fmt::Display for Explanation {
@@ -57,10 +57,7 @@ impl fmt::Display for Gate {
             Self::StartsOff => {
                 f.write_str("nothing new starts: the daemon is draining or can't write")
             }
-            Self::QueuePaused { queue, reason } => {
-                write!(f, "queue {queue} is paused")?;
-                because(f, reason.as_deref())
-            }
+            Self::Drained { .. } | Self::QueuePaused { .. } => self.fmt_shut(f),
             Self::Rate { queue, rate, left } => {
                 let left = seconds(*left);
                 write!(
@@ -68,20 +65,15 @@ impl fmt::Display for Gate {
                     "queue {queue} starts {rate} and has done so: the next may start in {left}"
                 )
             }
-            Self::QueueLimit { queue, running, max } => {
-                write!(f, "queue {queue} runs {running} jobs of at most {max}")
-            }
-            Self::DaemonLimit { running, max } => {
-                write!(f, "the daemon runs {running} jobs of at most {max}")
+            Self::QueueLimit { .. } | Self::DaemonLimit { .. } | Self::LaneLimit { .. } => {
+                self.fmt_full(f)
             }
             Self::KeyLimit { .. }
+            | Self::KeyRate { .. }
             | Self::ArrayLimit { .. }
             | Self::Resource { .. }
             | Self::ResourceTooSmall { .. }
             | Self::PlaceKept { .. } => self.fmt_named(f),
-            Self::LaneLimit { class, running, max } => {
-                write!(f, "{running} jobs of class {class} run, of at most {max}")
-            }
             Self::CorePermits { needed, free, total, holders } => {
                 write!(f, "it needs {needed} core permits and {free} of {total} are free")?;
                 for (index, holder) in holders.iter().enumerate() {
@@ -100,19 +92,58 @@ impl fmt::Display for Gate {
 }
 
 impl Gate {
+    /// What somebody shut, and how it is opened.
+    fn fmt_shut(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drained { reason } => {
+                f.write_str("nothing new starts: the daemon is drained")?;
+                because(f, reason.as_deref())?;
+                write!(f, "; `{} drain --off` ends that", crate::NAME)
+            }
+            Self::QueuePaused { queue, reason } => {
+                write!(f, "queue {queue} is paused")?;
+                because(f, reason.as_deref())
+            }
+            other => f.write_str(other.name()),
+        }
+    }
+
+    /// What runs as many jobs as it may.
+    fn fmt_full(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QueueLimit { queue, running, max, holders } => {
+                write!(f, "queue {queue} runs {running} jobs of at most {max}")?;
+                listed(f, holders)
+            }
+            Self::DaemonLimit { running, max, holders } => {
+                write!(f, "the daemon runs {running} jobs of at most {max}")?;
+                listed(f, holders)
+            }
+            Self::LaneLimit { class, running, max, holders } => {
+                write!(f, "{running} jobs of class {class} run, of at most {max}")?;
+                listed(f, holders)
+            }
+            other => f.write_str(other.name()),
+        }
+    }
+
     /// The gates that have a name of the user's.
     fn fmt_named(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::KeyLimit { key, running, max, holders } => {
-                write!(f, "{running} jobs with the key {key} run, of at most {max}")?;
-                for (index, holder) in holders.iter().enumerate() {
-                    let lead = if index == 0 { ": job" } else { "," };
-                    write!(f, "{lead} {}", holder.job)?;
-                }
-                Ok(())
+            Self::KeyRate { key, rate, left, origin } => {
+                let left = seconds(*left);
+                write!(
+                    f,
+                    "jobs with the key {key} start {rate} ({origin}) and have done so: the next may start in {left}"
+                )
             }
-            Self::ArrayLimit { array, running, max } => {
-                write!(f, "{running} elements of array {array} run, of at most {max}")
+            Self::KeyLimit { key, running, max, origin, holders } => {
+                write!(f, "{running} jobs with the key {key} run, of at most {max} ({origin})")?;
+                listed(f, holders)
+            }
+            Self::ArrayLimit { array, running, max, holders } => {
+                write!(f, "{running} elements of array {array} run, of at most {max}")?;
+                listed(f, holders)
             }
             Self::Resource { name, needed, free, capacity, holders } => {
                 let amount = |amount: u64| amount_of(name, amount);
@@ -140,6 +171,15 @@ impl Gate {
             other => f.write_str(other.name()),
         }
     }
+}
+
+/// Who has the places, as far as they are named.
+fn listed(f: &mut fmt::Formatter<'_>, holders: &[Holder]) -> fmt::Result {
+    for (index, holder) in holders.iter().enumerate() {
+        let lead = if index == 0 { ": job" } else { "," };
+        write!(f, "{lead} {}", holder.job)?;
+    }
+    Ok(())
 }
 
 /// Memory is told in bytes, everything else is counted.

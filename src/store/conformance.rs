@@ -29,7 +29,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 28] = [
+    let cases: [(&str, Case); 29] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -58,6 +58,7 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("requirements read back", requiring::requirements_read_back),
         ("what is passed stays passed", requiring::what_is_passed_stays_passed),
         ("what is waited for is not removed", requiring::what_is_waited_for_stays),
+        ("a drain is kept until it is ended", keeping::a_drain_is_kept_until_it_is_ended),
         ("an edited job is another one", editing::an_edited_job_is_another),
         ("a turn counts from another job's", editing::a_turn_counts_from_another_job_s),
         ("filters narrow", reading::filters_narrow),
@@ -208,7 +209,7 @@ fn full_spec() -> Spec {
         output: Some("out/{id}".into()),
         merge: true,
         limits: Some(Box::new(Limits {
-            keys: vec![KeyLimit { key: "host:a".to_owned(), max: 4 }],
+            keys: vec![KeyLimit { key: "host:a".to_owned(), max: Some(4) }],
             array: Some(50),
             resources: BTreeMap::from([("gpu".to_owned(), 2)]),
         })),

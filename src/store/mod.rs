@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Fold, Job,
-    JobId, Limits, QueueRecord, RetryPolicy, ScheduleId, ScheduleRecord, Spec, State, StoreId,
-    Turn, WallTime,
+    ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Drain,
+    Fold, Job, JobId, Limits, QueueRecord, RetryPolicy, ScheduleId, ScheduleRecord, Spec, State,
+    StoreId, Turn, WallTime,
 };
 
 pub use error::{Refusal, StoreError};
@@ -67,6 +67,8 @@ pub struct Recovery {
     pub clean: bool,
     /// The queues that were set.
     pub queues: Vec<QueueRecord>,
+    /// Nothing new is to start.
+    pub drain: Option<Drain>,
 }
 
 /// A schedule as it is found at a start.

@@ -48,6 +48,17 @@ impl User {
         self.run(words).status.code()
     }
 
+    /// Kills the daemon; the next command starts another.
+    pub(crate) fn kill_daemon(&self) {
+        let pid = self.json(&["status", "--json"])["pid"].as_i64().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+        let flags = rustix::process::PidfdFlags::empty();
+        let handle = rustix::process::pidfd_open(pid, flags).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let mut ended = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut ended, None).unwrap();
+    }
+
     pub(crate) fn json(&self, words: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.out(words)).unwrap()
     }
@@ -161,6 +172,37 @@ fn jobs_are_held_released_cancelled_retried_and_removed() {
     assert_eq!(user.code(&["show", id]), Some(121));
     user.out(&["prune", "all"]);
     assert_eq!(user.json(&["list", "--all", "--json"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_pause_and_a_drain_hold_after_a_kill_with_their_reasons_and_so_do_their_ends() {
+    let user = User::new();
+    user.out(&["queue", "set", "gpu", "max=4"]);
+    user.out(&["queue", "pause", "gpu", "--reason", "new driver"]);
+    user.out(&["drain", "--reason", "kernel update"]);
+    let id = user.out(&["submit", "-q", "gpu", "--", "true"]);
+    let id = id.trim();
+    user.kill_daemon();
+    let told = user.out(&["explain", id]);
+    assert!(told.contains("queue gpu is paused (new driver)"), "{told}");
+    assert!(told.contains("the daemon is drained (kernel update)"), "{told}");
+    let gates = &user.json(&["explain", id, "--json"])["gates"];
+    let names: Vec<_> = gates.as_array().unwrap().iter().map(|gate| &gate["gate"]).collect();
+    assert_eq!(names, ["drained", "queue_paused"]);
+    assert!(user.out(&["queue", "list"]).contains("paused: new driver"));
+    let status = user.json(&["status", "--json"]);
+    assert_eq!(status["health"], "draining");
+    assert!(status["problem"].as_str().unwrap().contains("kernel update"), "{status}");
+    user.out(&["queue", "resume", "gpu"]);
+    user.kill_daemon();
+    let gates = &user.json(&["explain", id, "--json"])["gates"];
+    assert_eq!(gates.as_array().unwrap().len(), 1, "the drain alone: {gates}");
+    user.out(&["drain", "--off"]);
+    assert_eq!(user.code(&["wait", id]), Some(0));
+    user.kill_daemon();
+    let next = user.out(&["submit", "-q", "gpu", "--", "true"]);
+    assert_eq!(user.code(&["wait", next.trim()]), Some(0), "and neither comes back");
+    assert_eq!(user.code(&["drain", "--off", "--reason", "x"]), Some(2));
 }
 
 #[test]

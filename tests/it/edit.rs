@@ -26,16 +26,6 @@ fn order(user: &User) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The daemon is killed; the next command starts another.
-fn kill(user: &User) {
-    let pid = user.json(&["status", "--json"])["pid"].as_i64().unwrap();
-    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    let handle = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    let mut ended = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
-    rustix::event::poll(&mut ended, None).unwrap();
-}
-
 #[test]
 fn an_edit_is_what_the_job_does_later_also_after_a_kill() {
     let user = paused();
@@ -58,7 +48,7 @@ fn an_edit_is_what_the_job_does_later_also_after_a_kill() {
         format!("edited job {id}\n")
     );
     user.out(&["edit", &id, "--name", "x", "--unset", "timeout"]);
-    kill(&user);
+    user.kill_daemon();
     let job = user.json(&["show", &id, "--json"]);
     assert_eq!(
         (&job["priority"], &job["name"], &job["timeout_seconds"], &job["edits"]),
@@ -75,7 +65,7 @@ fn jobs_run_in_the_order_that_was_asked_for_also_after_a_kill() {
     user.out(&["edit", &ids[0], "--last"]);
     user.out(&["edit", &ids[4], "--before", &ids[2]]);
     user.out(&["edit", &ids[1], "--behind", &ids[2]]);
-    kill(&user);
+    user.kill_daemon();
     assert_eq!(order(&user), ["d", "e", "c", "b", "a"]);
 }
 

@@ -76,7 +76,9 @@ async fn an_array_runs_so_many_elements_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_makes_no_sense_is_refused_with_what_to_write() {
     let daemon = Fixture::start().await;
-    for (key, hint) in [("db", "KEY=N"), ("db=0", "1 or more"), ("a b=1", "not a name")] {
+    for (key, hint) in
+        [("db", "KEY=N"), ("", "KEY=N"), ("db=0", "1 or more"), ("a b=1", "not a name")]
+    {
         let jobs = vec![keyed(shell("true"), key)];
         let submit = Submit { jobs, context: Some(daemon.context()), ..Submit::default() };
         let error = daemon.client().await.call::<call::Submit>(&submit).await.unwrap_err();
@@ -165,4 +167,57 @@ async fn a_queue_starts_no_more_than_its_rate_and_explain_says_when_the_next_may
     daemon.client().await.call::<call::SetQueue>(&set("2/50ms")).await.unwrap();
     assert_eq!(daemon.wait(first.after(2)).await.exit_code, 0, "it wakes by itself");
     daemon.client().await.call::<call::SetQueue>(&set("off")).await.unwrap();
+}
+
+fn with_keys() -> [(&'static str, &'static str); 2] {
+    [("limits.keys.host:*.max", "1"), ("limits.keys.slow.rate", "1/1h")]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_config_limits_keys_that_jobs_only_name() {
+    let daemon = Fixture::with(&with_keys()).await;
+    let jobs = ["host:a.org", "host:a.org", "host:b.org=7", "host:b.org=7"];
+    let first = daemon.submit(jobs.map(|key| keyed(lasting(), key)).into()).await;
+    daemon.running(first).await;
+    daemon.running(first.after(2)).await;
+    for waiting in [1, 3] {
+        let gate = explain(&daemon, first.after(waiting)).await.gates.remove(0);
+        assert_eq!((gate.gate.as_str(), gate.max), ("key_limit", Some(1)), "{gate:?}");
+        assert_eq!(gate.origin.as_deref(), Some("limits.keys.\"host:*\" of the config"));
+        assert_eq!(gate.holders[0].job, first.after(waiting - 1));
+    }
+    assert_eq!(daemon.show(first).await.keys, ["host:a.org"]);
+    let slow = daemon.submit(vec![keyed(shell("true"), "slow"); 2]).await;
+    assert!(explain(&daemon, slow).await.gates.iter().any(|gate| gate.gate == "key_rate"));
+    let folder = daemon.stop().await;
+    let daemon = Fixture::in_folder(folder, &with_keys(), |builder| builder).await;
+    daemon.running(first).await;
+    assert_eq!(explain(&daemon, first.after(1)).await.gates[0].gate, "key_limit");
+    let gate = explain(&daemon, slow.after(1)).await.gates.remove(0);
+    assert_eq!((gate.gate.as_str(), gate.name.as_deref()), ("key_rate", Some("slow")));
+    assert!(gate.wait_ms.is_some_and(|wait| wait > 0), "{gate:?}");
+}
+
+#[test]
+fn limits_of_keys_change_with_a_reload() {
+    let user = crate::cli::User::new();
+    let folder = user.home().join(".config/twolane");
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |max: u32| {
+        let text = format!("[limits.keys.\"host:*\"]\nmax = {max}\n");
+        std::fs::write(folder.join("twolane.toml"), text).unwrap();
+    };
+    write(1);
+    let job = ["submit", "--limit-key", "host:a", "--kind", "sleep", "for=1h"];
+    user.out(&job);
+    user.out(&job);
+    let told = user.out(&["explain", "2"]);
+    assert!(told.contains("1 jobs with the key host:a run, of at most 1 (limits.keys"), "{told}");
+    write(2);
+    let told = user.out(&["reload"]);
+    assert!(told.contains("limits.keys.host:*.max"), "{told}");
+    assert_eq!(user.json(&["show", "2", "--json"])["state"], "running");
+    let unknown = user.run(&["submit", "--limit-key", "db", "--", "true"]);
+    assert_eq!(unknown.status.code(), Some(121));
+    assert!(crate::cli::err(&unknown).contains("db=4"), "{}", crate::cli::err(&unknown));
 }

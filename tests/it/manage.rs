@@ -59,12 +59,12 @@ async fn queues_and_jobs_are_there_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_starts_nothing_until_it_is_off() {
     let daemon = Fixture::start().await;
-    daemon.client().await.call::<call::Drain>(&Drain { off: false }).await.unwrap();
+    daemon.client().await.call::<call::Drain>(&Drain::default()).await.unwrap();
     let id = daemon.submit_one(command(&["true"])).await;
     let status = daemon.client().await.call::<call::Status>(&Empty {}).await.unwrap();
     assert_eq!(status.health, "draining");
     assert_eq!(daemon.show(id).await.state, State::Queued);
-    daemon.client().await.call::<call::Drain>(&Drain { off: true }).await.unwrap();
+    daemon.client().await.call::<call::Drain>(&Drain { off: true, reason: None }).await.unwrap();
     assert_eq!(daemon.wait(id).await.exit_code, 0);
 }
 

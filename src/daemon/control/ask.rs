@@ -41,7 +41,7 @@ impl Control {
         match ask {
             Ask::Explain(job, answer) => {
                 let explanation = self.scheduler.explain(super::super::clock::now(), job);
-                let _ = answer.send(explanation);
+                let _ = answer.send(explanation.map(|told| self.with_drain(told)));
             }
             Ask::Lend(token, answer) => {
                 let _ = answer.send(self.lanes.lending(token));

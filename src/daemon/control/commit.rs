@@ -68,6 +68,7 @@ impl Control {
                     self.requests.decline(request, declined(job, &refusal));
                 }
             },
+            (Then::Drain(back), Change::DrainSet(drain)) => self.drained(drain, back, answer),
             (Then::Queue(back), change) => self.queue_changed(change, back, answer),
             (Then::Schedule(schedule, back), _) => self.schedule_changed(schedule, back, answer),
             (Then::Turned, Change::ScheduleTurned(turn)) => self.turned(*turn, answer),
@@ -75,7 +76,12 @@ impl Control {
                 self.removed(jobs, request, &answer);
             }
             (
-                Then::Nothing | Then::Probe | Then::Submitted(..) | Then::Removed(_) | Then::Turned,
+                Then::Nothing
+                | Then::Probe
+                | Then::Submitted(..)
+                | Then::Removed(_)
+                | Then::Turned
+                | Then::Drain(_),
                 _,
             ) => {}
         }
@@ -304,7 +310,7 @@ impl Control {
             Then::Submitted(answer, _) => {
                 let _ = answer.send(Err(error.clone()));
             }
-            Then::Queue(answer) => {
+            Then::Queue(answer) | Then::Drain(answer) => {
                 let _ = answer.send(Err(error.clone()));
             }
             Then::Schedule(schedule, back) => self.schedule_refused(schedule, back, error.clone()),

@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::super::event::Signal;
+use super::super::event::{Answer, Signal};
 use super::super::{clock, systemd};
-use super::Control;
-use crate::job::{Change, Deadline, Outcome, State, WallTime};
+use super::{Control, Then};
+use crate::job::{Change, Deadline, Drain, Outcome, State, WallTime};
 use crate::lanes::{Cause, Ended};
 use crate::protocol::Error;
-use crate::scheduler::Input;
+use crate::scheduler::{Explanation, Gate, Input};
+use crate::store::Refusal;
 
 /// How far the daemon's end has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,20 +61,42 @@ impl Control {
         }
     }
 
-    pub(super) fn on_drain(&mut self, on: bool, answer: oneshot::Sender<()>) {
-        match self.state.phase {
-            Phase::Stopping { .. } => {}
-            _ if on => {
-                self.state.phase = Phase::Draining;
-                self.step(Input::Starts(false));
+    /// Starts nothing more from now on, and has that written down so that it outlives the daemon; what
+    /// ends it counts once it is written down.
+    pub(super) fn on_drain(&mut self, drain: Option<Drain>, answer: Answer<()>) {
+        if drain.is_some() {
+            self.step(Input::Starts(false));
+        }
+        self.write(Change::DrainSet(drain), Then::Drain(answer));
+    }
+
+    /// A drain, or its end, is written down or was refused.
+    pub(super) fn drained(
+        &mut self,
+        drain: Option<Drain>,
+        back: Answer<()>,
+        answer: Result<(), Refusal>,
+    ) {
+        if answer.is_ok() {
+            if !matches!(self.state.phase, Phase::Stopping { .. }) {
+                self.state.phase = if drain.is_some() { Phase::Draining } else { Phase::Running };
             }
-            _ => {
-                self.state.phase = Phase::Running;
-                self.allow_starts();
+            self.state.drain = drain;
+        }
+        self.allow_starts();
+        let answer = answer.map_err(|refusal| Error::Internal { message: refusal.to_string() });
+        // The client may have gone.
+        let _ = back.send(answer);
+    }
+
+    /// The explanation, with what the scheduler does not know: why nothing starts.
+    pub(super) fn with_drain(&self, mut told: Explanation) -> Explanation {
+        if let (Phase::Draining, Some(drain)) = (self.state.phase, &self.state.drain) {
+            for gate in told.gates.iter_mut().filter(|gate| **gate == Gate::StartsOff) {
+                *gate = Gate::Drained { reason: drain.reason.clone() };
             }
         }
-        // The client may have gone.
-        let _ = answer.send(());
+        told
     }
 
     pub(super) fn on_stop(&mut self, at_once: bool, answer: oneshot::Sender<()>) {
@@ -175,7 +198,11 @@ impl Control {
         }
         match self.state.phase {
             Phase::Running => ("running", None),
-            Phase::Draining => ("draining", Some("asked for; `drain --off` ends it".to_owned())),
+            Phase::Draining => {
+                let reason = self.state.drain.as_ref().and_then(|drain| drain.reason.as_deref());
+                let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+                ("draining", Some(format!("asked for{reason}; `drain --off` ends it")))
+            }
             Phase::Stopping { .. } => ("draining", Some("the daemon is ending".to_owned())),
         }
     }

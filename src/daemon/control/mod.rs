@@ -37,7 +37,7 @@ use super::uniques::Uniques;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
-use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, ScheduleId, State};
+use crate::job::{AttemptToken, Change, Drain, JobId, Outcome, QueueRecord, ScheduleId, State};
 use crate::lanes::{Attempt, Cause, Ended, Lanes};
 use crate::pool::Pool;
 
@@ -63,6 +63,8 @@ enum Then {
     Revived(JobId, RequestId),
     /// A queue changes.
     Queue(Answer<()>),
+    /// Nothing starts any more, or everything may again.
+    Drain(Answer<()>),
     /// Jobs are forgotten.
     Removed(RequestId),
     /// A schedule was made, changed or dropped by hand.
@@ -153,6 +155,8 @@ pub(super) struct LoopState {
     lent: u32,
     pub(super) counters: observe::Counters,
     phase: Phase,
+    /// Why the daemon is drained, while it is.
+    drain: Option<Drain>,
     /// Why nothing can be written, while that is so.
     full: Option<StoreError>,
     /// Start records are awaited until then, because the last life did not end in order.
@@ -161,8 +165,9 @@ pub(super) struct LoopState {
 
 impl LoopState {
     /// The state at the beginning, with what the scheduler wanted done when the unfinished jobs entered it.
-    pub(super) fn beginning_with(actions: Vec<Action>) -> Self {
-        Self { actions, ..Self::default() }
+    pub(super) fn beginning_with(actions: Vec<Action>, drain: Option<Drain>) -> Self {
+        let phase = if drain.is_some() { Phase::Draining } else { Phase::Running };
+        Self { actions, phase, drain, ..Self::default() }
     }
 }
 

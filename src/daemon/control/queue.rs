@@ -99,6 +99,7 @@ impl Control {
         self.step(Input::MaxRunning(self.settings.settings().scheduler.max_running));
         let resources = super::super::resources::of_settings(self.settings.settings());
         self.step(Input::Resources(resources));
+        self.step(Input::Keys(self.settings.settings().limits.rules()));
         let fresh: Vec<QueueRecord> = self.settings.queues().collect();
         for record in fresh {
             // What somebody set by hand outweighs the config.

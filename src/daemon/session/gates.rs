@@ -26,6 +26,13 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
             wait_ms: Some(millis(*left)),
             ..blank()
         },
+        Gate::KeyRate { key, rate, left, origin } => protocol::Gate {
+            name: Some(key.clone()),
+            max: Some(u64::from(rate.starts())),
+            wait_ms: Some(millis(*left)),
+            origin: Some(origin.to_string()),
+            ..blank()
+        },
         Gate::PlaceKept { limit, job } => {
             protocol::Gate { name: Some(limit.clone()), job: Some(*job), ..blank() }
         }
@@ -37,6 +44,7 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
         | Gate::Lost { .. }
         | Gate::Writing { .. }
         | Gate::StartsOff
+        | Gate::Drained { .. }
         | Gate::Behind { .. } => blank(),
         gate => counted(gate),
     };
@@ -45,11 +53,15 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
 
 /// The gates of which there is a number, and somebody who has it.
 fn counted(gate: &Gate) -> protocol::Gate {
-    let runs = |name: Option<String>, used: u32, max: u32| protocol::Gate {
+    let numbers = |name: Option<String>, used: u32, max: u32| protocol::Gate {
         name,
         used: Some(u64::from(used)),
         max: Some(u64::from(max)),
         ..blank()
+    };
+    let runs = |name, used, max, holders: &[Holder]| protocol::Gate {
+        holders: holders.iter().map(holder).collect(),
+        ..numbers(name, used, max)
     };
     match gate {
         Gate::TooBig { needed, size } => protocol::Gate {
@@ -57,15 +69,19 @@ fn counted(gate: &Gate) -> protocol::Gate {
             max: Some(u64::from(*size)),
             ..blank()
         },
-        Gate::QueueLimit { queue, running, max } => runs(Some(queue.clone()), *running, *max),
-        Gate::DaemonLimit { running, max } => runs(None, *running, *max),
-        Gate::LaneLimit { class, running, max } => runs(Some(class.to_string()), *running, *max),
-        Gate::KeyLimit { key, running, max, holders } => protocol::Gate {
-            holders: holders.iter().map(holder).collect(),
-            ..runs(Some(key.clone()), *running, *max)
+        Gate::QueueLimit { queue, running, max, holders } => {
+            runs(Some(queue.clone()), *running, *max, holders)
+        }
+        Gate::DaemonLimit { running, max, holders } => runs(None, *running, *max, holders),
+        Gate::LaneLimit { class, running, max, holders } => {
+            runs(Some(class.to_string()), *running, *max, holders)
+        }
+        Gate::KeyLimit { key, running, max, origin, holders } => protocol::Gate {
+            origin: Some(origin.to_string()),
+            ..runs(Some(key.clone()), *running, *max, holders)
         },
-        Gate::ArrayLimit { array, running, max } => {
-            protocol::Gate { job: Some(*array), ..runs(None, *running, *max) }
+        Gate::ArrayLimit { array, running, max, holders } => {
+            protocol::Gate { job: Some(*array), ..runs(None, *running, *max, holders) }
         }
         Gate::Resource { name, needed, free, capacity, holders } => protocol::Gate {
             name: Some(name.clone()),
@@ -83,8 +99,7 @@ fn counted(gate: &Gate) -> protocol::Gate {
         },
         Gate::CorePermits { needed, free, total, holders } => protocol::Gate {
             needed: Some(u64::from(*needed)),
-            holders: holders.iter().map(holder).collect(),
-            ..runs(None, total.saturating_sub(*free), *total)
+            ..runs(None, total.saturating_sub(*free), *total, holders)
         },
         _ => blank(),
     }

@@ -4,7 +4,7 @@ use super::super::event::{Ask, QueueChange, RateChange};
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
-use crate::job::{Rate, Spec, State};
+use crate::job::{Drain, Rate, Spec, State};
 use crate::protocol::{
     self, Empty, Error, KindsReply, QueuesReply, Request, SetQueue, StateCount, StatusReply,
 };
@@ -73,7 +73,13 @@ impl Session {
             Request::RemoveQueue(remove) => {
                 self.hub.request(|answer| Ask::RemoveQueue(remove.queue, answer)).await
             }
-            Request::Drain(drain) => self.hub.ask(|answer| Ask::Drain(!drain.off, answer)).await,
+            Request::Drain(protocol::Drain { off: true, reason: Some(_) }) => {
+                Err(invalid("reason", "the end of a drain has no reason".to_owned()))
+            }
+            Request::Drain(protocol::Drain { off, reason }) => {
+                let drain = (!off).then_some(Drain { reason });
+                self.hub.request(|answer| Ask::Drain(drain, answer)).await
+            }
             Request::Stop(stop) => self.hub.ask(|answer| Ask::Stop(stop.now, answer)).await,
             _ => Ok(()),
         }

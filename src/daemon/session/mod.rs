@@ -45,6 +45,7 @@ use super::refuse;
 use super::retention::Keep;
 use crate::config::Mode;
 use crate::handlers::Registry;
+use crate::job::KeyRule;
 use crate::protocol::Error;
 
 /// What sessions share. Nothing here is the control loop's state: they have to ask for that.
@@ -81,6 +82,8 @@ pub(super) struct Bounds {
     pub(super) cpu: u32,
     /// How much there is of each named resource.
     pub(super) resources: Arc<BTreeMap<String, u64>>,
+    /// What the settings say of keys.
+    pub(super) keys: Arc<[KeyRule]>,
     /// Connections at once.
     pub(super) max_connections: u32,
     /// How long finished jobs are kept.

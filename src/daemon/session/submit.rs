@@ -148,6 +148,7 @@ impl Session {
             );
             return Err(invalid("cpus", message));
         }
+        check_keys(spec, bounds).map_err(|message| invalid("keys", message))?;
         check_resources(spec, bounds).map_err(|message| invalid("needs", message))?;
         check_output(spec, array).map_err(|message| invalid("output", message))
     }
@@ -329,6 +330,20 @@ pub(super) fn limits(
         error => wrong(error),
     })?;
     Ok((!limits.is_empty()).then_some(limits))
+}
+
+/// A key without a number has to have one in the settings, or it would limit nothing.
+fn check_keys(spec: &Spec, bounds: &Bounds) -> Result<(), String> {
+    let keys = spec.limits.iter().flat_map(|limits| &limits.keys);
+    let unlimited = |key: &&KeyLimit| {
+        key.max.is_none() && !bounds.keys.iter().any(|rule| rule.covers(&key.key))
+    };
+    match keys.into_iter().find(unlimited) {
+        None => Ok(()),
+        Some(KeyLimit { key, .. }) => Err(format!(
+            "nothing limits the key {key:?}: write KEY=N, as in {key}=4, or name it in [limits.keys] of the config"
+        )),
+    }
 }
 
 /// What asks for more than there is would wait for ever.

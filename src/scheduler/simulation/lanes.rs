@@ -31,6 +31,7 @@ impl World {
         self.check_start(job, demand);
         let queue = self.disk[&job].job.queue.to_string();
         self.started.entry(queue).or_default().push(self.now.boot);
+        self.note_key_starts(job);
         let units = self.scheduler.units(job).into_iter().flat_map(|(_, units)| units).collect();
         self.attempts.insert(token.counter, Attempt { job, demand, units, doomed: false });
         self.pending.push_back(Pending::Change(Change::Started {

@@ -3,7 +3,7 @@
 use super::disk::Stored;
 use super::world::World;
 use crate::job::{
-    Change, Class, Deadline, Follows, JobId, KeyLimit, QueueRecord, Requirement, State,
+    Change, Class, Deadline, Follows, JobId, KeyLimit, KeyRule, QueueRecord, Requirement, State,
 };
 use crate::scheduler::{Demand, Entry, Gate, Input, Resource};
 
@@ -13,7 +13,8 @@ pub(super) type Name = (u32, String);
 /// What a job takes of each limit that it stands under, and what it says of those that jobs set.
 fn names(job: &Entry) -> Vec<(Name, u64, Option<u32>)> {
     let Some(limits) = &job.limits else { return Vec::new() };
-    let key = |limit: &KeyLimit| ((job.owner, limit.key.clone()), 1, Some(limit.max));
+    let key =
+        |limit: &KeyLimit| ((job.owner, limit.key.clone()), 1, Some(limit.max.unwrap_or(u32::MAX)));
     let array = limits.array.zip(job.place);
     let array = array.map(|(max, place)| ((u32::MAX, place.array.to_string()), 1, Some(max)));
     let resource = |(name, amount): (&String, &u64)| ((0, name.clone()), *amount, None);
@@ -77,14 +78,38 @@ impl World {
         let taken: u64 = self.attempts.values().map(|attempt| taken(attempt.job)).sum();
         let resource = |resource: &&Resource| (0, resource.name.clone()) == *name;
         let there = match self.limits.get(name) {
-            Some((_, max)) => u64::from(*max),
+            Some((_, max)) => {
+                let rule = self.rule(name).and_then(|rule| rule.max).unwrap_or(u32::MAX);
+                u64::from((*max).min(rule))
+            }
             None => self.resources.iter().find(resource).map_or(0, |found| found.capacity),
         };
         there.saturating_sub(taken)
     }
 
     fn limits_admit(&self, job: &Entry) -> bool {
-        names(job).iter().all(|(name, amount, _)| *amount <= self.left(name))
+        names(job).iter().all(|(name, amount, _)| *amount <= self.left(name) && self.in_rate(name))
+    }
+
+    /// What the settings say of a key; arrays and resources have other owners.
+    fn rule(&self, (owner, key): &Name) -> Option<&KeyRule> {
+        (1000..1002).contains(owner).then(|| KeyRule::of(&self.keys, key)).flatten()
+    }
+
+    fn in_rate(&self, name: &Name) -> bool {
+        let Some(rate) = self.rule(name).and_then(|rule| rule.rate) else { return true };
+        let starts = self.key_starts.get(name).into_iter().flatten();
+        let recent = starts.filter(|&&moment| moment + rate.per() > self.now.boot);
+        recent.count() < rate.starts() as usize
+    }
+
+    /// A start counts for the rates of the job's keys.
+    pub(super) fn note_key_starts(&mut self, job: JobId) {
+        for (name, ..) in names(&self.disk[&job].job) {
+            if self.rule(&name).is_some_and(|rule| rule.rate.is_some()) {
+                self.key_starts.entry(name).or_default().push(self.now.boot);
+            }
+        }
     }
 
     /// Each unit that a job gets is one of those there are, and nobody else has it.

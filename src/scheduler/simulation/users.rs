@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::disk::Pending;
 use super::world::World;
 use crate::job::{
-    ArrayPlace, Awaited, Backoff, Class, Condition, Fold, JobId, KeyLimit, Limits, Move,
+    ArrayPlace, Awaited, Backoff, Class, Condition, Fold, JobId, KeyLimit, KeyRule, Limits, Move,
     QueueRecord, Requirement, RetryPolicy, Spec, State,
 };
 use crate::scheduler::{Begin, Demand, Entry, FoldedEntry, Input, LaneSizes, Resource, Revision};
@@ -131,6 +131,7 @@ impl World {
         for key in KEYS {
             if self.dice.chance(25) {
                 let max = if key == "mutex" { 1 } else { self.dice.small(3) + 1 };
+                let max = Some(max).filter(|_| self.dice.chance(80));
                 limits.keys.push(KeyLimit { key: key.to_owned(), max });
             }
         }
@@ -253,8 +254,9 @@ impl World {
     }
 
     pub(super) fn change_a_setting(&mut self) {
-        match self.dice.roll(9) {
+        match self.dice.roll(11) {
             0..=3 => self.change_a_queue(),
+            9 | 10 => self.change_keys(),
             8 => {
                 let (gpus, licenses) = (self.dice.roll(4), self.dice.roll(6));
                 self.set_resources(gpus, licenses);
@@ -278,6 +280,29 @@ impl World {
                 self.set_starts(starts);
             }
         }
+    }
+
+    fn change_keys(&mut self) {
+        let mut rules = Vec::new();
+        for pattern in ["mutex", "host:*", "host:a", "*"] {
+            let max = self.dice.chance(50).then(|| self.dice.small(3) + 1);
+            let rates = ["1/2s", "3/5s", "2/500ms"];
+            let rate = self.dice.chance(50).then(|| self.dice.pick(&rates).unwrap());
+            let rate = rate.map(|rate| rate.parse().unwrap());
+            if self.dice.chance(40) {
+                rules.push(KeyRule { pattern: pattern.to_owned(), max, rate });
+            }
+        }
+        self.set_keys(rules);
+    }
+
+    /// A rate that changes begins to count anew.
+    pub(super) fn set_keys(&mut self, rules: Vec<KeyRule>) {
+        let old = std::mem::replace(&mut self.keys, rules.clone());
+        let rate =
+            |rules: &[KeyRule], key: &str| KeyRule::of(rules, key).and_then(|rule| rule.rate);
+        self.key_starts.retain(|(_, key), _| rate(&old, key) == rate(&rules, key));
+        self.input(Input::Keys(rules));
     }
 
     fn change_a_queue(&mut self) {

@@ -9,7 +9,8 @@ use super::lanes::Attempt;
 use super::oracle::Name;
 use super::turns::Stands;
 use crate::job::{
-    AttemptToken, Change, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
+    AttemptToken, Change, Deadline, JobId, KeyRule, Now, Outcome, QueueRecord, State, StoreId,
+    WallTime,
 };
 use crate::scheduler::{
     Action, Aging, Decline, Entry, FoldedEntry, Input, LaneSizes, Options, Resource, Scheduler,
@@ -46,6 +47,9 @@ pub(super) struct World {
     pub(super) resources: Vec<Resource>,
     /// When jobs of a queue started, since its rate was set.
     pub(super) started: BTreeMap<String, Vec<Duration>>,
+    /// What the settings say of keys, and when jobs with a key started since its rate was set.
+    pub(super) keys: Vec<KeyRule>,
+    pub(super) key_starts: BTreeMap<Name, Vec<Duration>>,
     /// What the newest job under each limit said.
     pub(super) limits: BTreeMap<Name, (JobId, u32)>,
     /// Jobs as they were before edits that the scheduler has not been told of yet.
@@ -90,6 +94,8 @@ impl World {
             max_running: None,
             resources: Vec::new(),
             started: BTreeMap::new(),
+            keys: Vec::new(),
+            key_starts: BTreeMap::new(),
             limits: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             stands: Stands::default(),
@@ -216,12 +222,14 @@ impl World {
         self.unanswered.clear();
         self.stands = Stands::default();
         self.started.clear();
+        self.key_starts.clear();
         self.lent = 0;
         (self.disk_is_full, self.starts) = (false, true);
         self.history.push("crash".to_owned());
         self.scheduler = Scheduler::new(options(), self.lanes, STORE, self.life);
         self.input(Input::MaxRunning(self.max_running));
         self.input(Input::Resources(self.resources.clone()));
+        self.input(Input::Keys(self.keys.clone()));
         for queue in self.queues.values().cloned().collect::<Vec<_>>() {
             self.input(Input::QueueSet(queue));
         }
@@ -253,6 +261,7 @@ impl World {
         for name in self.queues.keys().cloned().collect::<Vec<_>>() {
             self.set_queue(QueueRecord::named(&name));
         }
+        self.set_keys(Vec::new());
         self.set_resources(3, 5);
         self.set_lanes(LaneSizes { cpu: 8, io: 2, blocking: 1 });
         self.sync_and_answer_all();

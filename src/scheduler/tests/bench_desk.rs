@@ -61,7 +61,7 @@ impl Entry {
 
     pub(super) fn with_key(mut self, key: &str, max: u32) -> Self {
         let mut limits = self.limits.take().map(Arc::unwrap_or_clone).unwrap_or_default();
-        limits.keys.push(KeyLimit { key: key.to_owned(), max });
+        limits.keys.push(KeyLimit { key: key.to_owned(), max: Some(max) });
         self.limits = Some(Arc::new(limits));
         self
     }

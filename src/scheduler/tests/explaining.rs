@@ -24,6 +24,21 @@ fn a_job_without_core_permits_names_who_holds_them() {
     );
 }
 
+fn one(jobs: &[u64]) -> Vec<Holder> {
+    jobs.iter().map(|&job| Holder { job: id(job), permits: 1 }).collect()
+}
+
+#[test]
+fn of_many_that_have_the_places_the_first_few_are_named() {
+    let mut desk = Desk::new(20, 20);
+    desk.queue("a", |queue| queue.max = Some(12));
+    desk.submit((1..=13).map(entry));
+    let Gate::QueueLimit { running: 12, holders, .. } = gates(&desk, 13).remove(0) else {
+        panic!()
+    };
+    assert_eq!(holders, one(&[1, 2, 3, 4, 5, 6, 7, 8]));
+}
+
 #[test]
 fn the_smallest_limit_is_named_first() {
     let options = Options { max_running: Some(2), ..Options::default() };
@@ -31,8 +46,12 @@ fn the_smallest_limit_is_named_first() {
     desk.queue("a", |queue| queue.max = Some(1));
     desk.submit([entry(1), entry(2), entry(3).in_queue("b").needs(2)]);
     let told = gates(&desk, 2);
-    assert_eq!(told[0], Gate::QueueLimit { queue: "a".to_owned(), running: 1, max: 1 });
-    assert_eq!(told[1], Gate::DaemonLimit { running: 2, max: 2 });
+    assert_eq!(
+        told[0],
+        Gate::QueueLimit { queue: "a".to_owned(), running: 1, max: 1, holders: one(&[1]) }
+    );
+    assert_eq!(told[1], Gate::DaemonLimit { running: 2, max: 2, holders: one(&[1, 3]) });
+    assert_eq!(told[1].to_string(), "the daemon runs 2 jobs of at most 2: job 1, 3");
     assert!(matches!(told[2], Gate::CorePermits { free: 0, .. }));
 }
 
@@ -44,7 +63,7 @@ fn every_gate_is_named() {
     desk.step(Input::Starts(false));
     let paused = Gate::QueuePaused { queue: "a".to_owned(), reason: Some("backup".to_owned()) };
     assert_eq!(gates(&desk, 1), [Gate::TooBig { needed: 5, size: 2 }, Gate::StartsOff, paused]);
-    let lane = Gate::LaneLimit { class: Class::Io, running: 0, max: 0 };
+    let lane = Gate::LaneLimit { class: Class::Io, running: 0, max: 0, holders: Vec::new() };
     assert_eq!(gates(&desk, 2), [Gate::StartsOff, lane]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bench_desk::{Desk, entry};
 use super::id;
 use crate::job::{ArrayPlace, Class, Limits, State};
-use crate::scheduler::{Entry, Gate, Holder, Input, Options};
+use crate::scheduler::{Entry, Gate, Holder, Input, Options, Origin};
 
 fn gates(desk: &Desk, number: u64) -> Vec<Gate> {
     desk.scheduler.explain(desk.now, id(number)).unwrap().gates
@@ -42,8 +42,10 @@ fn a_job_that_a_key_keeps_waiting_holds_up_nobody_behind_it() {
     desk.submit([entry(10), entry(11).with_key("other", 1)]);
     assert_eq!(desk.started(), [1, 10, 11]);
     let holders = vec![Holder { job: id(1), permits: 1 }];
-    let gate = Gate::KeyLimit { key: "db".to_owned(), running: 1, max: 1, holders };
-    assert_eq!(gate.to_string(), "1 jobs with the key db run, of at most 1: job 1");
+    let (key, origin) = ("db".to_owned(), Origin::Job(id(9)));
+    let gate = Gate::KeyLimit { key, running: 1, max: 1, origin, holders };
+    let told = "1 jobs with the key db run, of at most 1 (said by job 9): job 1";
+    assert_eq!(gate.to_string(), told);
     assert_eq!(gates(&desk, 2), [gate]);
 }
 
@@ -101,7 +103,8 @@ fn of_an_array_so_many_elements_run_at_once() {
     let mut desk = Desk::new(8, 1);
     desk.submit((1..=5).map(|number| element(number, 2)));
     assert_eq!(desk.started(), [1, 2]);
-    assert_eq!(gates(&desk, 3), [Gate::ArrayLimit { array: id(1), running: 2, max: 2 }]);
+    let holders = [1, 2].map(|job| Holder { job: id(job), permits: 1 }).to_vec();
+    assert_eq!(gates(&desk, 3), [Gate::ArrayLimit { array: id(1), running: 2, max: 2, holders }]);
     desk.succeed(2);
     assert_eq!(desk.started(), [3]);
 }

@@ -9,6 +9,7 @@ mod editing;
 mod ends;
 mod explaining;
 mod forecasts;
+mod keys;
 mod limits;
 mod order;
 mod requests;

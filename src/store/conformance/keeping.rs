@@ -1,6 +1,7 @@
 //! What goes and what stays.
 
 use super::*;
+use crate::job::Drain;
 
 pub(super) fn only_finished_jobs_are_removed(home: &mut dyn Home) {
     let (mut store, recovery) = home.open(now(0, 0), "boot");
@@ -40,4 +41,21 @@ pub(super) fn queues_are_kept_while_used(home: &mut dyn Home) {
     take(&mut *store, &[go(1, State::Queued, State::Cancelled), remove("gpu")]);
     drop(store);
     assert_eq!(home.open(now(0, 0), "boot").1.queues, [QueueRecord::named("a")]);
+}
+
+pub(super) fn a_drain_is_kept_until_it_is_ended(home: &mut dyn Home) {
+    let (mut store, recovery) = home.open(now(0, 0), "boot");
+    assert_eq!(recovery.drain, None);
+    let why = |reason: &str| Some(Drain { reason: Some(reason.to_owned()) });
+    take(&mut *store, &[Change::DrainSet(why("a")), Change::DrainSet(why("b"))]);
+    drop(store);
+    let (mut store, recovery) = home.open(now(0, 0), "boot");
+    assert_eq!(recovery.drain, why("b"));
+    take(&mut *store, &[Change::DrainSet(Some(Drain::default()))]);
+    drop(store);
+    let (mut store, recovery) = home.open(now(0, 0), "boot");
+    assert_eq!(recovery.drain, Some(Drain::default()));
+    take(&mut *store, &[Change::DrainSet(None)]);
+    drop(store);
+    assert_eq!(home.open(now(0, 0), "boot").1.drain, None);
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Content;
 use crate::job::{
-    AttemptRecord, Awaited, Deadline, Ending, Job, NewJob, Now, Requirement, State, Turn, WallTime,
+    AttemptRecord, Awaited, Deadline, Ending, Job, NewJob, Now, Outcome, Requirement, State, Turn,
+    Usage, WallTime,
 };
 use crate::store::{Edge, Pending};
 
@@ -64,6 +65,23 @@ impl Kept {
             passed: false,
             hold_asked: false,
             turn: None,
+        }
+    }
+
+    /// Its attempt has ended so.
+    pub(super) fn ended(&mut self, outcome: &Outcome, usage: Usage, next: State, at: WallTime) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.finished_at = Some(at);
+            attempt.outcome = Some(outcome.clone());
+            attempt.usage = Some(usage);
+        }
+        if *outcome == Outcome::Interrupted && !next.is_final() {
+            self.job.pardoned += 1;
+        }
+        self.job.outcome = Some(outcome.clone());
+        self.job.cancel_asked = false;
+        if std::mem::take(&mut self.hold_asked) && next != State::Held {
+            self.job.reason = None;
         }
     }
 

@@ -5,6 +5,7 @@
 //! [`MemoryDisk`] outlives the stores opened on it and nothing else does. Invariant: each change is
 //! checked whole before any of it is applied.
 
+mod edits;
 mod kept;
 mod reader;
 mod schedules;
@@ -13,8 +14,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Came, Change, Class, Edited, Fold, Job, JobId, Lane,
-    NewJob, Now, Outcome, QueueRecord, ScheduleId, ScheduleRecord, State, StoreId, Turn, WallTime,
+    ArrayPlace, AttemptRecord, AttemptToken, Change, Class, Drain, Fold, Job, JobId, Lane, NewJob,
+    Now, QueueRecord, ScheduleId, ScheduleRecord, State, StoreId, WallTime,
 };
 
 use self::kept::{Boot, Kept};
@@ -48,6 +49,7 @@ struct Content {
     next_schedule: u64,
     /// Each with the boot that its next moment was made under.
     schedules: BTreeMap<ScheduleId, (ScheduleRecord, String)>,
+    drain: Option<Drain>,
 }
 
 impl MemoryDisk {
@@ -65,6 +67,7 @@ impl MemoryDisk {
             queues: BTreeMap::new(),
             next_schedule: 1,
             schedules: BTreeMap::new(),
+            drain: None,
         })))
     }
 
@@ -87,6 +90,7 @@ impl MemoryStore {
             next_schedule: ScheduleId(content.next_schedule),
             clean: std::mem::replace(&mut content.clean, false),
             queues: content.queues.values().cloned().collect(),
+            drain: content.drain.clone(),
         };
         drop(content);
         let boot = Boot { id: boot_id.to_owned(), opened: now };
@@ -146,19 +150,7 @@ impl Content {
             Change::Ended { job, token, outcome, usage, at, next, not_before } => {
                 gate::ended(*job, *next, *not_before)?;
                 let kept = self.running(*job, *token)?;
-                if let Some(attempt) = kept.attempts.last_mut() {
-                    attempt.finished_at = Some(*at);
-                    attempt.outcome = Some(outcome.clone());
-                    attempt.usage = Some(*usage);
-                }
-                if *outcome == Outcome::Interrupted && !next.is_final() {
-                    kept.job.pardoned += 1;
-                }
-                kept.job.outcome = Some(outcome.clone());
-                kept.job.cancel_asked = false;
-                if std::mem::take(&mut kept.hold_asked) && *next != State::Held {
-                    kept.job.reason = None;
-                }
+                kept.ended(outcome, *usage, *next, *at);
                 kept.go(*next, *not_before, *at, boot);
                 Ok(())
             }
@@ -196,6 +188,10 @@ impl Content {
             Change::QueueSet(queue) => {
                 gate::queue_set(queue)?;
                 self.queues.insert(queue.name.clone(), queue.clone());
+                Ok(())
+            }
+            Change::DrainSet(drain) => {
+                self.drain.clone_from(drain);
                 Ok(())
             }
             Change::QueueRemoved { name } => self.queue_removed(name),
@@ -310,35 +306,6 @@ impl Content {
         });
         self.tokens.insert(token);
         Ok(())
-    }
-
-    fn edited(&mut self, edited: &Edited, boot: &Boot) -> Result<(), Refusal> {
-        gate::edited(edited)?;
-        let kept = self.standing(edited.job, edited.from)?;
-        if kept.job.edits != edited.edits {
-            return Err(Refusal::EditedMeanwhile(edited.job));
-        }
-        let others = edited.requirements.iter().flat_map(|all| all.iter().map(|other| other.job));
-        if let Some(absent) = others.into_iter().find(|id| !self.jobs.contains_key(id)) {
-            return Err(Refusal::NoSuchJob(absent));
-        }
-        let turn = edited.turn.map(|turn| self.resolved(turn)).transpose()?;
-        let kept = self.standing(edited.job, edited.from)?;
-        kept.turn = turn.or(kept.turn);
-        kept.job.edits += 1;
-        (kept.job.spec, kept.job.context) = (Arc::clone(&edited.spec), Arc::clone(&edited.context));
-        if let Some(others) = &edited.requirements {
-            (kept.requirements, kept.passed) = (Arc::clone(others), false);
-        }
-        kept.go(edited.to, edited.not_before, edited.at, boot);
-        Ok(())
-    }
-
-    fn resolved(&self, turn: Turn) -> Result<Turn, Refusal> {
-        let Came::With(other) = turn.came else { return Ok(turn) };
-        let kept = self.jobs.get(&other).ok_or(Refusal::NoSuchJob(other))?;
-        let came = kept.turn.map_or(Came::At(kept.job.submitted_at), |turn| turn.came);
-        Ok(Turn { came, ..turn })
     }
 
     fn removed(&mut self, jobs: &[JobId]) -> Result<(), Refusal> {

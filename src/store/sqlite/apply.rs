@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::job::{
-    AttemptToken, Change, Class, Context, Deadline, Fold, JobId, Lane, NewJob, Outcome,
+    AttemptToken, Change, Class, Context, Deadline, Drain, Fold, JobId, Lane, NewJob, Outcome,
     QueueRecord, Rate, State, Usage, WallTime,
 };
 use crate::store::{Refusal, gate};
@@ -96,6 +96,7 @@ impl Batch<'_> {
             Change::Edited(edited) => self.edited(edited),
             Change::Removed { jobs } => jobs.iter().try_for_each(|job| self.removed(*job)),
             Change::QueueSet(queue) => self.queue_set(queue),
+            Change::DrainSet(drain) => self.drain_set(drain.as_ref()),
             Change::QueueRemoved { name } => self.queue_removed(name),
             Change::ScheduleSet(record) => schedules::set(self.conn, self.book.boot, record),
             Change::ScheduleTurned(turn) => {
@@ -415,6 +416,14 @@ impl Batch<'_> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![name, max, weight, paused, reason, starts, per])?;
+        Ok(())
+    }
+
+    fn drain_set(&mut self, drain: Option<&Drain>) -> Result<(), Fault> {
+        let reason = drain.and_then(|drain| drain.reason.as_deref());
+        self.conn
+            .prepare_cached("UPDATE store SET drained = ?1, drain_reason = ?2")?
+            .execute(params![drain.is_some(), reason])?;
         Ok(())
     }
 

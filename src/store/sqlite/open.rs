@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use crate::job::{JobId, Now, QueueRecord, Rate, ScheduleId, StoreId};
+use crate::job::{Drain, JobId, Now, QueueRecord, Rate, ScheduleId, StoreId};
 use crate::store::{Recovery, StoreError};
 
 use super::Options;
@@ -32,7 +32,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("schema/0006_rates.sql"),
     include_str!("schema/0007_arrays.sql"),
     include_str!("schema/0008_edits.sql"),
-    include_str!("schema/0009_retry_on.sql"),
+    include_str!("schema/0009_retries_and_drains.sql"),
     include_str!("schema/0010_schedules.sql"),
 ];
 
@@ -205,19 +205,26 @@ fn raise(conn: &Connection, now: Now, boot_id: &str) -> rusqlite::Result<(Boot, 
     let clean = conn.query_row("SELECT clean FROM store", [], |row| row.get(0))?;
     let raised = conn.query_row(
         "UPDATE store SET life = life + 1, clean = 0, boot = boot + (boot_id <> ?1), boot_id = ?1 \
-         RETURNING store_id, life, next_job, boot",
+         RETURNING store_id, life, next_job, boot, drained, drain_reason",
         [boot_id],
         |row| {
+            let drain = row.get::<_, bool>(4)?.then_some(Drain { reason: row.get(5)? });
             let store = StoreId::new(row.get::<_, i64>(0)? as u64);
-            Ok((store, row.get::<_, i64>(1)? as u64, super::codes::job_id(row, 2)?, row.get(3)?))
+            Ok((
+                store,
+                row.get::<_, i64>(1)? as u64,
+                super::codes::job_id(row, 2)?,
+                row.get(3)?,
+                drain,
+            ))
         },
     )?;
-    let (store, life, next_id, number): (StoreId, u64, JobId, i64) = raised;
+    let (store, life, next_id, number, drain): (StoreId, u64, JobId, i64, _) = raised;
     let queues = read_queues(conn)?;
     let next_schedule = conn.query_row("SELECT next_schedule FROM store", [], |row| {
         row.get::<_, i64>(0).map(|number| ScheduleId(number as u64))
     })?;
-    let recovery = Recovery { store, life, next_id, next_schedule, clean, queues };
+    let recovery = Recovery { store, life, next_id, next_schedule, clean, queues, drain };
     Ok((Boot { number, opened: now }, recovery))
 }
 

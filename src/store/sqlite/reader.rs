@@ -106,13 +106,12 @@ impl Reader for SqliteReader {
         );
         self.read(|view| {
             let mut statement = view.conn.prepare_cached(&sql)?;
-            match statement.query_row([id.get() as i64], |row| view.job(row)).optional()? {
-                Some(job) => Ok(Some((job, view.attempts(id)?))),
-                None => {
-                    let folded = view.folds()?.into_iter().find_map(|folded| folded.job(id));
-                    Ok(folded.map(|job| (job, Vec::new())))
-                }
+            let job = statement.query_row([id.get() as i64], |row| view.job(row)).optional()?;
+            if let Some(job) = job {
+                return Ok(Some((job, view.attempts(id)?)));
             }
+            let folded = view.folds()?.into_iter().find_map(|folded| folded.job(id));
+            Ok(folded.map(|job| (job, Vec::new())))
         })
     }
 
