@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use twolane::job::{
-    Backoff, Class, JobId, KeyLimit, Limits, Now, Outcome, QueueRecord, RetryPolicy, State,
-    StoreId, Usage, WallTime,
+    Class, JobId, KeyLimit, Limits, Now, Outcome, QueueRecord, RetryPolicy, State, StoreId, Usage,
+    WallTime,
 };
 use twolane::scheduler::{Action, Demand, Entry, Input, LaneSizes, Options, Scheduler, Start};
 
@@ -85,10 +85,11 @@ impl Bench {
             state: State::Queued,
             not_before: None,
             submitted_at: now(id).wall,
+            turn: None,
             queue: Arc::clone(&self.names[(alike >> 9) as usize % self.names.len()]),
             priority: (dice >> 13) as i32 % 5,
             demand: Demand { class, permits },
-            retry: RetryPolicy { retries, backoff: Backoff::default() },
+            retry: RetryPolicy { retries, ..RetryPolicy::default() },
             attempts: 0,
             pardoned: 0,
             reason: None,

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    apply, cancel, completions, config, drain, events, explain, hold, kinds, list, logs, man, pool,
-    prune, queue, release, reload, remove, restart, retry, run, schedule, show, stats, status,
-    stop, submit, wait,
+    apply, cancel, completions, config, drain, edit, events, explain, hold, kinds, list, logs, man,
+    pool, prune, queue, release, reload, remove, restart, retry, run, schedule, show, stats,
+    status, stop, submit, wait,
 };
 
 /// One queue, one command, two lanes: jobs that wait cost nothing, jobs that work get every core.
@@ -98,6 +98,7 @@ pub(super) enum Command {
     Retry(retry::Args),
     Hold(hold::Args),
     Release(release::Args),
+    Edit(edit::Args),
     #[command(visible_alias = "rm")]
     Remove(remove::Args),
     Prune(prune::Args),

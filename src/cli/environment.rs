@@ -122,7 +122,10 @@ pub(super) fn choose(
     Ok(chosen)
 }
 
-fn wanted_value(text: &str, variables: &[(OsString, OsString)]) -> Result<(String, String), Error> {
+pub(super) fn wanted_value(
+    text: &str,
+    variables: &[(OsString, OsString)],
+) -> Result<(String, String), Error> {
     if let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) {
         return Ok((name.to_owned(), value.to_owned()));
     }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::error::Error;
 use super::when::{self, WhenError};
 use crate::job::{
-    Backoff, Class, KeyLimit, Limits, LimitsError, Params, SizeError, parse_duration, parse_size,
+    Backoff, Class, KeyLimit, Limits, LimitsError, Params, RetryOn, SizeError, parse_duration,
+    parse_size,
 };
 use crate::protocol::{After, AfterError, JobSpec, MAX_MESSAGE};
 
@@ -61,6 +62,9 @@ pub(super) struct JobOptions {
     /// The pause before each: 10s, or exp:2s..10m
     #[arg(long, value_name = "PAUSE", value_parser = checked::<Backoff>)]
     backoff: Option<String>,
+    /// Only after these failures: exit codes such as 75 or 100-110, signal, timeout, error; any by default
+    #[arg(long, value_name = "CODES", value_parser = checked::<RetryOn>)]
+    retry_on: Option<String>,
     /// The longest an attempt may run
     #[arg(short, long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<String>,
@@ -167,6 +171,7 @@ impl JobOptions {
             memory: self.memory.clone(),
             retries: self.retries,
             backoff: self.backoff.clone(),
+            retry_on: self.retry_on.clone(),
             timeout: self.timeout.clone(),
             grace: self.grace.clone(),
             at_most_once: self.at_most_once,

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `args` | the command line as a whole |
 //! | `desk`, `start`, `output`, `error`, `table`, `moment`, `when` | what every command has at hand |
-//! | `job_options`, `environment`, `inputs`, `pattern`, `template`, `pipeline`, `batch`, `spool` | making and sending jobs |
+//! | `job_options`, `environment`, `inputs`, `pattern`, `template`, `pipeline`, `sheet`, `batch`, `spool` | making, changing and sending jobs |
 //! | `select`, `change`, `follow`, `graph` | naming jobs, changing them, copying their output, drawing them |
 //! | the rest | a command each |
 
@@ -21,6 +21,7 @@ mod completions;
 mod config;
 mod desk;
 mod drain;
+mod edit;
 mod environment;
 mod error;
 mod events;
@@ -50,6 +51,7 @@ mod retry;
 mod run;
 mod schedule;
 mod select;
+mod sheet;
 mod show;
 mod spool;
 mod start;
@@ -152,6 +154,7 @@ async fn perform(command: Command, desk: &mut Desk) -> Result<i32, Error> {
         Command::Retry(args) => retry::run(args, desk).await,
         Command::Hold(args) => hold::run(args, desk).await,
         Command::Release(args) => release::run(args, desk).await,
+        Command::Edit(args) => edit::run(args, desk).await,
         Command::Remove(args) => remove::run(args, desk).await,
         Command::Prune(args) => prune::run(args, desk).await,
         Command::Schedule(args) => schedule::run(args, desk).await,

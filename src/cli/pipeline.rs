@@ -82,6 +82,16 @@ impl Pipeline {
         reading.pipeline(table(&reading, JOBS, jobs)?, &defaults)
     }
 
+    /// Reads a text that has the fields of one job and nothing else.
+    pub(super) fn read_one(text: &str) -> Result<Map<String, Value>, Problem> {
+        let document = Document::parse(text).map_err(|error| Problem {
+            line: error.span().map_or(1, |span| line_at(text, &span)),
+            what: error.message().to_owned(),
+        })?;
+        let reading = Reading { text, known: known_fields() };
+        Ok(reading.fields(document.as_table())?.0)
+    }
+
     /// The line of a job's field, or where the job begins.
     pub(super) fn line_of(&self, index: usize, field: &str) -> Option<usize> {
         let lines = self.lines.get(index)?;

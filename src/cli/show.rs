@@ -134,8 +134,11 @@ fn class(job: &Job) -> String {
 }
 
 fn retries(job: &Job) -> String {
-    let backoff = job.details.as_ref().map_or("", |details| &details.backoff);
-    format!("{} with back-off {backoff}, {} attempts so far", job.retries, job.attempt_count)
+    let details = job.details.as_ref();
+    let backoff = details.map_or("", |details| &details.backoff);
+    let on = details.and_then(|details| details.retry_on.as_deref());
+    let on = on.map_or_else(String::new, |on| format!(" on {on} alone"));
+    format!("{}{on} with back-off {backoff}, {} attempts so far", job.retries, job.attempt_count)
 }
 
 fn more(details: &Details) -> Vec<(&'static str, String)> {

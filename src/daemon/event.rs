@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::requests::RequestId;
 use super::writer::Written;
 use crate::job::{
-    ArrayPlace, AttemptToken, Condition, Context, Deadline, Ending, Fold, Job, JobId, Now, Rate,
-    Requirement, Spec, WallTime,
+    ArrayPlace, AttemptToken, Condition, Context, Deadline, Edited, Ending, Fold, Job, JobId, Move,
+    Now, Rate, Requirement, Spec, WallTime,
 };
 use crate::lanes::{Ended, Lending};
 use crate::protocol::{self, Error, Finished};
@@ -46,6 +46,13 @@ pub(super) enum Event {
     Known {
         /// Jobs that are written down and not with the scheduler yet.
         entries: Vec<Entry>,
+        /// How the others ended.
+        endings: Endings,
+    },
+    /// It was read how the jobs ended that an edited one requires from now on.
+    KnownEdit {
+        /// The edit, which is written down.
+        edited: Box<Edited>,
         /// How the others ended.
         endings: Endings,
     },
@@ -127,7 +134,7 @@ pub(super) enum Ask {
 }
 
 /// What can be done to a job that is not final.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum JobChange {
     /// End it.
     Cancel(Option<String>),
@@ -135,6 +142,32 @@ pub(super) enum JobChange {
     Hold(Option<String>),
     /// Let it go on.
     Release,
+    /// Make it something else.
+    Edit(Arc<Edition>),
+}
+
+/// What is to become of jobs that a user edits: checked, and the same for all but their work.
+#[derive(Debug)]
+pub(super) struct Edition {
+    /// What each is to be, with how often it had been edited.
+    pub(super) works: HashMap<JobId, Work>,
+    /// When they may start, if that changes.
+    pub(super) begin: Option<NewBegin>,
+    /// What they require of other jobs, if that changes.
+    pub(super) requires: Option<Arc<[Requirement]>>,
+    /// Their place in their queue, if that changes.
+    pub(super) turn: Option<Move>,
+    /// Only what counts after an attempt changes.
+    pub(super) later: bool,
+}
+
+/// When an edited job may start.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NewBegin {
+    /// At once.
+    Now,
+    /// Then.
+    Later(Begin),
 }
 
 /// How a client names a schedule.

@@ -64,6 +64,12 @@ fn about_job(change: &Change, event: Event) -> Event {
             ..event
         },
         Change::Moved { to, .. } => Event { event: "moved".to_owned(), state: Some(*to), ..event },
+        Change::Edited(edited) => Event {
+            event: "edited".to_owned(),
+            state: Some(edited.to),
+            queue: Some(edited.spec.queue.clone()),
+            ..event
+        },
         Change::HoldAsked { .. } => Event { event: "hold_asked".to_owned(), ..event },
         _ => Event { event: "cancel_asked".to_owned(), ..event },
     }

@@ -137,6 +137,7 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         state: pending.state,
         not_before: pending.not_before,
         submitted_at: pending.submitted_at,
+        turn: pending.turn,
         queue: Arc::clone(&pending.queue),
         priority: pending.priority,
         demand: launcher.demand(&pending.kind, pending.class, pending.cpus),

@@ -5,6 +5,7 @@
 
 mod class;
 mod duration;
+mod edit;
 mod every;
 mod id;
 mod limits;
@@ -14,6 +15,7 @@ mod rate;
 mod record;
 mod requirement;
 mod retry;
+mod retry_on;
 mod schedule;
 mod size;
 mod spec;
@@ -22,6 +24,7 @@ mod time;
 
 pub use class::{Class, Lane, UnknownName};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use edit::{Came, Edited, Move, Turn};
 pub use every::{Every, EveryError};
 pub use id::{AttemptToken, IdError, JobId, StoreId};
 pub use limits::{KeyLimit, Limits, LimitsError};
@@ -30,7 +33,8 @@ pub use outcome::{Failure, Outcome, exit_code};
 pub use rate::{Rate, RateError};
 pub use record::{AttemptRecord, Change, Fold, Job, NewJob, QueueRecord, Usage};
 pub use requirement::{Awaited, Condition, Ending, Requirement};
-pub use retry::{Backoff, BackoffError, RetryPolicy};
+pub use retry::{Backoff, BackoffError, RetryPolicy, jitter_seed};
+pub use retry_on::{RetryOn, RetryOnError};
 pub use schedule::{
     Missed, Overlap, Progress, ScheduleId, ScheduleRecord, ScheduleRun, TurnTaken,
     check_schedule_name,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Lane};
+use super::edit::Edited;
 use super::id::{AttemptToken, JobId};
 use super::outcome::Outcome;
 use super::rate::Rate;
@@ -81,6 +82,8 @@ pub struct Job {
     pub unique: Option<Arc<str>>,
     /// Which run of which schedule it is, if it is one.
     pub run: Option<Box<ScheduleRun>>,
+    /// How often it was edited.
+    pub edits: u32,
     /// The work.
     pub spec: Arc<Spec>,
     /// The submitter's surroundings.
@@ -243,6 +246,8 @@ pub enum Change {
         /// Why.
         reason: Option<String>,
     },
+    /// A user changed what a job is to do, or when. Refused if it was edited since it was looked at.
+    Edited(Box<Edited>),
     /// Finished jobs are forgotten.
     Removed {
         /// Which; ids that are not there are passed over.
@@ -275,6 +280,7 @@ impl Change {
             | Self::Moved { job, .. }
             | Self::CancelAsked { job, .. }
             | Self::HoldAsked { job, .. } => Some(*job),
+            Self::Edited(edited) => Some(edited.job),
             Self::Submitted { .. }
             | Self::Unfolded { .. }
             | Self::Removed { .. }

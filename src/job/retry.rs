@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration::{format_duration, parse_duration};
+use super::id::{JobId, StoreId};
 use super::outcome::{Failure, Outcome};
+use super::retry_on::RetryOn;
 
 /// How often, how soon and after which outcomes a job is run again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RetryPolicy {
     /// How many runs may follow the first; none by default.
     #[serde(default)]
@@ -17,10 +19,13 @@ pub struct RetryPolicy {
     /// How long to wait before each.
     #[serde(default)]
     pub backoff: Backoff,
+    /// After which failures; after all that may end better by default.
+    #[serde(default, skip_serializing_if = "RetryOn::is_any")]
+    pub retry_on: RetryOn,
 }
 
 /// How long to wait before a retry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
     /// The same pause each time.
@@ -79,21 +84,22 @@ impl RetryPolicy {
     /// Whether an attempt that ended so, after `used` retries, is followed by another.
     ///
     /// A success, a cancellation and a program that can't be found or started are not retried: the
-    /// next attempt would end the same way.
-    pub const fn wants_retry(&self, outcome: &Outcome, used: u32) -> bool {
+    /// next attempt would end the same way, whatever [`RetryPolicy::retry_on`] says.
+    pub fn wants_retry(&self, outcome: &Outcome, used: u32) -> bool {
         let hopeless = matches!(
             outcome,
             Outcome::Succeeded
                 | Outcome::Cancelled
                 | Outcome::Failed(Failure::NotFound(_) | Failure::NotExecutable(_))
         );
-        !hopeless && used < self.retries
+        !hopeless && used < self.retries && self.retry_on.covers(outcome)
     }
 }
 
 impl Backoff {
     /// The pause before retry number `nth` (from 1), with up to a quarter taken off by `seed`, so
-    /// that jobs which failed together do not all come back together.
+    /// that jobs which failed together do not all come back together. The same seed gives the same
+    /// pauses, each of which tells nothing of the others.
     pub fn pause(&self, nth: u32, seed: u64) -> Duration {
         let full = match *self {
             Self::Fixed(pause) => return pause,
@@ -102,9 +108,14 @@ impl Backoff {
             }
         };
         let quarter = u64::try_from((full / 4).as_nanos()).unwrap_or(u64::MAX);
-        let taken_off = mix(seed.wrapping_add(u64::from(nth))) % quarter.saturating_add(1);
+        let taken_off = mix(mix(seed) ^ u64::from(nth)) % quarter.saturating_add(1);
         full.saturating_sub(Duration::from_nanos(taken_off))
     }
+}
+
+/// The seed of a job's pauses: equal jobs of one store differ, and so do those of one number in two.
+pub const fn jitter_seed(store: StoreId, job: JobId) -> u64 {
+    mix(store.get()) ^ job.get()
 }
 
 /// A well-spread number for each seed (the finaliser of `SplitMix64`, Steele, Lea and Flood 2014).
@@ -127,6 +138,40 @@ mod tests {
             assert!(pause <= Duration::from_secs(full), "{nth}: {pause:?}");
             assert!(pause >= Duration::from_secs(full) * 3 / 4, "{nth}: {pause:?}");
         }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_pause_is_the_same_each_time_and_within_its_quarter(
+            store: u64, job in 1..1u64 << 53, nth in 1..40u32, first in 1..100_000u64, more in 0..10_000_000u64,
+        ) {
+            let seed = jitter_seed(StoreId::new(store), JobId::new(job).unwrap());
+            let (first, most) = (Duration::from_millis(first), Duration::from_millis(first + more));
+            let backoff = Backoff::Exponential { first, most };
+            let full = first.saturating_mul(2u32.saturating_pow(nth - 1)).min(most);
+            let pause = backoff.pause(nth, seed);
+            proptest::prop_assert!(pause <= full && pause >= full * 3 / 4);
+            proptest::prop_assert_eq!(pause, backoff.pause(nth, seed));
+            proptest::prop_assert_eq!(Backoff::Fixed(first).pause(nth, seed), first);
+        }
+    }
+
+    #[test]
+    fn jobs_that_failed_together_come_back_spread_evenly() {
+        let backoff: Backoff = "exp:1000s..1000s".parse().unwrap();
+        for nth in 1..4 {
+            let mut tenths = [0; 10];
+            for job in 1..=10_000 {
+                let seed = jitter_seed(StoreId::new(7), JobId::new(job).unwrap());
+                let taken_off = Duration::from_secs(1000).saturating_sub(backoff.pause(nth, seed));
+                tenths[(taken_off.as_secs_f64() / 25.0).min(9.0) as usize] += 1;
+            }
+            // The standard deviation of each is 30.
+            assert!(tenths.iter().all(|&jobs| (850..1150).contains(&jobs)), "{nth}: {tenths:?}");
+        }
+        let of = |store, job| jitter_seed(StoreId::new(store), JobId::new(job).unwrap());
+        assert_ne!(backoff.pause(1, of(1, 5)), backoff.pause(1, of(2, 5)), "two stores differ");
+        assert_ne!(backoff.pause(2, of(1, 5)), backoff.pause(1, of(1, 6)), "so do neighbours");
     }
 
     #[test]

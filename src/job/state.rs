@@ -99,6 +99,19 @@ impl State {
         }
     }
 
+    /// Whether an edit may leave a job of this state as `to`: what it waits for may have become
+    /// something else, or nothing.
+    pub const fn may_be_edited_into(self, to: Self) -> bool {
+        match self {
+            Self::Scheduled | Self::Waiting | Self::Queued => {
+                matches!(to, Self::Scheduled | Self::Waiting | Self::Queued)
+            }
+            Self::Held => matches!(to, Self::Held),
+            Self::Running => matches!(to, Self::Running),
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped => false,
+        }
+    }
+
     /// Goes to `to`, if the table has that way.
     pub const fn become_(self, to: Self) -> Result<Self, Transition> {
         if self.may_become(to) { Ok(to) } else { Err(Transition { from: self, to }) }

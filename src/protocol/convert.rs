@@ -80,8 +80,12 @@ fn details(job: &job::Job, attempts: &[job::AttemptRecord]) -> Details {
     Details {
         params: job.spec.params.clone(),
         backoff: job.spec.retry.backoff.to_string(),
+        retry_on: (!job.spec.retry.retry_on.is_any()).then(|| job.spec.retry.retry_on.to_string()),
         timeout_seconds: job.spec.timeout.map(|timeout| timeout.as_secs_f64()),
+        grace_seconds: job.spec.grace.map(|grace| grace.as_secs_f64()),
         at_most_once: job.spec.at_most_once,
+        merge: job.spec.merge,
+        edits: job.edits,
         cwd: job.context.cwd.display().to_string(),
         env_names: job.context.env.keys().cloned().collect(),
         output: job.spec.output.as_ref().map(|path| path.display().to_string()),

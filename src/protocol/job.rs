@@ -51,6 +51,10 @@ pub struct JobSpec {
     /// The pause before each: `10s`, or `exp:2s..10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<String>,
+    /// After which failures: exit codes, ranges of them, `signal`, `timeout`, `error`, `output_limit`, with
+    /// commas between; after any that may end better by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_on: Option<String>,
     /// The longest an attempt may run, as a duration such as `90s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
@@ -273,10 +277,22 @@ pub struct Details {
     pub params: Params,
     /// The pause before each retry.
     pub backoff: String,
+    /// After which failures it is retried, if not after any.
+    #[serde(default)]
+    pub retry_on: Option<String>,
     /// The longest an attempt may run.
     pub timeout_seconds: Option<f64>,
+    /// The time between TERM and KILL when it is ended, if it has one of its own.
+    #[serde(default)]
+    pub grace_seconds: Option<f64>,
     /// Never run again when it is unknown whether an attempt ended.
     pub at_most_once: bool,
+    /// Standard error goes to the same file as standard output.
+    #[serde(default)]
+    pub merge: bool,
+    /// How often it was edited.
+    #[serde(default)]
+    pub edits: u32,
     /// The directory it runs in.
     pub cwd: String,
     /// The names of its environment variables; values are never told.

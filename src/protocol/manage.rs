@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::explain::Holder;
+use super::job::JobSpec;
 use super::select::Selector;
 use crate::job::{JobId, State};
 
@@ -39,6 +40,26 @@ pub struct Hold {
 pub struct Release {
     /// Which jobs.
     pub jobs: Selector,
+}
+
+/// Changes jobs that have not started; of one that runs, what counts after its attempt. With `all`:
+/// every unfinished one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Edit {
+    /// Which jobs.
+    pub jobs: Selector,
+    /// The fields that get a new value; parameters, keys, needs and variables one by one.
+    pub set: Box<JobSpec>,
+    /// The fields that lose their value, before others are set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<String>,
+    /// The place among the jobs of its queue and priority: `first`, `last`, `before:ID` or `behind:ID`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<String>,
+    /// Only if it has been edited exactly so often; any number by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edits: Option<u32>,
 }
 
 /// Runs final jobs again under their ids. With `all`: every failed or cancelled one.

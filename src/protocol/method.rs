@@ -94,6 +94,7 @@ methods! {
     Retry: manage::Retry => manage::ChangeReply, "Runs final jobs again.";
     Hold: manage::Hold => manage::ChangeReply, "Keeps jobs where they are.";
     Release: manage::Release => manage::ChangeReply, "Lets held jobs go on.";
+    Edit: manage::Edit => manage::ChangeReply, "Changes jobs that have not started.";
     Remove: manage::Remove => manage::ChangeReply, "Forgets final jobs.";
     Prune: manage::Prune => manage::PruneReply, "Forgets old final jobs.";
     AddSchedule: schedule::AddSchedule => schedule::ScheduleReply, "Makes a schedule.";

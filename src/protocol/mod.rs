@@ -33,9 +33,9 @@ pub use job::{
     Required, Show, ShowReply, Stream, Submit, SubmitReply, Wait, WaitReply,
 };
 pub use manage::{
-    Cancel, ChangeReply, Declined, Drain, Empty, Hold, Lanes, LanesReply, Pause, Prune, PruneReply,
-    Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue, Resource,
-    Resume, Retry, SetLanes, SetQueue, Stop, Worker,
+    Cancel, ChangeReply, Declined, Drain, Edit, Empty, Hold, Lanes, LanesReply, Pause, Prune,
+    PruneReply, Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue,
+    Resource, Resume, Retry, SetLanes, SetQueue, Stop, Worker,
 };
 pub use method::{DecodeError, METHODS, Method, Request, call};
 pub use observe::{

@@ -55,4 +55,27 @@ pub enum Decline {
     State(State),
     /// A change of it is being written: ask again once that is committed.
     Busy,
+    /// It would wait for itself, through this job.
+    Circle(JobId),
+    /// So many jobs wait for each other behind what it was to require that it was not looked at all.
+    Tangled,
+    /// It can't have the place in its queue that it was to have.
+    Misplaced(Misplaced),
+}
+
+/// Why a job can't have the place in its queue that it was to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misplaced {
+    /// It was to stand beside itself.
+    Itself,
+    /// The other job does not wait for its turn: it runs or has ended.
+    Gone(JobId),
+    /// The other job stands in another queue.
+    OtherQueue(JobId),
+    /// The other job has another priority.
+    OtherPriority(JobId),
+    /// Too many jobs were put there one between the others.
+    NoRoom(JobId),
+    /// The first of its priority stands behind too many others to be looked for.
+    TooDeep,
 }

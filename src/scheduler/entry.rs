@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::job::{
-    ArrayPlace, Awaited, Class, Deadline, JobId, Lane, Limits, RetryPolicy, State, WallTime,
+    ArrayPlace, Awaited, Class, Context, Deadline, JobId, Lane, Limits, Move, Requirement,
+    RetryPolicy, Spec, State, Turn, WallTime,
 };
 
 /// A job as it enters the scheduler: after its submission, or a retry of it, was committed.
@@ -21,6 +22,8 @@ pub struct Entry {
     pub not_before: Option<Deadline>,
     /// When it came: the older of two equals goes first.
     pub submitted_at: WallTime,
+    /// The place in its queue that a user gave it.
+    pub turn: Option<Turn>,
     /// Its queue.
     pub queue: Arc<str>,
     /// Higher goes first.
@@ -40,6 +43,40 @@ pub struct Entry {
     pub requires: Vec<Awaited>,
     /// The limits it stands under beside those of its queue and lane, if any.
     pub limits: Option<Arc<Limits>>,
+}
+
+/// What a user made of a job that is here already.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revision {
+    /// How often it had been edited when this was made.
+    pub edits: u32,
+    /// The work.
+    pub spec: Arc<Spec>,
+    /// Its surroundings.
+    pub context: Arc<Context>,
+    /// What it takes while it runs.
+    pub demand: Demand,
+    /// Its place in an array, as before.
+    pub place: Option<ArrayPlace>,
+    /// When it may start.
+    pub begin: Begin,
+    /// What it requires of other jobs, if that is changed.
+    pub requires: Option<Arc<[Requirement]>>,
+    /// The place in its queue that it is to have, if that is changed.
+    pub turn: Option<Move>,
+    /// Only what counts after this attempt is changed, so a running job may have it.
+    pub later: bool,
+}
+
+/// When an edited job may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// As before.
+    Kept,
+    /// At once.
+    Now,
+    /// Not before this moment.
+    NotBefore(Deadline),
 }
 
 /// What a job takes while it runs.

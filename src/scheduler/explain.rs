@@ -285,6 +285,7 @@ impl Scheduler {
     fn writing_gate(&self, slot: Slot) -> Option<Gate> {
         self.writing.get(&slot).map(|writing| match writing {
             Writing::Moved(to) => Gate::Writing { to: *to, refused: false },
+            Writing::Edited(editing) => Gate::Writing { to: editing.to, refused: false },
             Writing::Ended { next, again, .. } => {
                 Gate::Writing { to: *next, refused: again.is_some() }
             }

@@ -116,7 +116,7 @@ impl Scheduler {
         let ahead = |left: &&Left| {
             let first = &left.entry.first;
             self.queues.find(&first.queue) == Some(queue)
-                && self.jobs.key_of(left.born, first.priority, first.id) < key
+                && self.jobs.key_of(left.born, first.priority, (first.id, 0)) < key
         };
         self.folds.left.values().filter(ahead).map(|left| left.entry.fold.count as usize).sum()
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::entry::{Entry, LaneSizes, Resource};
+use super::entry::{Entry, LaneSizes, Resource, Revision};
 use super::folds::FoldedEntry;
-use crate::job::{AttemptToken, Change, JobId, Outcome, QueueRecord, Usage};
+use crate::job::{AttemptToken, Awaited, Change, Edited, JobId, Outcome, QueueRecord, Usage};
 
 /// What happens to the scheduler.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,21 @@ pub enum Input {
     Release {
         /// Which job.
         job: JobId,
+    },
+    /// A user changes the job. It can't start until that is written down, and one that runs takes only
+    /// what counts after its attempt.
+    Edit {
+        /// Which job.
+        job: JobId,
+        /// What it is to be.
+        revision: Box<Revision>,
+    },
+    /// An edit that was asked for is synced.
+    Edited {
+        /// What was written down.
+        edited: Box<Edited>,
+        /// What the job requires from now on, with how it ended where it has; only if that was changed.
+        requires: Vec<Awaited>,
     },
     /// A change that an [`Action::Write`](super::Action::Write) asked for is synced.
     Committed(Change),

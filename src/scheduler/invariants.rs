@@ -56,6 +56,10 @@ impl Scheduler {
                     Some(Writing::Ended { next, .. }) => {
                         record.state == State::Running && record.state.may_become(*next)
                     }
+                    Some(Writing::Edited(editing)) => {
+                        record.state != State::Running
+                            && record.state.may_be_edited_into(editing.to)
+                    }
                     Some(Writing::Moved(to)) => {
                         record.state != State::Running && record.state.may_become(*to)
                     }
@@ -312,6 +316,10 @@ impl Scheduler {
         for (_, record) in self.jobs.iter() {
             policies.insert(record.policy);
         }
+        let (put, places) = self.jobs.all_put();
+        hold(put.len() == places, "no place beside a job is taken twice", places)?;
+        let there = |&(slot, beside): &(_, _)| self.jobs.beside(slot) == beside;
+        hold(put.iter().all(there), "who was put beside another stands there", places)?;
         policies.remove(&0);
         hold(
             policies.len() == self.policies.len(),

@@ -46,6 +46,7 @@ mod invariants;
 mod limits;
 mod line;
 mod lines;
+mod on_edit;
 mod on_ended;
 mod on_request;
 mod on_required;
@@ -62,6 +63,7 @@ mod queues;
 mod sentences;
 mod table;
 mod timers;
+mod turns;
 mod views;
 
 #[cfg(test)]
@@ -73,9 +75,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
-pub use self::action::{Action, Decline, Start};
-pub use self::agenda::{Agenda, MOST_WAITING_RUNS, Planned, Run, Turn};
-pub use self::entry::{Demand, Entry, LaneSizes, Resource};
+pub use self::action::{Action, Decline, Misplaced, Start};
+pub use self::agenda::{Agenda, Decision, MOST_WAITING_RUNS, Planned, Run};
+pub use self::entry::{Begin, Demand, Entry, LaneSizes, Resource, Revision};
 pub use self::explain::{Explanation, Gate, Holder, Rank};
 pub use self::folds::FoldedEntry;
 pub use self::forecast::{Basis, Forecast};
@@ -133,6 +135,8 @@ pub struct Scheduler {
     paces: BTreeSet<(Duration, u32)>,
     /// The moment of the latest step.
     clock: Now,
+    /// The latest moment at which a job counts as having come, on the boot clock in microseconds.
+    latest: i64,
     /// How many lines ever had to wait for a limit.
     turns: u64,
     /// A step ended before everything was looked at, at this moment.
@@ -180,6 +184,8 @@ enum CancelWish {
 enum Writing {
     /// The job goes from its state to this one.
     Moved(State),
+    /// A user's edit.
+    Edited(Box<on_edit::Editing>),
     /// The attempt with this token counter ended and the job goes to this state.
     Ended {
         counter: u64,
@@ -231,6 +237,7 @@ impl Scheduler {
             favoured: None,
             paces: BTreeSet::new(),
             clock: Now::default(),
+            latest: i64::MIN,
             turns: 0,
             unfinished: None,
             running: HashMap::default(),
@@ -259,6 +266,8 @@ impl Scheduler {
             Input::Cancel { job, reason } => self.on_cancel(now, job, reason, actions),
             Input::Hold { job, reason } => self.on_hold(now, job, reason, actions),
             Input::Release { job } => self.on_release(now, job, actions),
+            Input::Edit { job, revision } => self.on_edit(now, job, &revision, actions),
+            Input::Edited { edited, requires } => self.on_edited(&edited, requires, actions),
             Input::Committed(change) => self.on_committed(&change, actions),
             Input::Refused(change) => self.on_refused(now, change),
             Input::QueueSet(record) => self.on_queue_set(record),

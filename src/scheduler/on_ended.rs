@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::limits::Units;
 use super::table::{Place, Record, Slot};
 use super::{Action, CancelWish, HoldWish, Running, Scheduler, Writing, seat};
-use crate::job::{AttemptToken, Change, Deadline, JobId, Now, Outcome, State, Usage};
+use crate::job::{AttemptToken, Change, Deadline, JobId, Now, Outcome, State, Usage, jitter_seed};
 
 /// What a lane reports.
 pub(super) struct End {
@@ -67,7 +67,8 @@ impl Scheduler {
         let policy = self.policies.get(record.policy);
         let used = record.attempts.saturating_sub(record.pardoned).saturating_sub(1);
         let again = end.retryable && policy.wants_retry(&end.outcome, used);
-        let pause = || policy.backoff.pause(used.saturating_add(1), record.id.get());
+        let seed = jitter_seed(self.store, record.id);
+        let pause = || policy.backoff.pause(used.saturating_add(1), seed);
         again.then(|| pause().max(end.retry_after.unwrap_or_default()))
     }
 }

@@ -97,7 +97,7 @@ impl Scheduler {
     }
 
     /// The job, unless it is unknown or a change of it is under way.
-    fn unwritten(&self, job: JobId, actions: &mut Vec<Action>) -> Option<Slot> {
+    pub(super) fn unwritten(&self, job: JobId, actions: &mut Vec<Action>) -> Option<Slot> {
         let Some(slot) = self.jobs.find(job) else {
             decline(job, Decline::Unknown, actions);
             return None;

@@ -1,9 +1,9 @@
 //! Jobs come in.
 
-use super::places::decline;
+use super::places::{asked, decline};
 use super::table::{Asks, Place, Record, Slot};
 use super::{Action, Decline, Entry, Scheduler};
-use crate::job::{Awaited, Class, Deadline, Now, State};
+use crate::job::{Awaited, Came, Deadline, Now, State, Turn, WallTime};
 
 impl Scheduler {
     /// Takes committed jobs in. One that is here already, or whose state says that it does not wait,
@@ -53,13 +53,13 @@ impl Scheduler {
 
     fn take_in(&mut self, born: i64, entry: &Entry) -> Slot {
         let queue = self.queues.number(&entry.queue);
-        let class = if entry.demand.class == Class::Auto { Class::Cpu } else { entry.demand.class };
-        let permits = if class == Class::Cpu { entry.demand.permits.max(1) } else { 1 };
+        let (class, permits) = asked(entry.demand);
         let limits = entry.limits.as_deref();
         let (limits, grown) = self.limits.take(entry.id, entry.owner, entry.place, limits);
         for limit in grown {
             self.offer(limit);
         }
+        self.latest = self.latest.max(born);
         let slot = self.jobs.insert(Record {
             id: entry.id,
             born,
@@ -74,6 +74,9 @@ impl Scheduler {
             asks: Asks::new(class, permits),
             place: Place::Held,
         });
+        if let Some(turn) = entry.turn.filter(|turn| (turn.beside, turn.offset) != (entry.id, 0)) {
+            self.jobs.put_beside(slot, Some((turn.beside, turn.offset)));
+        }
         self.queues.get_mut(queue).counts.held += 1;
         match (entry.not_before, entry.state) {
             (Some(moment), State::Scheduled | State::Held | State::Waiting) => {
@@ -91,8 +94,16 @@ impl Scheduler {
     }
 }
 
-/// The submission's moment on the boot clock, in microseconds; before the boot it is negative.
+/// When the job counts as having come.
+fn came(entry: &Entry) -> WallTime {
+    match entry.turn {
+        Some(Turn { came: Came::At(moment), .. }) => moment,
+        _ => entry.submitted_at,
+    }
+}
+
+/// When the job came, on the boot clock, in microseconds; before the boot it is negative.
 pub(super) fn born(now: Now, entry: &Entry) -> i64 {
-    let waited = i64::try_from(now.wall.since(entry.submitted_at).as_micros()).unwrap_or(i64::MAX);
+    let waited = i64::try_from(now.wall.since(came(entry)).as_micros()).unwrap_or(i64::MAX);
     i64::try_from(now.boot.as_micros()).unwrap_or(i64::MAX).saturating_sub(waited)
 }

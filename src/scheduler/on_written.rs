@@ -31,6 +31,9 @@ impl Scheduler {
             }
             return;
         }
+        if let Change::Edited(edited) = &change {
+            return self.take_edit_back(edited.job);
+        }
         let Some((slot, step)) = self.answered(&change) else { return };
         match step {
             Answered::CancelAsked => {

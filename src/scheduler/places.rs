@@ -4,10 +4,13 @@
 //! [`Scheduler::write_move`] and is gone after [`Scheduler::forget`]; counts and lines follow here
 //! and nowhere else.
 
+use std::sync::Arc;
+
 use super::lines::Shape;
+use super::on_edit::Editing;
 use super::table::{Place, Record, Slot};
-use super::{Action, Decline, SEATS, Scheduler, Writing, seat};
-use crate::job::{Change, JobId, Now, State};
+use super::{Action, Decline, Demand, SEATS, Scheduler, Writing, seat};
+use crate::job::{Change, Class, JobId, Now, Spec, State};
 
 impl Scheduler {
     /// Puts a job that waits where its state belongs.
@@ -128,6 +131,36 @@ impl Scheduler {
         actions.push(Action::Settled { job, state });
     }
 
+    /// Takes over what a job asks for; it stands in no line.
+    pub(super) fn revise(&mut self, slot: Slot, spec: &Spec, editing: &Editing) {
+        let Record { id, owner, queue: old_queue, limits: old_limits, .. } = *self.jobs.get(slot);
+        let queue = self.queues.number(&Arc::from(spec.queue.as_str()));
+        let wanted = spec.limits.as_deref();
+        let (limits, grown) = self.limits.take(id, owner, editing.place, wanted);
+        self.revise_later(slot, spec);
+        let record = self.jobs.get_mut(slot);
+        let (class, permits) = asked(editing.demand);
+        record.asks = record.asks.with(class, permits);
+        (record.queue, record.limits) = (queue, limits);
+        let place = record.place;
+        *self.queues.get_mut(old_queue).counts.of(place) -= 1;
+        *self.queues.get_mut(queue).counts.of(place) += 1;
+        self.limits.give_back(old_limits);
+        self.queues.tidy(old_queue);
+        for limit in grown {
+            self.offer(limit);
+        }
+    }
+
+    /// Takes over what counts after the present attempt.
+    pub(super) fn revise_later(&mut self, slot: Slot, spec: &Spec) {
+        let policy = self.policies.take(&spec.retry);
+        let record = self.jobs.get_mut(slot);
+        record.priority = spec.priority;
+        let old = std::mem::replace(&mut record.policy, policy);
+        self.policies.give_back(old);
+    }
+
     fn forget(&mut self, slot: Slot) {
         self.timers.forget(slot);
         self.dependencies.remove(slot);
@@ -188,6 +221,12 @@ impl Scheduler {
         let keyed = fitting.filter_map(|(index, group)| Some((group.heads.first()?, index)));
         keyed.min().map(|(_, index)| index)
     }
+}
+
+/// The class that a job runs as, and how much it takes of its room.
+pub(super) fn asked(demand: Demand) -> (Class, u32) {
+    let class = if demand.class == Class::Auto { Class::Cpu } else { demand.class };
+    (class, if class == Class::Cpu { demand.permits.max(1) } else { 1 })
 }
 
 pub(super) fn decline(job: JobId, why: Decline, actions: &mut Vec<Action>) {

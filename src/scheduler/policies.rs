@@ -3,9 +3,8 @@
 //! Invariant: a policy is kept exactly as long as a job has it.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use crate::job::{Backoff, RetryPolicy};
+use crate::job::RetryPolicy;
 
 /// The number of the policy without retries, whose back-off does not matter.
 const NONE: u32 = 0;
@@ -16,7 +15,7 @@ pub(super) struct Policies {
     /// By number, beginning with 1.
     kept: Vec<(RetryPolicy, u32)>,
     free: Vec<u32>,
-    numbers: HashMap<(u32, Duration, Option<Duration>), u32>,
+    numbers: HashMap<RetryPolicy, u32>,
 }
 
 impl Policies {
@@ -25,7 +24,7 @@ impl Policies {
         if policy.retries == 0 {
             return NONE;
         }
-        if let Some(&number) = self.numbers.get(&name(policy)) {
+        if let Some(&number) = self.numbers.get(policy) {
             self.kept[number as usize - 1].1 += 1;
             return number;
         }
@@ -36,7 +35,7 @@ impl Policies {
             self.kept.push((policy.clone(), 1));
             self.kept.len() as u32
         };
-        self.numbers.insert(name(policy), number);
+        self.numbers.insert(policy.clone(), number);
         number
     }
 
@@ -48,7 +47,7 @@ impl Policies {
         let (policy, jobs) = &mut self.kept[number as usize - 1];
         *jobs -= 1;
         if *jobs == 0 {
-            self.numbers.remove(&name(policy));
+            self.numbers.remove(policy);
             self.free.push(number);
         }
     }
@@ -66,16 +65,12 @@ impl Policies {
     }
 }
 
-fn name(policy: &RetryPolicy) -> (u32, Duration, Option<Duration>) {
-    match policy.backoff {
-        Backoff::Fixed(pause) => (policy.retries, pause, None),
-        Backoff::Exponential { first, most } => (policy.retries, first, Some(most)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::job::Backoff;
 
     #[test]
     fn a_policy_is_kept_as_long_as_a_job_has_it() {
@@ -89,8 +84,11 @@ mod tests {
         assert_eq!(policies.len(), 1);
         policies.give_back(second);
         assert_eq!(policies.len(), 0);
-        let fixed = RetryPolicy { retries: 1, backoff: Backoff::Fixed(Duration::ZERO) };
+        let backoff = Backoff::Fixed(Duration::ZERO);
+        let fixed = RetryPolicy { retries: 1, backoff, ..RetryPolicy::default() };
+        let on = RetryPolicy { retry_on: "75".parse().unwrap(), ..fixed.clone() };
         assert_eq!(policies.take(&fixed), first, "numbers are used again");
+        assert_ne!(policies.take(&on), first);
         assert_eq!(policies.get(first), fixed);
     }
 }

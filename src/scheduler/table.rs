@@ -3,7 +3,7 @@
 //! Owns the records. Never decides anything. Invariant: each id stands in exactly one slot, and
 //! growing never moves a record, so that no submit pays for copying all the others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::job::{Class, JobId, State};
@@ -11,15 +11,19 @@ use crate::job::{Class, JobId, State};
 /// Where a job's record stands; reused after the job is forgotten.
 pub(super) type Slot = u32;
 
-/// The order inside a queue: smaller goes first. Rank (see [`JobTable::key`]), then age, then id.
-pub(super) type Key = (i64, i64, JobId);
+/// The order inside a queue: smaller goes first. Rank (see [`JobTable::key`]), then age, then id, then
+/// what a user said.
+pub(super) type Key = (i64, i64, JobId, i64);
+
+/// Beside which job a user put another: ahead of it below zero, behind it above.
+pub(super) type Beside = (JobId, i64);
 
 /// What is known of an unfinished job; rarer facts stand in tables of their own.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) id: JobId,
-    /// When it was submitted, told on the boot clock in microseconds: a step of the wall clock
-    /// while the daemon runs changes nobody's age.
+    /// When it counts as having come, told on the boot clock in microseconds: a step of the wall
+    /// clock while the daemon runs changes nobody's age.
     pub(super) born: i64,
     pub(super) queue: u32,
     pub(super) owner: u32,
@@ -49,27 +53,43 @@ impl Record {
     }
 }
 
-/// A class and how much of its room a job takes, in two bytes: a million records have them.
+/// A class, how much of its room a job takes, and whether a user put it beside another job, in two
+/// bytes: a million records have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asks(u16);
 
 impl Asks {
-    const PERMITS: u16 = u16::MAX >> 2;
+    const PERMITS: u16 = u16::MAX >> 3;
+    const PUT: u16 = Self::PERMITS + 1;
+    const CLASS_SHIFT: u32 = 14;
     const CLASSES: [Class; 4] = [Class::Io, Class::Cpu, Class::Blocking, Class::Auto];
 
     /// More permits than any job may ask for are cut down to the most that fits, which no machine has.
     pub(super) fn new(class: Class, permits: u32) -> Self {
         let permits = u16::try_from(permits).unwrap_or(u16::MAX).min(Self::PERMITS);
         let class = Self::CLASSES.iter().position(|&c| c == class).unwrap_or_default();
-        Self(((class as u16) << Self::PERMITS.count_ones()) | permits)
+        Self(((class as u16) << Self::CLASS_SHIFT) | permits)
     }
 
     pub(super) fn class(self) -> Class {
-        Self::CLASSES[usize::from(self.0 >> Self::PERMITS.count_ones())]
+        Self::CLASSES[usize::from(self.0 >> Self::CLASS_SHIFT)]
     }
 
     pub(super) fn permits(self) -> u32 {
         u32::from(self.0 & Self::PERMITS)
+    }
+
+    /// The same for other work.
+    pub(super) fn with(self, class: Class, permits: u32) -> Self {
+        Self(Self::new(class, permits).0 | (self.0 & Self::PUT))
+    }
+
+    fn is_put(self) -> bool {
+        self.0 & Self::PUT != 0
+    }
+
+    fn put(&mut self, put: bool) {
+        self.0 = if put { self.0 | Self::PUT } else { self.0 & !Self::PUT };
     }
 }
 
@@ -98,6 +118,9 @@ pub(super) struct JobTable {
     pages: HashMap<u64, Page, BuildHasherDefault<Spread>>,
     len: usize,
     aging: Option<i64>,
+    /// The few jobs that users put beside others, both ways.
+    put: HashMap<Slot, Beside, BuildHasherDefault<Spread>>,
+    beside: BTreeMap<Beside, Slot>,
 }
 
 /// The slots of a range of ids: ids are given in order, so a page costs little more than 4 bytes a
@@ -114,7 +137,15 @@ const NOWHERE: Slot = Slot::MAX;
 
 impl JobTable {
     pub(super) fn new(aging: Option<i64>) -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), pages: HashMap::default(), len: 0, aging }
+        Self {
+            chunks: Vec::new(),
+            free: Vec::new(),
+            pages: HashMap::default(),
+            len: 0,
+            aging,
+            put: HashMap::default(),
+            beside: BTreeMap::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -154,6 +185,7 @@ impl JobTable {
 
     /// Forgets a job.
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Record> {
+        self.put_beside(slot, None);
         let record = self.chunks[slot as usize / CHUNK][slot as usize % CHUNK].take()?;
         self.free.push(slot);
         self.len -= 1;
@@ -195,18 +227,61 @@ impl JobTable {
     /// With ageing, a point of priority counts as having come one span earlier. Two jobs rise at the
     /// same pace, so their order never changes while they wait and the key never needs renewal.
     pub(super) fn key(&self, slot: Slot) -> Key {
-        let Record { born, priority, id, .. } = *self.get(slot);
-        self.key_of(born, priority, id)
+        let Record { born, priority, .. } = *self.get(slot);
+        self.key_of(born, priority, self.beside(slot))
     }
 
-    /// The place in the order of a job that was born then.
-    pub(super) fn key_of(&self, born: i64, priority: i32, id: JobId) -> Key {
+    /// The place in the order of a job that was born then and stands there.
+    pub(super) fn key_of(&self, born: i64, priority: i32, (beside, offset): Beside) -> Key {
         let priority = i64::from(priority);
         let rank = match self.aging {
             Some(span) => born.saturating_sub(priority.saturating_mul(span)),
             None => -priority,
         };
-        (rank, born, id)
+        (rank, born, beside, offset)
+    }
+
+    /// Beside which job this one stands: beside itself unless a user said otherwise.
+    pub(super) fn beside(&self, slot: Slot) -> Beside {
+        let record = self.get(slot);
+        let put = if record.asks.is_put() { self.put.get(&slot) } else { None };
+        put.copied().unwrap_or((record.id, 0))
+    }
+
+    /// Puts a job that stands in no line beside another, or where its age puts it.
+    pub(super) fn put_beside(&mut self, slot: Slot, beside: Option<Beside>) {
+        if let Some(old) = self.put.remove(&slot) {
+            self.beside.remove(&old);
+        }
+        if let Some(beside) = beside {
+            self.put.insert(slot, beside);
+            self.beside.insert(beside, slot);
+        }
+        if let Some(record) = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK] {
+            record.asks.put(beside.is_some());
+        }
+    }
+
+    /// The nearest offsets that are taken ahead of this place and behind it, of jobs put beside the
+    /// same one.
+    pub(super) fn neighbours(&self, (beside, offset): Beside) -> (Option<i64>, Option<i64>) {
+        let ahead = self.beside.range((beside, i64::MIN)..(beside, offset)).next_back();
+        let behind = (
+            std::ops::Bound::Excluded((beside, offset)),
+            std::ops::Bound::Included((beside, i64::MAX)),
+        );
+        let behind = self.beside.range(behind).next();
+        let of = |found: Option<(&Beside, &Slot)>| found.map(|(&(_, offset), _)| offset);
+        // The one that they stand beside has the place 0, whether it is still here or not.
+        let ahead = of(ahead).max((offset > 0).then_some(0));
+        let behind = [of(behind), (offset < 0).then_some(0)].into_iter().flatten().min();
+        (ahead, behind)
+    }
+
+    /// The jobs that were put beside others, both ways; for the checks.
+    pub(super) fn all_put(&self) -> (Vec<(Slot, Beside)>, usize) {
+        let known = self.put.iter().filter(|(slot, beside)| self.beside.get(beside) == Some(*slot));
+        (known.map(|(&slot, &beside)| (slot, beside)).collect(), self.beside.len())
     }
 }
 

@@ -1,8 +1,9 @@
 //! One suite for every store: what the daemon counts on, whatever is behind the trait.
 
+mod editing;
 mod folding;
+mod keeping;
 mod reading;
-mod removing;
 mod requiring;
 mod scheduling;
 
@@ -13,8 +14,8 @@ use std::time::Duration;
 use super::{Filter, Page, Pending, Reader, Recovery, Refusal, Store};
 use crate::job::{
     ArrayPlace, AttemptToken, Backoff, Change, Class, Context, Deadline, Failure, Job, JobId,
-    KeyLimit, Lane, Limits, NewJob, Now, Outcome, RetryPolicy, Spec, State, StoreId, Usage,
-    WallTime,
+    KeyLimit, Lane, Limits, NewJob, Now, Outcome, QueueRecord, RetryPolicy, Spec, State, StoreId,
+    Usage, WallTime,
 };
 
 /// A place where one store lives through several lives.
@@ -28,7 +29,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 26] = [
+    let cases: [(&str, Case); 28] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -40,8 +41,8 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("pending tells what scheduling needs", pending_tells_what_scheduling_needs),
         ("deadlines follow the boot", deadlines_follow_the_boot),
         ("each life is numbered and knows how the last ended", lives_are_numbered),
-        ("only finished jobs are removed", removing::only_finished_jobs_are_removed),
-        ("queues are kept while they are used", removing::queues_are_kept_while_used),
+        ("only finished jobs are removed", keeping::only_finished_jobs_are_removed),
+        ("queues are kept while they are used", keeping::queues_are_kept_while_used),
         ("a turn of a schedule is taken once", scheduling::a_turn_of_a_schedule_is_taken_once),
         ("schedules read back", scheduling::schedules_read_back),
         (
@@ -57,6 +58,8 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("requirements read back", requiring::requirements_read_back),
         ("what is passed stays passed", requiring::what_is_passed_stays_passed),
         ("what is waited for is not removed", requiring::what_is_waited_for_stays),
+        ("an edited job is another one", editing::an_edited_job_is_another),
+        ("a turn counts from another job's", editing::a_turn_counts_from_another_job_s),
         ("filters narrow", reading::filters_narrow),
         ("pages follow each other", reading::pages_follow_each_other),
         ("elements are written down as one", folding::elements_are_written_down_as_one),
@@ -194,7 +197,11 @@ fn full_spec() -> Spec {
         priority: -7,
         name: Some("encode/1".to_owned()),
         cpus: 3,
-        retry: RetryPolicy { retries: 4, backoff: Backoff::Fixed(Duration::from_millis(1)) },
+        retry: RetryPolicy {
+            retries: 4,
+            backoff: Backoff::Fixed(Duration::from_millis(1)),
+            retry_on: "1,75-80,timeout".parse().unwrap(),
+        },
         timeout: Some(Duration::from_micros(1_500_001)),
         grace: Some(Duration::ZERO),
         at_most_once: true,

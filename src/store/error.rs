@@ -23,6 +23,9 @@ pub enum Refusal {
         /// Where the change assumed it.
         expected: State,
     },
+    /// Somebody else edited the job since this edit was made.
+    #[error("job {0} was edited by somebody else meanwhile: look at it again and repeat the edit")]
+    EditedMeanwhile(JobId),
     /// Another job still waits for it.
     #[error("job {by} waits for job {job}: cancel job {by} first, or wait until it has gone on")]
     Awaited {

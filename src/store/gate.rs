@@ -1,7 +1,8 @@
 //! What can be said against a change without looking at what is stored: the same for every store.
 
 use crate::job::{
-    ArrayPlace, Class, Deadline, Fold, JobId, NewJob, QueueRecord, ScheduleId, State, TurnTaken,
+    ArrayPlace, Class, Deadline, Edited, Fold, JobId, NewJob, QueueRecord, Requirement, ScheduleId,
+    State, TurnTaken,
 };
 
 use super::error::Refusal;
@@ -33,7 +34,7 @@ pub(super) fn submitted(
         if job.spec.cpus == 0 {
             return forbid(format!("job {id} takes no core permit"));
         }
-        requires(job)?;
+        requires(id, job.state, &job.requirements)?;
         next = id.get() + 1;
     }
     let Some(fold) = fold else { return Ok(next) };
@@ -61,14 +62,13 @@ pub(super) fn folds(last: &NewJob) -> Result<ArrayPlace, Refusal> {
     }
 }
 
-/// Checks what a new job requires.
-fn requires(job: &NewJob) -> Result<(), Refusal> {
-    let (id, others) = (job.id, &job.requirements);
+/// Checks what a job requires.
+fn requires(id: JobId, state: State, others: &[Requirement]) -> Result<(), Refusal> {
     if others.is_empty() {
         return Ok(());
     }
-    if !matches!(job.state, State::Waiting | State::Held) {
-        return forbid(format!("job {id} requires others and would not wait: it is {}", job.state));
+    if !matches!(state, State::Waiting | State::Held) {
+        return forbid(format!("job {id} requires others and would not wait: it is {state}"));
     }
     if others.iter().any(|other| other.job == id) {
         return forbid(format!("job {id} requires itself"));
@@ -113,6 +113,24 @@ pub(super) fn moved(
     }
     way(job, from, to)?;
     timed(job, to, due)
+}
+
+/// Checks where an edit leaves a job, and what it asks for.
+pub(super) fn edited(edited: &Edited) -> Result<(), Refusal> {
+    let &Edited { job, from, to, not_before, .. } = edited;
+    if !from.may_be_edited_into(to) {
+        return forbid(format!("job {job}: no edit makes a {from} job {to}"));
+    }
+    if edited.spec.cpus == 0 {
+        return forbid(format!("job {job} takes no core permit"));
+    }
+    if from == State::Running && (edited.requirements.is_some() || edited.turn.is_some()) {
+        return forbid(format!("job {job} runs: it is too late for what it waits for"));
+    }
+    if let Some(others) = &edited.requirements {
+        requires(job, to, others)?;
+    }
+    timed(job, to, not_before)
 }
 
 /// Checks the settings of a queue.

@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::job::{
     ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Fold, Job,
     JobId, Limits, QueueRecord, RetryPolicy, ScheduleId, ScheduleRecord, Spec, State, StoreId,
-    WallTime,
+    Turn, WallTime,
 };
 
 pub use error::{Refusal, StoreError};
@@ -95,6 +95,8 @@ pub struct Pending {
     pub not_before: Option<Deadline>,
     /// When it came.
     pub submitted_at: WallTime,
+    /// The place in its queue that a user gave it.
+    pub turn: Option<Turn>,
     /// Its queue; jobs of one queue share the text.
     pub queue: Arc<str>,
     /// Its kind; jobs of one kind share the text.
@@ -179,6 +181,8 @@ pub struct Work {
     pub id: JobId,
     /// Its place in an array.
     pub place: Option<ArrayPlace>,
+    /// How often it was edited.
+    pub edits: u32,
     /// What to do.
     pub spec: Arc<Spec>,
     /// In which surroundings.

@@ -67,6 +67,14 @@ impl Control {
             JobChange::Cancel(reason) => Input::Cancel { job, reason },
             JobChange::Hold(reason) => Input::Hold { job, reason },
             JobChange::Release => Input::Release { job },
+            JobChange::Edit(edition) => match self.revision(&edition, job) {
+                Some(revision) => Input::Edit { job, revision },
+                None => {
+                    return self
+                        .requests
+                        .decline(request, self.declined(job, change, Decline::Unknown));
+                }
+            },
         });
         let declined = self.state.actions[seen..].iter().position(
             |action| matches!(action, Action::Declined { job: declined, .. } if *declined == job),
@@ -110,7 +118,11 @@ impl Control {
             JobChange::Cancel(_) => "cancelled",
             JobChange::Hold(_) => "held",
             JobChange::Release => "released",
+            JobChange::Edit(_) => "edited",
         };
+        if let (JobChange::Edit(_), Some(text)) = (change, super::edit::declined(job, why)) {
+            return Declined { id: job, state: self.live_state(job), why: text };
+        }
         let (state, why) = match why {
             Decline::State(state) => (Some(state), format!("it is {state} and can't be {verb}")),
             _ => (self.live_state(job), format!("it has ended and can't be {verb}")),

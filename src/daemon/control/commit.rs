@@ -109,6 +109,7 @@ impl Control {
             self.works.keep(Work {
                 id: job.id,
                 place: job.place,
+                edits: 0,
                 spec: job.spec,
                 context: job.context,
             });
@@ -145,7 +146,10 @@ impl Control {
                     self.requests.job_changed(job);
                 }
                 let unfolded = matches!(change, Change::Unfolded { .. });
-                self.step(Input::Committed(change));
+                match change {
+                    Change::Edited(edited) => self.edited(edited, &Endings::new()),
+                    change => self.step(Input::Committed(change)),
+                }
                 if unfolded {
                     self.unfolded();
                 }

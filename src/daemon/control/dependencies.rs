@@ -20,7 +20,11 @@ impl Control {
     /// Hands jobs that are written down to the scheduler, once it is known how those ended that they
     /// require.
     pub(super) fn enter(&mut self, mut entries: Vec<Entry>, endings: &Endings) {
-        let unknown = self.fill_in(&mut entries, endings);
+        let waits = entries.iter().any(|entry| !entry.requires.is_empty());
+        let together: HashSet<JobId> =
+            entries.iter().filter(|_| waits).map(|entry| entry.id).collect();
+        let awaited = entries.iter_mut().flat_map(|entry| &mut entry.requires);
+        let unknown = self.fill_in(awaited, &together, endings);
         if unknown.is_empty() {
             for entry in entries.iter().filter(|entry| !entry.requires.is_empty()) {
                 self.state.reviving.remove(&entry.id);
@@ -30,6 +34,15 @@ impl Control {
             return;
         }
         self.state.reviving.extend(entries.iter().map(|entry| entry.id));
+        self.look_up(unknown, |endings| Event::Known { entries, endings });
+    }
+
+    /// Reads how these jobs ended and hands that to the loop.
+    pub(super) fn look_up(
+        &self,
+        unknown: HashSet<JobId>,
+        told: impl FnOnce(Endings) -> Event + Send + 'static,
+    ) {
         let (readers, own) = (self.readers.clone(), self.own.clone());
         tokio::spawn(async move {
             let filter =
@@ -46,18 +59,19 @@ impl Control {
                 }
             }
             // The loop is gone only when the daemon has ended.
-            let _ = own.send(Event::Known { entries, endings }).await;
+            let _ = own.send(told(endings)).await;
         });
     }
 
     /// Fills in how the required jobs ended. Returns those of which nothing is known.
-    fn fill_in(&self, entries: &mut [Entry], endings: &Endings) -> HashSet<JobId> {
+    pub(super) fn fill_in<'a>(
+        &self,
+        all: impl Iterator<Item = &'a mut Awaited>,
+        together: &HashSet<JobId>,
+        endings: &Endings,
+    ) -> HashSet<JobId> {
         let mut unknown = HashSet::new();
-        if entries.iter().all(|entry| entry.requires.is_empty()) {
-            return unknown;
-        }
-        let together: HashSet<JobId> = entries.iter().map(|entry| entry.id).collect();
-        for awaited in entries.iter_mut().flat_map(|entry| &mut entry.requires) {
+        for awaited in all {
             let job = awaited.requirement.job;
             let coming = together.contains(&job) || self.is_live(job) || self.is_entering(job);
             if coming {

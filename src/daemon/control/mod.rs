@@ -9,6 +9,7 @@ mod ask;
 mod change;
 mod commit;
 mod dependencies;
+mod edit;
 mod end;
 mod gather;
 mod observe;
@@ -227,6 +228,7 @@ impl Control {
             Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
             Event::Revived { wanted, found, edges } => self.on_revived(&wanted, &found, &edges),
             Event::Known { entries, endings } => self.enter(entries, &endings),
+            Event::KnownEdit { edited, endings } => self.edited(edited, &endings),
             Event::Signal(signal) => self.on_signal(signal),
             Event::Due => {
                 self.step(Input::Tick);

@@ -59,6 +59,7 @@ impl Control {
             state: job.state,
             not_before: job.not_before,
             submitted_at: job.submitted_at,
+            turn: None,
             queue: Arc::from(job.spec.queue.as_str()),
             priority: job.spec.priority,
             demand: self.demand(&job.spec.kind, job.spec.class, job.spec.cpus),
@@ -71,7 +72,7 @@ impl Control {
         }
     }
 
-    fn demand(&self, kind: &str, class: Class, cpus: u32) -> Demand {
+    pub(super) fn demand(&self, kind: &str, class: Class, cpus: u32) -> Demand {
         self.launcher.demand(kind, class, cpus)
     }
 
@@ -210,6 +211,7 @@ fn revived(job: &Job, demand: Demand) -> Entry {
         state: if job.state == State::Waiting { State::Waiting } else { State::Queued },
         not_before: None,
         submitted_at: job.submitted_at,
+        turn: None,
         queue: Arc::from(job.spec.queue.as_str()),
         priority: job.spec.priority,
         demand,

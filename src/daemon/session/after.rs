@@ -54,6 +54,18 @@ impl Session {
         Ok(found.endings)
     }
 
+    /// Finds the jobs that an edited one is to require.
+    pub(super) async fn resolve_edited(
+        &self,
+        texts: &[String],
+    ) -> Result<Arc<[Requirement]>, Error> {
+        let gathered = self.gather(0, texts, 0, &mut Found::default()).await?;
+        let mut all: Vec<_> =
+            gathered.earlier.into_iter().map(|(job, on)| Requirement { job, on }).collect();
+        all.sort_unstable();
+        Ok(all.into())
+    }
+
     async fn gather(
         &self,
         index: u64,

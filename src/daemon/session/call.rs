@@ -200,6 +200,7 @@ impl Session {
             | Request::Retry(_)
             | Request::Hold(_)
             | Request::Release(_)
+            | Request::Edit(_)
             | Request::Remove(_)
             | Request::Prune(_) => self.change_jobs(request, manner).await,
             Request::AddSchedule(_)

@@ -31,6 +31,7 @@ impl Session {
             Request::Release(release) => {
                 self.change(&release.jobs, JobChange::Release, Usual::Held).await
             }
+            Request::Edit(edit) => self.edit(edit).await,
             Request::Retry(retry) => self.retry(&retry.jobs, retry.dependents).await,
             Request::Remove(remove) => self.remove(&remove.jobs).await,
             Request::Prune(prune) => {
@@ -126,7 +127,11 @@ fn ids(jobs: &[Selected]) -> Vec<JobId> {
     jobs.iter().map(|job| job.id).collect()
 }
 
-fn with_declined(mut reply: ChangeReply, others: Vec<Selected>, why: &str) -> ChangeReply {
+pub(super) fn with_declined(
+    mut reply: ChangeReply,
+    others: Vec<Selected>,
+    why: &str,
+) -> ChangeReply {
     reply.declined.extend(others.into_iter().map(|job| Declined {
         id: job.id,
         state: Some(job.state),

@@ -8,6 +8,7 @@
 mod after;
 mod call;
 mod connection;
+mod edit;
 mod follow;
 pub(super) mod gates;
 mod graph;

@@ -12,8 +12,8 @@ use super::unfold::unfold;
 use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{
-    Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryPolicy, Spec, format_size,
-    parse_duration, parse_size,
+    Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryOn, RetryOnError, RetryPolicy, Spec,
+    format_size, parse_duration, parse_size,
 };
 use crate::protocol::{
     self, Array, Error, Existing, JobSpec, MAX_BATCH, MAX_UNIQUE, Submit, SubmitReply,
@@ -104,29 +104,7 @@ impl Session {
         let retries = self.hub.registry.get(&kind).map_or(0, |kind| kind.info.retries);
         let mut spec =
             spec(job, kind, retries).map_err(|(field, message)| invalid(field, message))?;
-        spec.check().map_err(|error| invalid("job", error.to_string()))?;
-        if !bounds.queues.contains(&spec.queue) {
-            let known = bounds.queues.iter().map(String::as_str);
-            return Err(refuse::unknown_queue(&spec.queue, known));
-        }
-        let resolved =
-            self.hub.registry.check(&mut spec, &context).map_err(|error| match error {
-                CheckError::UnknownKind { .. } => {
-                    Error::UnknownKind { kind: spec.kind.clone(), message: error.to_string() }
-                }
-                CheckError::Param(_) => invalid("params", error.to_string()),
-            })?;
-        if resolved.class == Class::Cpu && spec.cpus > bounds.cpu {
-            let message = format!(
-                "cpus {} is more than the {} core permits there are: see `{} pool show`",
-                spec.cpus,
-                bounds.cpu,
-                crate::NAME
-            );
-            return Err(invalid("cpus", message));
-        }
-        check_resources(&spec, bounds).map_err(|message| invalid("needs", message))?;
-        check_output(&spec, array).map_err(|message| invalid("output", message))?;
+        self.check_spec(&mut spec, &context, array, bounds, &invalid)?;
         let requirements = Arc::default();
         let beside = Vec::new();
         Ok(Draft {
@@ -139,6 +117,39 @@ impl Session {
             spec: Arc::new(spec),
             context,
         })
+    }
+
+    /// Checks what a job is to do against its kind and against what there is.
+    pub(super) fn check_spec(
+        &self,
+        spec: &mut Spec,
+        context: &Context,
+        array: bool,
+        bounds: &Bounds,
+        invalid: &dyn Fn(&str, String) -> Error,
+    ) -> Result<(), Error> {
+        spec.check().map_err(|error| invalid("job", error.to_string()))?;
+        if !bounds.queues.contains(&spec.queue) {
+            let known = bounds.queues.iter().map(String::as_str);
+            return Err(refuse::unknown_queue(&spec.queue, known));
+        }
+        let resolved = self.hub.registry.check(spec, context).map_err(|error| match error {
+            CheckError::UnknownKind { .. } => {
+                Error::UnknownKind { kind: spec.kind.clone(), message: error.to_string() }
+            }
+            CheckError::Param(_) => invalid("params", error.to_string()),
+        })?;
+        if resolved.class == Class::Cpu && spec.cpus > bounds.cpu {
+            let message = format!(
+                "cpus {} is more than the {} core permits there are: see `{} pool show`",
+                spec.cpus,
+                bounds.cpu,
+                crate::NAME
+            );
+            return Err(invalid("cpus", message));
+        }
+        check_resources(spec, bounds).map_err(|message| invalid("needs", message))?;
+        check_output(spec, array).map_err(|message| invalid("output", message))
     }
 }
 
@@ -223,6 +234,7 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
             backoff: backoff
                 .map_err(|error: crate::job::BackoffError| ("backoff", error.to_string()))?
                 .unwrap_or_default(),
+            retry_on: retry_on(job.retry_on.as_deref(), job.retries.unwrap_or(retries))?,
         },
         timeout: duration("timeout", job.timeout)?,
         grace: duration("grace", job.grace)?,
@@ -231,6 +243,18 @@ fn spec(job: JobSpec, kind: String, retries: u32) -> Result<Spec, (&'static str,
         merge: job.merge,
         limits: limits.map(Box::new),
     })
+}
+
+/// After which failures a job is run again.
+fn retry_on(text: Option<&str>, retries: u32) -> Result<RetryOn, (&'static str, String)> {
+    match text {
+        None => Ok(RetryOn::default()),
+        Some(_) if retries == 0 => {
+            let message = "retry_on says nothing without retries: give their number too";
+            Err(("retry_on", message.to_owned()))
+        }
+        Some(text) => text.parse().map_err(|error: RetryOnError| ("retry_on", error.to_string())),
+    }
 }
 
 /// A key that no other unfinished job may have, and what to do if one has.
@@ -264,7 +288,7 @@ fn unique(job: &JobSpec, array: bool) -> Result<Option<Unique>, (&'static str, S
 }
 
 /// When the job may start at the earliest.
-fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, String)> {
+pub(super) fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, String)> {
     match (&job.at, &job.delay) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(("at", "at and in say the same: give one of them".to_owned())),
@@ -285,7 +309,7 @@ fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, String)> {
     }
 }
 
-fn limits(
+pub(super) fn limits(
     keys: &[String],
     mut resources: BTreeMap<String, u64>,
     memory: Option<&str>,

@@ -1,8 +1,11 @@
 //! The disk: takes changes in order, some time later, or refuses one alone.
 
 use super::world::World;
-use crate::job::{AttemptToken, Change, Deadline, Ending, JobId, State};
-use crate::scheduler::{Entry, FoldedEntry, Input};
+use crate::job::{
+    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, RetryPolicy,
+    State, Turn,
+};
+use crate::scheduler::{Demand, Entry, FoldedEntry, Input};
 
 /// A job as it is on the disk.
 #[derive(Clone, Debug)]
@@ -21,6 +24,9 @@ pub(super) struct Stored {
     pub(super) pardoned: u32,
     /// It is to be held instead of run again.
     pub(super) hold_asked: bool,
+    pub(super) edits: u32,
+    /// The policies it had since its attempt began: an end may be decided before an edit is told.
+    policies: Vec<RetryPolicy>,
 }
 
 /// Something on its way to the disk.
@@ -65,6 +71,8 @@ impl Stored {
             revived: false,
             pardoned: 0,
             hold_asked: false,
+            edits: 0,
+            policies: Vec::new(),
         }
     }
 
@@ -96,7 +104,27 @@ impl Stored {
         self.go(to, None);
     }
 
-    /// The only way a stored state changes; leaving a final one needs a user's retry.
+    /// It is what the edit says from now on.
+    fn edit(&mut self, edited: &Edited) {
+        let spec = &edited.spec;
+        (self.state, self.not_before) = (edited.to, edited.not_before);
+        self.edits += 1;
+        self.job.queue = spec.queue.as_str().into();
+        (self.job.priority, self.job.retry) = (spec.priority, spec.retry.clone());
+        self.policies.push(spec.retry.clone());
+        self.job.limits = spec.limits.as_deref().cloned().map(std::sync::Arc::new);
+        let permits = if spec.class == Class::Cpu { spec.cpus } else { 0 };
+        self.job.demand = Demand { class: spec.class, permits };
+        self.job.not_before = edited.not_before;
+        if let Some(requires) = &edited.requirements {
+            let awaited = |requirement: &_| Awaited { requirement: *requirement, ending: None };
+            self.job.requires = requires.iter().map(awaited).collect();
+            self.passed = false;
+        }
+        self.passed |= matches!(edited.to, State::Queued | State::Scheduled);
+    }
+
+    /// The only way a stored state changes but for an edit; leaving a final one needs a user's retry.
     fn go(&mut self, to: State, not_before: Option<Deadline>) {
         let id = self.job.id;
         assert!(self.state.may_become(to), "{id} goes from {} to {to}", self.state);
@@ -132,9 +160,11 @@ impl World {
                 stored.state = if stored.passed { State::Queued } else { State::Waiting };
                 (stored.cancel_asked, stored.revived) = (false, true);
                 (stored.not_before, stored.pardoned) = (None, stored.attempts);
+                stored.job.turn = None;
                 let entry = self.entry(job);
                 self.answers.push_back(Input::Submitted(vec![entry]));
             }
+            Some(Pending::Change(Change::Edited(edited))) => self.sync_edit(edited),
             Some(Pending::Change(change)) => {
                 let starts = matches!(change, Change::Started { .. });
                 if !starts && self.refuses && self.dice.chance(4) {
@@ -174,6 +204,52 @@ impl World {
         }
     }
 
+    /// An edit is taken if nobody edited the job in between.
+    fn sync_edit(&mut self, edited: Box<Edited>) {
+        let stored = self.disk.get_mut(&edited.job).expect("a synced job");
+        assert_eq!(stored.state, edited.from, "{} is elsewhere", edited.job);
+        if edited.edits != stored.edits || self.refuses && self.dice.chance(4) {
+            return self.answers.push_back(Input::Refused(Change::Edited(edited)));
+        }
+        assert!(stored.state.may_be_edited_into(edited.to), "{edited:?}");
+        assert!(has_time(edited.to, edited.not_before.is_some()), "{edited:?}");
+        self.unanswered.entry(edited.job).or_insert_with(|| stored.job.clone());
+        stored.edit(&edited);
+        let turn = edited.turn.map(|turn| Turn { came: self.came_then(turn.came), ..turn });
+        let stored = self.disk.get_mut(&edited.job).expect("a synced job");
+        stored.job.turn = turn.or(stored.job.turn);
+        let mut requires = Vec::new();
+        if edited.requirements.is_some() {
+            requires = self.entry(edited.job).requires;
+            assert!(!self.leads_to(edited.job, edited.job), "{} waits for itself", edited.job);
+        }
+        self.answers.push_back(Input::Edited { edited, requires });
+    }
+
+    fn came_then(&self, came: Came) -> Came {
+        let Came::With(other) = came else { return came };
+        let other = &self.disk[&other].job;
+        other.turn.map_or(Came::At(other.submitted_at), |turn| turn.came)
+    }
+
+    /// Whether a job waits for another one, directly or through others.
+    pub(super) fn leads_to(&self, from: JobId, job: JobId) -> bool {
+        let (mut seen, mut ahead) = (std::collections::BTreeSet::new(), vec![from]);
+        while let Some(other) = ahead.pop() {
+            let stored = &self.disk[&other];
+            for awaited in stored.job.requires.iter().filter(|_| !stored.passed) {
+                let next = awaited.requirement.job;
+                if next == job {
+                    return true;
+                }
+                if seen.insert(next) {
+                    ahead.push(next);
+                }
+            }
+        }
+        false
+    }
+
     /// What the daemon would tell the scheduler of a job that is on the disk: how what it requires
     /// ended, as far as the disk knows.
     pub(super) fn entry(&self, job: JobId) -> Entry {
@@ -198,14 +274,18 @@ impl World {
                 assert_eq!(*attempt, stored.attempts + 1, "attempts are numbered in a row");
                 stored.go(State::Running, None);
                 stored.attempts = *attempt;
+                stored.policies = vec![stored.job.retry.clone()];
                 stored.token = Some(*token);
             }
-            Change::Ended { token, next, not_before, .. } => {
+            Change::Ended { token, next, not_before, outcome, .. } => {
                 assert_eq!(stored.token, Some(*token), "an outcome of an old attempt");
                 assert!(!stored.cancel_asked || next.is_final(), "cancelled, but goes on");
                 assert!(has_time(*next, not_before.is_some()), "{change:?}");
                 let counted = stored.attempts - stored.pardoned;
-                assert!(next.is_final() || counted <= stored.job.retry.retries, "{change:?}");
+                let allows = |policy: &RetryPolicy| {
+                    counted <= policy.retries && policy.retry_on.covers(outcome)
+                };
+                assert!(next.is_final() || stored.policies.iter().any(allows), "{change:?}");
                 stored.go(*next, *not_before);
             }
             Change::Moved { from, to, not_before, .. } => {
@@ -244,6 +324,7 @@ impl World {
                         && self.scheduler.job(job).is_none()
                 }
                 Input::Committed(change) | Input::Refused(change) => change.job() == Some(job),
+                Input::Edited { edited, .. } => edited.job == job,
                 Input::Submitted(entries) => entries.iter().any(|entry| entry.id == job),
                 _ => false,
             })

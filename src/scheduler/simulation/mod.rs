@@ -14,6 +14,7 @@ mod disk;
 mod lanes;
 mod oracle;
 mod stream;
+mod turns;
 mod users;
 mod world;
 
@@ -99,6 +100,15 @@ fn a_world_is_wild_enough_to_meet_every_kind_of_event() {
         "was skipped",
         "Write(Unfolded",
         "Refused(Unfolded",
+        "Write(Edited",
+        "Refused(Edited",
+        "from: Running, to: Running",
+        "from: Queued, to: Waiting",
+        "from: Waiting, to: Queued, not_before: None, requirements: Some",
+        "Some(Turn { came: With",
+        "Some(Turn { came: At",
+        "Circle",
+        "Misplaced(OtherPriority",
     ] {
         assert!(history.contains(event), "{event} never happened");
     }

@@ -24,16 +24,27 @@ fn names(job: &Entry) -> Vec<(Name, u64, Option<u32>)> {
 impl World {
     /// The newest job that comes under a limit decides for all.
     pub(super) fn note_limits(&mut self, input: &Input) {
-        let entries = match input {
-            Input::Submitted(entries) => entries.clone(),
+        let entries: Vec<Entry> = match input {
+            Input::Submitted(entries) => {
+                let new = entries.iter().filter(|entry| self.scheduler.job(entry.id).is_none());
+                new.cloned().collect()
+            }
             Input::Committed(Change::Unfolded { array, count }) => {
                 let Some(first) = self.scheduler.folded_from(*array) else { return };
                 let unfolded = self.disk.range(first..first.after(*count));
                 unfolded.map(|(_, stored)| stored.job.clone()).collect()
             }
+            Input::Edited { edited, .. } => {
+                self.unanswered.remove(&edited.job);
+                vec![self.disk[&edited.job].job.clone()]
+            }
             _ => return,
         };
-        for entry in entries.iter().filter(|entry| self.scheduler.job(entry.id).is_none()) {
+        self.note_names(&entries);
+    }
+
+    fn note_names(&mut self, entries: &[Entry]) {
+        for entry in entries {
             for (name, _, max) in names(entry) {
                 let Some(max) = max else { continue };
                 let known = self.limits.entry(name).or_insert((entry.id, max));
@@ -48,8 +59,13 @@ impl World {
     pub(super) fn forget_limits(&mut self) {
         let live = self.disk.values().filter(|stored| self.scheduler.job(stored.job.id).is_some());
         let named: std::collections::BTreeSet<Name> =
-            live.flat_map(|stored| names(&stored.job)).map(|(name, ..)| name).collect();
+            live.flat_map(|stored| names(self.known(stored))).map(|(name, ..)| name).collect();
         self.limits.retain(|name, _| named.contains(name));
+    }
+
+    /// The job as the scheduler knows it: an edit that is on the disk may not have been told.
+    fn known<'a>(&'a self, stored: &'a Stored) -> &'a Entry {
+        self.unanswered.get(&stored.job.id).unwrap_or(&stored.job)
     }
 
     /// How much is left of a limit.
@@ -125,6 +141,7 @@ impl World {
         assert!(self.queue_is_open(&stored.job.queue), "{job} starts over its queue's limit");
         assert!(self.limits_admit(&stored.job), "{job} starts over a limit or resource");
         self.check_units(&stored.job);
+        self.check_turn(job);
         let free = self.room(demand.class).saturating_sub(self.used(demand.class));
         assert!(weight(demand) <= free, "{job} starts over its lane's limit");
         assert_eq!(stored.state, State::Queued, "{job} starts before that is synced");
@@ -233,7 +250,7 @@ impl World {
         demand.class != Class::Cpu || demand.permits <= self.lanes.cpu
     }
 
-    fn is_ready(&self, stored: &Stored) -> bool {
+    pub(super) fn is_ready(&self, stored: &Stored) -> bool {
         stored.state == State::Queued
             && !self.is_under_way(stored.job.id)
             && self.attempts.values().all(|attempt| attempt.job != stored.job.id)

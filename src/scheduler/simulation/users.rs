@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::disk::Pending;
 use super::world::World;
 use crate::job::{
-    ArrayPlace, Awaited, Backoff, Class, Condition, Fold, JobId, KeyLimit, Limits, QueueRecord,
-    Requirement, RetryPolicy, State,
+    ArrayPlace, Awaited, Backoff, Class, Condition, Fold, JobId, KeyLimit, Limits, Move,
+    QueueRecord, Requirement, RetryPolicy, Spec, State,
 };
-use crate::scheduler::{Demand, Entry, FoldedEntry, Input, LaneSizes, Resource};
+use crate::scheduler::{Begin, Demand, Entry, FoldedEntry, Input, LaneSizes, Resource, Revision};
 
 const QUEUES: [&str; 4] = ["a", "b", "c", "d"];
 const KEYS: [&str; 3] = ["mutex", "host:a", "host:b"];
@@ -105,10 +105,18 @@ impl World {
                 _ => None,
             },
             submitted_at: self.now.wall,
+            turn: None,
             queue: Arc::from(self.dice.pick(&QUEUES).unwrap()),
             priority: self.dice.small(5) as i32 - 2,
             demand: Demand { class, permits },
-            retry: RetryPolicy { retries: self.dice.small(3), backoff: Backoff::Fixed(pause) },
+            retry: RetryPolicy {
+                retries: self.dice.small(3),
+                backoff: Backoff::Fixed(pause),
+                retry_on: ["1,signal", "timeout", "1-255,signal,timeout"]
+                    [self.dice.roll(3) as usize]
+                    .parse()
+                    .unwrap(),
+            },
             attempts: 0,
             pardoned: 0,
             reason: None,
@@ -148,12 +156,83 @@ impl World {
             let through = folded.first.id.after(self.dice.roll(6));
             return self.input(Input::Unfold { array, through });
         }
-        match self.dice.roll(5) {
+        match self.dice.roll(8) {
+            5.. => self.edit(job),
             0 | 1 => self.input(Input::Cancel { job, reason }),
             2 => self.input(Input::Hold { job, reason }),
             3 => self.input(Input::Release { job }),
             _ => self.retry(job),
         }
+    }
+
+    /// A user edits a job: a little, or all of it.
+    fn edit(&mut self, job: JobId) {
+        let Some(stored) = self.disk.get(&job).cloned() else { return };
+        let later = self.dice.chance(30);
+        let other = self.new_job();
+        self.next_id -= 1;
+        let mut entry = Entry { place: stored.job.place, ..stored.job.clone() };
+        if self.dice.chance(60) {
+            (entry.priority, entry.retry) = (other.priority, other.retry.clone());
+        }
+        if !later && self.dice.chance(50) {
+            (entry.queue, entry.demand, entry.limits) = (other.queue, other.demand, other.limits);
+        }
+        let begin = match self.dice.roll(6) {
+            0 if !later => Begin::Now,
+            1 if !later => Begin::NotBefore(self.deadline(20)),
+            _ => Begin::Kept,
+        };
+        let requires = self.dice.chance(20).then(|| self.some_requirements(job));
+        let turn = self.some_move();
+        self.stands.wanted = turn.filter(|_| !later);
+        let edits = stored.edits + u32::from(self.dice.chance(5));
+        let (context, demand, place) = (Arc::default(), entry.demand, entry.place);
+        let revision = Revision {
+            edits,
+            spec: Arc::new(spec(&entry)),
+            context,
+            demand,
+            place,
+            begin,
+            requires: requires.filter(|_| !later),
+            turn: turn.filter(|_| !later),
+            later,
+        };
+        self.input(Input::Edit { job, revision: Box::new(revision) });
+    }
+
+    fn some_move(&mut self) -> Option<Move> {
+        let others: Vec<JobId> = self.disk.keys().rev().take(20).copied().collect();
+        let other = self.dice.pick(&others)?;
+        match self.dice.roll(8) {
+            0 => Some(Move::First),
+            1 => Some(Move::Last),
+            2 => Some(Move::Before(other)),
+            3 => Some(Move::Behind(other)),
+            _ => None,
+        }
+    }
+
+    /// What an edited job is to require. What waits for it through jobs that have ended is not chosen,
+    /// as the daemon does not; what waits for it itself may be.
+    fn some_requirements(&mut self, job: JobId) -> Arc<[Requirement]> {
+        let mut others: Vec<JobId> = self.disk.keys().rev().take(12).copied().collect();
+        let waits = self.scheduler.waits_for(job);
+        if !waits.is_empty() && self.dice.chance(50) {
+            others.clone_from(&waits);
+        }
+        let mut all = Vec::new();
+        for _ in 0..self.dice.roll(3) {
+            let Some(other) = self.dice.pick(&others) else { continue };
+            if other != job && (waits.contains(&other) || !self.leads_to(other, job)) {
+                let on = Condition::ALL[self.dice.roll(3) as usize];
+                all.push(Requirement { job: other, on });
+            }
+        }
+        all.sort_unstable();
+        all.dedup_by_key(|requirement| requirement.job);
+        all.into()
     }
 
     /// A job that runs, or one that waits.
@@ -240,5 +319,18 @@ impl World {
     pub(super) fn set_lanes(&mut self, lanes: LaneSizes) {
         self.lanes = lanes;
         self.input(Input::Lanes(lanes));
+    }
+}
+
+/// The spec that says what an entry says.
+fn spec(entry: &Entry) -> Spec {
+    Spec {
+        class: entry.demand.class,
+        cpus: entry.demand.permits.max(1),
+        queue: entry.queue.to_string(),
+        priority: entry.priority,
+        retry: entry.retry.clone(),
+        limits: entry.limits.as_deref().cloned().map(Box::new),
+        ..Spec::default()
     }
 }

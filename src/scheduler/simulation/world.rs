@@ -7,11 +7,12 @@ use super::dice::Dice;
 use super::disk::{Pending, Stored};
 use super::lanes::Attempt;
 use super::oracle::Name;
+use super::turns::Stands;
 use crate::job::{
     AttemptToken, Change, Deadline, JobId, Now, Outcome, QueueRecord, State, StoreId, WallTime,
 };
 use crate::scheduler::{
-    Action, Aging, Decline, FoldedEntry, Input, LaneSizes, Options, Resource, Scheduler,
+    Action, Aging, Decline, Entry, FoldedEntry, Input, LaneSizes, Options, Resource, Scheduler,
 };
 
 /// One world. The scheduler sees it only through inputs and changes it only through actions.
@@ -47,6 +48,9 @@ pub(super) struct World {
     pub(super) started: BTreeMap<String, Vec<Duration>>,
     /// What the newest job under each limit said.
     pub(super) limits: BTreeMap<Name, (JobId, u32)>,
+    /// Jobs as they were before edits that the scheduler has not been told of yet.
+    pub(super) unanswered: BTreeMap<JobId, Entry>,
+    pub(super) stands: Stands,
     history: Vec<String>,
 }
 
@@ -87,6 +91,8 @@ impl World {
             resources: Vec::new(),
             started: BTreeMap::new(),
             limits: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
+            stands: Stands::default(),
             history: Vec::new(),
         }
     }
@@ -111,6 +117,7 @@ impl World {
     pub(super) fn input(&mut self, input: Input) {
         let mut actions = Vec::new();
         self.note_limits(&input);
+        self.note_stands(&input);
         if matches!(input, Input::Refused(_)) {
             self.history.push(format!("{input:?}"));
         }
@@ -123,6 +130,7 @@ impl World {
             self.perform(action);
         }
         self.forget_limits();
+        self.forget_stands();
     }
 
     pub(super) fn history(self) -> Vec<String> {
@@ -135,10 +143,16 @@ impl World {
             Action::Write(change) => {
                 let twice = self.pending.iter().any(|pending| pending.is(&change));
                 // A repeated cancellation is written once more, for its answer.
-                let again = matches!(change, Change::CancelAsked { .. } | Change::HoldAsked { .. });
+                let again = matches!(
+                    change,
+                    Change::CancelAsked { .. } | Change::HoldAsked { .. } | Change::Edited(_)
+                );
                 assert!(again || !twice, "{change:?} is asked for twice");
                 self.check_requirements(&change);
                 self.check_time(&change);
+                if let Change::Edited(edited) = &change {
+                    self.check_move(edited);
+                }
                 self.pending.push_back(Pending::Change(change));
             }
             Action::Abort { job, token } => self.abort(job, token),
@@ -199,6 +213,8 @@ impl World {
         self.put_off.clear();
         self.life += 1;
         self.limits.clear();
+        self.unanswered.clear();
+        self.stands = Stands::default();
         self.started.clear();
         self.lent = 0;
         (self.disk_is_full, self.starts) = (false, true);

@@ -35,6 +35,7 @@ pub(in crate::scheduler) fn entry(number: u64) -> Entry {
         state: State::Queued,
         not_before: None,
         submitted_at: WallTime(0),
+        turn: None,
         queue: Arc::from("a"),
         priority: 0,
         demand: Demand { class: Class::Cpu, permits: 1 },
@@ -83,7 +84,8 @@ impl Entry {
     }
 
     pub(super) fn retries(mut self, retries: u32, pause: Duration) -> Self {
-        self.retry = RetryPolicy { retries, backoff: Backoff::Fixed(pause) };
+        let backoff = Backoff::Fixed(pause);
+        self.retry = RetryPolicy { retries, backoff, ..RetryPolicy::default() };
         self
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bench_desk::{Desk, entry, exit};
 use super::id;
 use crate::job::{
-    AttemptToken, Backoff, Change, Deadline, Failure, Outcome, State, StoreId, Usage,
+    AttemptToken, Backoff, Change, Deadline, Failure, Outcome, State, StoreId, Usage, jitter_seed,
 };
 use crate::scheduler::{Demand, Input};
 
@@ -98,7 +98,8 @@ fn the_pause_is_the_back_offs_own_for_this_job_and_attempt_and_no_shorter_than_a
             retry_after,
             retryable: true,
         });
-        let pause = backoff.pause(2, 5).max(least);
+        let seed = jitter_seed(StoreId::new(7), job);
+        let pause = backoff.pause(2, seed).max(least);
         let expected = Some(Deadline::after(desk.now, pause));
         assert!(
             matches!(desk.take_write(), Change::Ended { not_before, .. } if not_before == expected)

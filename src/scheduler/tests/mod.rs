@@ -5,6 +5,7 @@ mod bench_desk;
 mod capacity;
 mod clocks;
 mod dependencies;
+mod editing;
 mod ends;
 mod explaining;
 mod forecasts;

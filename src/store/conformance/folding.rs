@@ -96,7 +96,7 @@ pub(super) fn an_array_can_be_told_as_one_job(home: &mut dyn Home) {
     assert_eq!(ids(&mut *reader, &later, page), [0; 0]);
     let counts = vec![(State::Queued, 7), (State::Succeeded, 1)];
     let tally = ArrayTally { array: id(2), first: 10, last: 45, counts };
-    assert_eq!(reader.arrays(&[id(1), id(2)]).unwrap(), [tally.clone()]);
+    assert_eq!(reader.arrays(&[id(1), id(2)]).unwrap(), std::slice::from_ref(&tally));
     take(&mut *store, &[unfold(id(2), 100)]);
     assert_eq!(reader.arrays(&[id(2)]).unwrap(), [tally]);
     take(&mut *store, &[Change::Removed { jobs: vec![id(2)] }]);

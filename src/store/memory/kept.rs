@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Content;
 use crate::job::{
-    AttemptRecord, Awaited, Deadline, Ending, Job, NewJob, Now, Requirement, State, WallTime,
+    AttemptRecord, Awaited, Deadline, Ending, Job, NewJob, Now, Requirement, State, Turn, WallTime,
 };
 use crate::store::{Edge, Pending};
 
@@ -18,6 +18,8 @@ pub(super) struct Kept {
     /// It has passed what it requires.
     pub(super) passed: bool,
     pub(super) hold_asked: bool,
+    /// The place in its queue that a user gave it.
+    pub(super) turn: Option<Turn>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +48,7 @@ impl Kept {
             lane: None,
             unique: new.unique.clone(),
             run: new.run.clone(),
+            edits: 0,
             spec: Arc::clone(&new.spec),
             context: Arc::clone(&new.context),
         };
@@ -60,6 +63,7 @@ impl Kept {
             requirements,
             passed: false,
             hold_asked: false,
+            turn: None,
         }
     }
 
@@ -119,6 +123,7 @@ impl Kept {
             state,
             not_before: self.due(boot),
             submitted_at,
+            turn: self.turn,
             queue: Arc::from(spec.queue.as_str()),
             kind: Arc::from(spec.kind.as_str()),
             priority: spec.priority,

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::job::{
-    ArrayPlace, AttemptRecord, AttemptToken, Change, Class, Fold, Job, JobId, Lane, NewJob, Now,
-    Outcome, QueueRecord, ScheduleId, ScheduleRecord, State, StoreId, WallTime,
+    ArrayPlace, AttemptRecord, AttemptToken, Came, Change, Class, Edited, Fold, Job, JobId, Lane,
+    NewJob, Now, Outcome, QueueRecord, ScheduleId, ScheduleRecord, State, StoreId, Turn, WallTime,
 };
 
 use self::kept::{Boot, Kept};
@@ -173,6 +173,7 @@ impl Content {
                 kept.job.reason.clone_from(reason);
                 if from.is_final() {
                     kept.job.pardoned = kept.job.attempts;
+                    kept.turn = None;
                 }
                 kept.passed |= matches!(to, State::Queued | State::Scheduled);
                 kept.go(*to, *not_before, *at, boot);
@@ -190,6 +191,7 @@ impl Content {
                 kept.job.reason.clone_from(reason);
                 Ok(())
             }
+            Change::Edited(edited) => self.edited(edited, boot),
             Change::Removed { jobs } => self.removed(jobs),
             Change::QueueSet(queue) => {
                 gate::queue_set(queue)?;
@@ -308,6 +310,35 @@ impl Content {
         });
         self.tokens.insert(token);
         Ok(())
+    }
+
+    fn edited(&mut self, edited: &Edited, boot: &Boot) -> Result<(), Refusal> {
+        gate::edited(edited)?;
+        let kept = self.standing(edited.job, edited.from)?;
+        if kept.job.edits != edited.edits {
+            return Err(Refusal::EditedMeanwhile(edited.job));
+        }
+        let others = edited.requirements.iter().flat_map(|all| all.iter().map(|other| other.job));
+        if let Some(absent) = others.into_iter().find(|id| !self.jobs.contains_key(id)) {
+            return Err(Refusal::NoSuchJob(absent));
+        }
+        let turn = edited.turn.map(|turn| self.resolved(turn)).transpose()?;
+        let kept = self.standing(edited.job, edited.from)?;
+        kept.turn = turn.or(kept.turn);
+        kept.job.edits += 1;
+        (kept.job.spec, kept.job.context) = (Arc::clone(&edited.spec), Arc::clone(&edited.context));
+        if let Some(others) = &edited.requirements {
+            (kept.requirements, kept.passed) = (Arc::clone(others), false);
+        }
+        kept.go(edited.to, edited.not_before, edited.at, boot);
+        Ok(())
+    }
+
+    fn resolved(&self, turn: Turn) -> Result<Turn, Refusal> {
+        let Came::With(other) = turn.came else { return Ok(turn) };
+        let kept = self.jobs.get(&other).ok_or(Refusal::NoSuchJob(other))?;
+        let came = kept.turn.map_or(Came::At(kept.job.submitted_at), |turn| turn.came);
+        Ok(Turn { came, ..turn })
     }
 
     fn removed(&mut self, jobs: &[JobId]) -> Result<(), Refusal> {

@@ -65,6 +65,7 @@ impl Reader for MemoryReader {
         let work = |kept: &Kept| Work {
             id: kept.job.id,
             place: kept.job.place,
+            edits: kept.job.edits,
             spec: Arc::clone(&kept.job.spec),
             context: Arc::clone(&kept.job.context),
         };
@@ -141,7 +142,7 @@ impl Content {
     fn tally(&self, array: JobId) -> Option<ArrayTally> {
         let folded = self.folds.get(&array);
         let indexes = || self.elements(array).filter_map(|job| Some(job.place?.index));
-        let ends = folded.map(|folded| folded.last_index());
+        let ends = folded.map(Folded::last_index);
         let first = folded.and_then(|folded| folded.first.place).map(|place| place.index);
         let counts = State::ALL.into_iter().map(|state| {
             let rows = self.elements(array).filter(|job| job.state == state).count() as u64;

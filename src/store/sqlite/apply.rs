@@ -16,7 +16,7 @@ use crate::store::{Refusal, gate};
 use super::book::{self, Book};
 use super::fault::{Fault, certain};
 use super::tally::{Counted, Tally};
-use super::{codes, deadline, folds, moments, requirements, schedules, work};
+use super::{codes, deadline, edits, folds, moments, requirements, schedules, work};
 
 const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
@@ -26,6 +26,7 @@ pub(super) struct Batch<'a> {
     pub(super) conn: &'a Connection,
     pub(super) book: &'a mut Book,
     pub(super) tally: &'a mut Tally,
+    pub(super) latest: &'a mut edits::Latest,
 }
 
 impl Batch<'_> {
@@ -38,6 +39,7 @@ impl Batch<'_> {
                 | Change::Removed { .. }
                 | Change::ScheduleTurned(_)
                 | Change::ScheduleSet(_)
+                | Change::Edited(_)
         );
         let next_job = self.book.next_job;
         if several {
@@ -51,6 +53,7 @@ impl Batch<'_> {
         if refusal.is_some() {
             self.tally.take_back();
             self.book.take_back(next_job);
+            *self.latest = None;
         } else {
             self.tally.keep();
         }
@@ -90,6 +93,7 @@ impl Batch<'_> {
             Change::HoldAsked { job, hold, reason } => {
                 self.hold_asked(*job, *hold, reason.as_deref())
             }
+            Change::Edited(edited) => self.edited(edited),
             Change::Removed { jobs } => jobs.iter().try_for_each(|job| self.removed(*job)),
             Change::QueueSet(queue) => self.queue_set(queue),
             Change::QueueRemoved { name } => self.queue_removed(name),
@@ -162,7 +166,8 @@ impl Batch<'_> {
             }
         }
         self.book.next_job = next_job;
-        jobs.iter().try_for_each(|job| requirements::write(self.conn, job))
+        let write = |job: &NewJob| requirements::write(self.conn, job.id, &job.requirements);
+        jobs.iter().try_for_each(write)
     }
 
     fn attempt_started(
@@ -333,6 +338,9 @@ impl Batch<'_> {
             Some(counted) => {
                 self.tally.moved(counted, from, to);
                 requirements::moved(self.conn, job, to)?;
+                if from.is_final() {
+                    certain(edits::forget_turn(self.conn, job))?;
+                }
                 if all_due.is_some() || matches!(from, State::Held | State::Waiting) {
                     certain(moments::write(self.conn, self.book.boot, job, to, all_due))?;
                 }

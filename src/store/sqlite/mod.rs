@@ -8,6 +8,7 @@ mod apply;
 mod book;
 mod codes;
 mod deadline;
+mod edits;
 mod fault;
 mod folds;
 mod moments;
@@ -136,7 +137,8 @@ impl SqliteStore {
     fn write(&mut self, batch: &[Change]) -> rusqlite::Result<Vec<Result<(), Refusal>>> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let Self { conn, book, tally, .. } = self;
-        let mut taking = Batch { conn, book, tally };
+        let mut latest = None;
+        let mut taking = Batch { conn, book, tally, latest: &mut latest };
         let answers = batch.iter().map(|change| taking.take(change)).collect::<Result<_, _>>()?;
         self.tally.write(&self.conn)?;
         self.book.write(&self.conn)?;

@@ -23,7 +23,7 @@ pub(super) const FILE_NAME: &str = "twolane.db";
 const APPLICATION_ID: i64 = 0x324c_4e45;
 
 /// Every schema change, in order; the number of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("schema/0001_jobs.sql"),
     include_str!("schema/0002_requirements.sql"),
     include_str!("schema/0003_moments.sql"),
@@ -31,7 +31,9 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("schema/0005_limits.sql"),
     include_str!("schema/0006_rates.sql"),
     include_str!("schema/0007_arrays.sql"),
-    include_str!("schema/0008_schedules.sql"),
+    include_str!("schema/0008_edits.sql"),
+    include_str!("schema/0009_retry_on.sql"),
+    include_str!("schema/0010_schedules.sql"),
 ];
 
 /// The number of this program's schema.

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::job::{AttemptToken, Awaited, Deadline, Fold, JobId, Limits, State, StoreId, WallTime};
+use crate::job::{
+    AttemptToken, Awaited, Deadline, Fold, JobId, Limits, State, StoreId, Turn, WallTime,
+};
 use crate::store::Pending;
 
 use super::codes;
 use super::deadline::{self, Boot};
+use super::edits;
 use super::folds;
 use super::moments;
 use super::requirements;
@@ -30,6 +33,7 @@ pub(super) fn scan(
         tokens: tokens(conn, store)?,
         requires,
         moments,
+        turns: edits::turns(conn)?,
         boot,
         last_limits: RefCell::default(),
     };
@@ -49,7 +53,7 @@ pub(super) fn scan(
 }
 
 /// Where the columns of a fold stand.
-const FOLD: usize = 26;
+const FOLD: usize = 27;
 
 /// The unfinished jobs, by the path that reads less.
 ///
@@ -73,7 +77,7 @@ fn told(jobs: &str, fold: &str) -> String {
     format!(
         "SELECT j.id, j.state, j.attempts, j.cancel_asked, j.submitted_at, j.queue, j.owner, \
          j.array, j.array_index, j.due_boot, j.due_boot_ns, j.due_wall_us, j.due_delay_ns, \
-         s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, \
+         s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, s.retry_on, \
          s.at_most_once, j.unique_key, \
          j.pardoned, iif(j.state = 2 OR j.hold_asked, j.reason, NULL), j.hold_asked, s.limits, \
          {fold} FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
@@ -85,6 +89,7 @@ struct Pass {
     tokens: HashMap<JobId, AttemptToken>,
     requires: HashMap<JobId, Vec<Awaited>>,
     moments: HashMap<JobId, Deadline>,
+    turns: HashMap<JobId, Turn>,
     boot: Boot,
     /// The limits that were read last, and their text.
     last_limits: RefCell<Option<(String, Arc<Limits>)>>,
@@ -101,24 +106,25 @@ impl Pass {
             state,
             not_before: deadline::read(row, 9, self.boot)?.or_else(|| self.moments.remove(&id)),
             submitted_at: WallTime(row.get(4)?),
+            turn: self.turns.remove(&id),
             queue: self.word(row.get(5)?)?,
             kind: self.word(row.get(13)?)?,
             priority: row.get(15)?,
             class: codes::class(row.get(14)?)?,
             cpus: row.get(16)?,
             retry: work::read_retry(row, 17)?,
-            at_most_once: row.get(20)?,
+            at_most_once: row.get(21)?,
             attempts: row.get(2)?,
-            pardoned: row.get(22)?,
-            reason: row.get(23)?,
-            hold_asked: row.get(24)?,
-            limits: self.limits(row, 25)?,
+            pardoned: row.get(23)?,
+            reason: row.get(24)?,
+            hold_asked: row.get(25)?,
+            limits: self.limits(row, 26)?,
             cancel_asked: row.get(3)?,
             token: match state {
                 State::Running => self.tokens.get(&id).copied(),
                 _ => None,
             },
-            unique: row.get::<_, Option<Box<str>>>(21)?.map(Arc::from),
+            unique: row.get::<_, Option<Box<str>>>(22)?.map(Arc::from),
             requires: self.requires.remove(&id).unwrap_or_default(),
             fold: None,
         })

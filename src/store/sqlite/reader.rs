@@ -106,13 +106,12 @@ impl Reader for SqliteReader {
         );
         self.read(|view| {
             let mut statement = view.conn.prepare_cached(&sql)?;
-            match statement.query_row([id.get() as i64], |row| view.job(row)).optional()? {
-                Some(job) => Ok(Some((job, view.attempts(id)?))),
-                None => {
-                    let folded = view.folds()?.into_iter().find_map(|folded| folded.job(id));
-                    Ok(folded.map(|job| (job, Vec::new())))
-                }
+            let job = statement.query_row([id.get() as i64], |row| view.job(row)).optional()?;
+            if let Some(job) = job {
+                return Ok(Some((job, view.attempts(id)?)));
             }
+            let folded = view.folds()?.into_iter().find_map(|folded| folded.job(id));
+            Ok(folded.map(|job| (job, Vec::new())))
         })
     }
 
@@ -121,8 +120,9 @@ impl Reader for SqliteReader {
         let list = query::json(&ids);
         let sql = format!(
             "SELECT j.id, j.spec, j.context, s.kind, j.queue, j.array, j.array_index, \
-             {SPEC_COLUMNS} FROM json_each(?1) AS asked CROSS JOIN jobs AS j ON j.id = asked.value \
-             CROSS JOIN specs AS s ON s.id = j.spec ORDER BY asked.key"
+             coalesce(d.edits, 0), {SPEC_COLUMNS} FROM json_each(?1) AS asked \
+             CROSS JOIN jobs AS j ON j.id = asked.value CROSS JOIN specs AS s ON s.id = j.spec \
+             LEFT JOIN edits AS d ON d.job = j.id ORDER BY asked.key"
         );
         self.read(|view| {
             let mut statement = view.conn.prepare_cached(&sql)?;
@@ -132,7 +132,8 @@ impl Reader for SqliteReader {
                 works.push(Work {
                     id: codes::job_id(row, 0)?,
                     place: codes::place(row, 5)?,
-                    spec: view.spec(row, 1, [3, 4], 7)?,
+                    edits: row.get(7)?,
+                    spec: view.spec(row, 1, [3, 4], 8)?,
                     context: view.context(row.get(2)?)?,
                 });
             }
@@ -172,14 +173,15 @@ const JOB_COLUMNS: &str = "j.id, j.owner, j.submission, j.array, j.array_index, 
      coalesce(j.due_wall_us, m.wall_us), coalesce(j.due_delay_ns, m.delay_ns), j.submitted_at, \
      j.moved_at, \
      j.attempts, j.cancel_asked, j.reason, a.started_at, a.lane, e.outcome, e.detail, e.message, \
-     j.context, j.spec, s.kind, j.queue, j.unique_key, j.pardoned, r.schedule, r.name, r.slot_us";
+     j.context, j.spec, s.kind, j.queue, j.unique_key, j.pardoned, coalesce(d.edits, 0), \
+     r.schedule, r.name, r.slot_us";
 
 /// Where [`SPEC_COLUMNS`] start behind [`JOB_COLUMNS`].
-const SPEC_STARTS: usize = 29;
+const SPEC_STARTS: usize = 30;
 
 /// What a job joins: its spec, its latest attempt `a`, its latest ended attempt `e`.
 const JOB_TABLES: &str = "CROSS JOIN specs AS s ON s.id = j.spec \
-     LEFT JOIN moments AS m ON m.job = j.id \
+     LEFT JOIN moments AS m ON m.job = j.id LEFT JOIN edits AS d ON d.job = j.id \
      LEFT JOIN runs AS r ON r.job = j.id \
      LEFT JOIN attempts AS a ON a.job = j.id AND a.number = j.attempts \
      LEFT JOIN attempts AS e ON e.job = j.id AND e.number = j.attempts - (j.state = 4)";
@@ -336,7 +338,8 @@ impl View<'_> {
             reason: row.get(14)?,
             lane: row.get::<_, Option<i64>>(16)?.map(codes::lane).transpose()?,
             unique: row.get::<_, Option<Box<str>>>(24)?.map(Arc::from),
-            run: schedules::read_run(row, 26)?,
+            edits: row.get(26)?,
+            run: schedules::read_run(row, 27)?,
             context: self.context(row.get(20)?)?,
             spec: self.spec(row, 21, [22, 23], SPEC_STARTS)?,
         })

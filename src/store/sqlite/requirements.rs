@@ -4,22 +4,22 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::job::{Awaited, Ending, JobId, NewJob, Requirement, State};
+use crate::job::{Awaited, Ending, JobId, Requirement, State};
 use crate::store::{Edge, Refusal};
 
 use super::codes;
 use super::fault::{Fault, certain};
 
-/// Writes what a new job requires, after it and all that came with it were written.
-pub(super) fn write(conn: &Connection, job: &NewJob) -> Result<(), Fault> {
-    for requirement in &*job.requirements {
+/// Writes what a job requires, after it and all that came with it were written.
+pub(super) fn write(conn: &Connection, job: JobId, all: &[Requirement]) -> Result<(), Fault> {
+    for requirement in all {
         let written = conn
             .prepare_cached(
                 "INSERT INTO requirements (job, requires, condition, passed) \
                  SELECT ?1, id, ?3, 0 FROM jobs WHERE id = ?2",
             )?
             .execute(params![
-                job.id.get() as i64,
+                job.get() as i64,
                 requirement.job.get() as i64,
                 codes::of_condition(requirement.on),
             ])?;
@@ -28,6 +28,12 @@ pub(super) fn write(conn: &Connection, job: &NewJob) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// An edit changes what a job requires.
+pub(super) fn replace(conn: &Connection, job: JobId, all: &[Requirement]) -> Result<(), Fault> {
+    conn.prepare_cached("DELETE FROM requirements WHERE job = ?1")?.execute([job.get() as i64])?;
+    write(conn, job, all)
 }
 
 /// A job goes elsewhere: once it is queued it has passed what it requires.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Backoff, Context, Limits, Params, RetryPolicy, Spec};
+use crate::job::{Backoff, Context, Limits, Params, RetryOn, RetryPolicy, Spec};
 use crate::store::Refusal;
 
 use super::book::Book;
@@ -53,8 +53,8 @@ pub(super) fn write_spec(
     let kind = book.word(conn, kind)?;
     conn.prepare_cached(
         "INSERT INTO specs (id, uses, kind, name, class, priority, cpus, retries, \
-         backoff_first_ns, backoff_most_ns, at_most_once, rest, limits) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         backoff_first_ns, backoff_most_ns, at_most_once, rest, limits, retry_on) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
         id,
@@ -70,13 +70,14 @@ pub(super) fn write_spec(
         at_most_once,
         rest,
         limits,
+        (!retry.retry_on.is_any()).then(|| retry.retry_on.to_string()),
     ])?;
     Ok(id)
 }
 
 /// The columns that [`read_spec`] wants, in its order, of the table alias `s`.
 pub(super) const SPEC_COLUMNS: &str = "s.name, s.class, s.priority, s.cpus, s.retries, \
-     s.backoff_first_ns, s.backoff_most_ns, s.at_most_once, s.rest, s.limits";
+     s.backoff_first_ns, s.backoff_most_ns, s.retry_on, s.at_most_once, s.rest, s.limits";
 
 /// Reads the spec whose [`SPEC_COLUMNS`] start at `first`.
 pub(super) fn read_spec(
@@ -85,7 +86,7 @@ pub(super) fn read_spec(
     kind: String,
     queue: String,
 ) -> rusqlite::Result<Spec> {
-    let rest: Rest = from_json(row, first + 8)?;
+    let rest: Rest = from_json(row, first + 9)?;
     Ok(Spec {
         kind,
         params: rest.params.into_owned(),
@@ -97,10 +98,10 @@ pub(super) fn read_spec(
         retry: read_retry(row, first + 4)?,
         timeout: rest.timeout,
         grace: rest.grace,
-        at_most_once: row.get(first + 7)?,
+        at_most_once: row.get(first + 8)?,
         output: rest.output,
         merge: rest.merge,
-        limits: read_limits(row, first + 9)?.map(Box::new),
+        limits: read_limits(row, first + 10)?.map(Box::new),
     })
 }
 
@@ -110,14 +111,18 @@ pub(super) fn read_limits(row: &Row, column: usize) -> rusqlite::Result<Option<L
     if some { from_json(row, column).map(Some) } else { Ok(None) }
 }
 
-/// Reads the retry policy whose three columns start at `first`.
+/// Reads the retry policy whose four columns start at `first`.
 pub(super) fn read_retry(row: &Row, first: usize) -> rusqlite::Result<RetryPolicy> {
     let pause = codes::span(row.get(first + 1)?);
     let backoff = match row.get::<_, Option<i64>>(first + 2)? {
         None => Backoff::Fixed(pause),
         Some(most) => Backoff::Exponential { first: pause, most: codes::span(most) },
     };
-    Ok(RetryPolicy { retries: row.get(first)?, backoff })
+    let retry_on = match row.get_ref(first + 3)?.as_str_or_null()? {
+        None => RetryOn::default(),
+        Some(text) => text.parse().map_err(|_| codes::Unreadable::column("retry_on", 0))?,
+    };
+    Ok(RetryPolicy { retries: row.get(first)?, backoff, retry_on })
 }
 
 fn of_backoff(backoff: Backoff) -> (i64, Option<i64>) {

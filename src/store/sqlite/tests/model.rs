@@ -1,5 +1,7 @@
 //! Random changes go through the embedded store and the one in memory; nothing may tell them apart.
 
+mod planning;
+
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -7,9 +9,9 @@ use proptest::prelude::*;
 
 use super::Dir;
 use crate::job::{
-    ArrayPlace, AttemptToken, Backoff, Change, Class, Condition, Context, Deadline, Failure, Fold,
-    JobId, Lane, Missed, NewJob, Now, Outcome, Overlap, Progress, QueueRecord, Requirement,
-    RetryPolicy, ScheduleId, ScheduleRecord, ScheduleRun, Spec, State, StoreId, TurnTaken, Usage,
+    ArrayPlace, AttemptToken, Backoff, Came, Change, Class, Condition, Context, Deadline, Edited,
+    Failure, Fold, JobId, Lane, NewJob, Now, Outcome, QueueRecord, Requirement, RetryPolicy, Spec,
+    State, StoreId, Turn, Usage,
 };
 use crate::store::conformance::{Home, all_pending, at, everything, id, now};
 use crate::store::memory::{MemoryDisk, MemoryStore};
@@ -46,6 +48,11 @@ enum Step {
     },
     Cancel {
         job: u8,
+    },
+    Edit {
+        job: u8,
+        to: State,
+        look: u8,
     },
     Remove {
         jobs: Vec<u8>,
@@ -105,6 +112,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (job, prop::option::weighted(0.1, state()), state())
             .prop_map(|(job, from, to)| Step::Move { job, from, to }),
         1 => job.prop_map(|job| Step::Cancel { job }),
+        4 => (job, state(), any::<u8>()).prop_map(|(job, to, look)| Step::Edit { job, to, look }),
         2 => vec(any::<u8>(), 0..4).prop_map(|jobs| Step::Remove { jobs }),
         1 => (0..3u8, 0..3u32, any::<bool>())
             .prop_map(|(name, weight, gone)| Step::Queue { name, weight, gone }),
@@ -319,6 +327,7 @@ impl Pair {
                 Change::Moved { job, from, to: *to, not_before: self.due(*to), reason, at }
             }
             Step::Cancel { job } => Change::CancelAsked { job: self.pick(*job), reason: None },
+            Step::Edit { job, to, look } => self.edit(*job, *to, *look),
             Step::Remove { jobs } => {
                 let jobs: Vec<_> = jobs.iter().map(|job| self.pick(*job)).collect();
                 let mut removable = jobs.clone();
@@ -338,63 +347,28 @@ impl Pair {
         }
     }
 
-    /// Two of the three schedules have one name, and two have one owner.
-    fn plan(&mut self, which: u8, what: u8, stale: bool) -> Change {
-        let schedule = ScheduleId(u64::from(which) + 1);
-        let name: Arc<str> = Arc::from(["a", "b", "a"][usize::from(which)]);
-        let known = self.model.schedules().unwrap();
-        let known = known.iter().find(|stored| stored.record.id == schedule);
-        let progress = known.map(|stored| stored.record.progress).unwrap_or_default();
-        let next = self.due(State::Scheduled);
-        match what {
-            0..3 => {
-                let paused = what == 0;
-                Change::ScheduleSet(Box::new(ScheduleRecord {
-                    id: schedule,
-                    owner: u32::from(which) % 2,
-                    name,
-                    every: "15m".parse().unwrap(),
-                    zone: "UTC".to_owned(),
-                    overlap: Overlap::ALL[usize::from(which)],
-                    missed: Missed::ALL[usize::from(which) % 2],
-                    paused,
-                    reason: paused.then(|| "why".to_owned()),
-                    created_at: at(self.seconds),
-                    spec: spec(what),
-                    context: context(which),
-                    progress: Progress { next: next.filter(|_| !paused), ..progress },
-                }))
-            }
-            3 => Change::ScheduleRemoved { schedule },
-            _ => {
-                let job = (what > 5).then(|| self.run_of(schedule, name));
-                let run = u64::from(job.is_some());
-                let last = job.as_ref().map(|job| job.id).or(progress.last);
-                let turn = progress.turn + u64::from(!stale);
-                let (runs, skipped) = (progress.runs + run, progress.skipped + 1 - run);
-                let progress = Progress { turn, next, last, runs, skipped, missed: 7 };
-                Change::ScheduleTurned(Box::new(TurnTaken { schedule, job, progress }))
-            }
-        }
-    }
-
-    fn run_of(&mut self, schedule: ScheduleId, name: Arc<str>) -> NewJob {
-        let number = id(self.next);
-        self.next += 1;
-        NewJob {
-            id: number,
-            owner: 0,
-            submission: number,
-            place: None,
-            submitted_at: at(self.seconds),
-            state: State::Queued,
-            not_before: None,
-            requirements: Arc::default(),
-            unique: None,
-            run: Some(Box::new(ScheduleRun { schedule, name, slot: at(self.seconds) })),
-            spec: spec(1),
-            context: context(1),
-        }
+    fn edit(&mut self, job: u8, to: State, look: u8) -> Change {
+        let job = self.pick(job);
+        let found = self.model.reader().unwrap().job(job).unwrap().map(|(job, _)| job);
+        let (from, edits) = found.map_or((State::Queued, 0), |job| (job.state, job.edits));
+        let to = if from == State::Running && look.is_multiple_of(2) { from } else { to };
+        let requirements = look.is_multiple_of(3).then(|| requirements(job, to, look));
+        let came =
+            if look.is_multiple_of(5) { Came::At(at(7)) } else { Came::With(self.pick(look)) };
+        let turn = Turn { came, beside: job, offset: i64::from(look) };
+        Change::Edited(Box::new(Edited {
+            job,
+            // Now and then it is too late.
+            edits: edits + u32::from(look.is_multiple_of(13)),
+            from,
+            to,
+            not_before: self.due(to),
+            requirements,
+            turn: look.is_multiple_of(4).then_some(turn),
+            spec: spec(look),
+            context: context(look % 4),
+            at: at(self.seconds),
+        }))
     }
 
     fn token(&self, counter: u64) -> AttemptToken {
@@ -458,7 +432,11 @@ fn spec(look: u8) -> Arc<Spec> {
         queue: QUEUES[look % 3].to_owned(),
         name: NAMES[look % 4].map(str::to_owned),
         priority: look as i32 - 4,
-        retry: RetryPolicy { retries: look as u32, backoff },
+        retry: RetryPolicy {
+            retries: look as u32,
+            backoff,
+            retry_on: ["1", "2-3,signal"][look % 2].parse().unwrap(),
+        },
         ..Spec::default()
     })
 }

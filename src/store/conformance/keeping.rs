@@ -1,10 +1,6 @@
-//! What may be forgotten, and what is kept while it is used.
+//! What goes and what stays.
 
-use std::sync::Arc;
-
-use super::{Home, end, go, id, named, new_job, now, reading, refuse, start, submit, take, token};
-use crate::job::{Change, NewJob, Outcome, QueueRecord, State};
-use crate::store::{Filter, Refusal};
+use super::*;
 
 pub(super) fn only_finished_jobs_are_removed(home: &mut dyn Home) {
     let (mut store, recovery) = home.open(now(0, 0), "boot");
