@@ -2,7 +2,7 @@
 //!
 //! Owns every schedule and which of its runs have not ended. It stands beside the state machine of
 //! the jobs and shares nothing with it: what it decides becomes an ordinary job. Never reads a clock
-//! and never looks up a time zone: both come in as values. Whoever drives it writes a [`Turn`] down
+//! and never looks up a time zone: both come in as values. Whoever drives it writes a [`Decision`] down
 //! as one change, the run's job and the schedule's progress together, and says when that is done.
 //!
 //! Invariant: a schedule has at most one change under way and decides nothing meanwhile, so each of
@@ -68,7 +68,7 @@ struct Known {
 
 /// A moment that was decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct Decision {
     /// Which schedule.
     pub schedule: ScheduleId,
     /// The moment; the latest of them if several had passed.
@@ -212,7 +212,7 @@ impl Agenda {
     }
 
     /// Decides on at most so many moments that have come. Each is under way from here on.
-    pub fn take_due(&mut self, now: Now, most: usize) -> Vec<Turn> {
+    pub fn take_due(&mut self, now: Now, most: usize) -> Vec<Decision> {
         let mut turns = Vec::new();
         while turns.len() < most {
             let boot = self.by_boot.first().filter(|&&(boot, _)| boot <= now.boot);
@@ -323,7 +323,7 @@ struct Passed {
 }
 
 /// What becomes of the schedule's moments that have come; none if none has.
-fn decide(planned: &Planned, now: Now) -> Option<Turn> {
+fn decide(planned: &Planned, now: Now) -> Option<Decision> {
     let record = &planned.record;
     let due = record.progress.next?;
     if !due.is_due(now) {
@@ -344,7 +344,7 @@ fn decide(planned: &Planned, now: Now) -> Option<Turn> {
         None if wanted => progress.skipped += 1,
         None => progress.missed = progress.missed.saturating_add(1),
     }
-    Some(Turn { schedule: record.id, slot: passed.slot, progress, run })
+    Some(Decision { schedule: record.id, slot: passed.slot, progress, run })
 }
 
 /// The run, unless an earlier one stands in its way.

@@ -23,7 +23,7 @@
 //! free is kept for it. A queue with a limit of its own bounds overtaking inside it the same way.
 //!
 //! Of a long array only some elements stand in line; more become jobs as their turn comes near (see
-//! [`folds`]).
+//! `folds`).
 //!
 //! A job in one of four further places costs nothing while it waits: on a timer, held, waiting for
 //! other jobs, or *being written* (a change of it is under way to the disk, and it can't start
@@ -78,7 +78,7 @@ use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 pub use self::action::{Action, Decline, Misplaced, Start};
-pub use self::agenda::{Agenda, MOST_WAITING_RUNS, Planned, Run, Turn};
+pub use self::agenda::{Agenda, Decision, MOST_WAITING_RUNS, Planned, Run};
 pub use self::entry::{Begin, Demand, Entry, LaneSizes, Resource, Revision};
 pub use self::explain::{Explanation, Gate, Holder, Origin, Rank};
 pub use self::folds::FoldedEntry;

@@ -16,14 +16,14 @@ use crate::instance::Daemon;
 /// More than are ever made jobs of at once.
 const LONG: u64 = 9_000;
 
-fn array(last: u64) -> Option<Array> {
-    Some(Array { first: 1, last, step: 1, at_once: None })
+fn array(last: u64) -> Array {
+    Array { first: 1, last, step: 1, at_once: None }
 }
 
 async fn sleeps(client: &mut Client, last: u64) -> JobId {
     let jobs = vec![kind("sleep", &[("for", "0s")])];
     let context = Some(Context { cwd: "/".to_owned(), ..Context::default() });
-    let submit = Submit { jobs, context, array: array(last), ..Submit::default() };
+    let submit = Submit { jobs, context, array: Some(array(last)), ..Submit::default() };
     let reply = client.call::<call::Submit>(&submit).await.unwrap();
     assert_eq!(reply.last, reply.first.map(|first| first.after(last - 1)));
     reply.first.unwrap()

@@ -11,7 +11,7 @@ use crate::job::{
     State, TurnTaken,
 };
 use crate::protocol::{Error, MAX_SCHEDULES, SHOWN_MOMENTS, Schedule, schedule_to_wire};
-use crate::scheduler::{Planned, Turn};
+use crate::scheduler::{Decision, Planned};
 use crate::store::{Refusal, Work};
 
 /// The most moments decided on in one turn of the loop, each of which asks a calendar: a few milliseconds.
@@ -217,8 +217,8 @@ impl Control {
         }
     }
 
-    fn write_turn(&mut self, turn: Turn, now: Now) {
-        let Turn { schedule, slot, mut progress, run } = turn;
+    fn write_turn(&mut self, turn: Decision, now: Now) {
+        let Decision { schedule, slot, mut progress, run } = turn;
         let Some(record) = self.agenda.get(schedule).map(|planned| &planned.record) else { return };
         let job = run.as_ref().map(|run| new_run(record, self.next_id, slot, run.after, now));
         if let Some(job) = &job {

@@ -11,7 +11,7 @@ use crate::job::{
     Context, Deadline, JobId, Missed, Now, Overlap, Progress, ScheduleId, ScheduleRecord, Spec,
     WallTime,
 };
-use crate::scheduler::agenda::{Agenda, MOST_WAITING_RUNS, Planned, Run, Turn};
+use crate::scheduler::agenda::{Agenda, Decision, MOST_WAITING_RUNS, Planned, Run};
 
 const ID: ScheduleId = ScheduleId(1);
 /// Noon of a day without clock changes, in seconds.
@@ -57,7 +57,7 @@ fn agenda(planned: Planned) -> Agenda {
 }
 
 /// The turn of the only schedule, if one has come.
-fn turn(agenda: &mut Agenda, now: Now) -> Option<Turn> {
+fn turn(agenda: &mut Agenda, now: Now) -> Option<Decision> {
     let mut turns = agenda.take_due(now, 10);
     agenda.check_invariants().unwrap();
     assert!(turns.len() <= 1);
@@ -65,7 +65,7 @@ fn turn(agenda: &mut Agenda, now: Now) -> Option<Turn> {
 }
 
 /// The turn is written down, its run as this job.
-fn take(agenda: &mut Agenda, turn: &Turn, number: u64) {
+fn take(agenda: &mut Agenda, turn: &Decision, number: u64) {
     let job = turn.run.as_ref().map(|_| job(number));
     let last = job.or(turn.progress.last);
     agenda.taken(turn.schedule, Progress { last, ..turn.progress }, job);
@@ -266,8 +266,8 @@ struct World {
     made_in: u32,
     boot: u32,
     unfinished: BTreeSet<JobId>,
-    flying: Option<(Turn, Option<JobId>)>,
-    synced: Option<(Turn, Option<JobId>)>,
+    flying: Option<(Decision, Option<JobId>)>,
+    synced: Option<(Decision, Option<JobId>)>,
     next_id: u64,
     /// Which moments had a run, by the calendar.
     slots: BTreeMap<WallTime, u32>,
