@@ -24,7 +24,7 @@ KNOWN = {
     "hq": (["hq"], ["--version"], "HyperQueue"),
     "nginx": (["nginx", "/usr/sbin/nginx"], ["-v"], "nginx version"),
 }
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 class Peers:
@@ -128,6 +128,18 @@ class Pueue:
         command = [self.program, "--config", self.config, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
+    def finished(self, count):
+        """Seconds until so many jobs were added while nothing started, and then run."""
+        start = time.perf_counter()
+        self.call("pause")
+        for _ in range(count):
+            self.call("add", "--", "true")
+        self.call("start")
+        self.call("wait", "--quiet")
+        spent = time.perf_counter() - start
+        self.call("clean")
+        return spent
+
 
 PUEUE_CONFIG = """
 shared:
@@ -167,8 +179,10 @@ def beanstalkd(bench, folder, *options):
 
 
 def answers(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-        return True
+    """Whether beanstalkd speaks: it accepts connections long before it has read its log."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as asked:
+        asked.sendall(b"list-tube-used\r\n")
+        return asked.recv(100).startswith(b"USING")
     return False
 
 
@@ -179,9 +193,11 @@ class HyperQueue:
         self.words = [program, "--server-dir", str(folder)]
 
     def array(self, count, *command):
-        """Runs an array to its end."""
+        """Seconds of an array, run to its end."""
         words = ["submit", "--array", f"1-{count}", "--stdout", "none", "--stderr", "none", "--wait", *command]
+        start = time.perf_counter()
         subprocess.run([*self.words, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return time.perf_counter() - start
 
 
 @contextlib.contextmanager
