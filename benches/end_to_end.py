@@ -31,7 +31,7 @@ class Bench:
     """What every section is given."""
 
     def __init__(self, programs, folder, quick):
-        self.programs, self.folder, self.quick = programs, folder, quick
+        self.root, self.programs, self.folder, self.quick = ROOT, programs, folder, quick
         self.peers = Peers()
 
     def say(self, text):

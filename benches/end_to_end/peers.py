@@ -22,7 +22,6 @@ KNOWN = {
     "GNU parallel": (["parallel"], ["--version"], "GNU parallel"),
     "xargs": (["xargs"], ["--version"], "xargs"),
     "hq": (["hq"], ["--version"], "HyperQueue"),
-    "nginx": (["nginx", "/usr/sbin/nginx"], ["-v"], "nginx version"),
 }
 START_SECONDS = 60
 
