@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Measures twolane from end to end: a release build, a real daemon, a real socket, and its peers where they are
-installed, interleaved in the same run.
+"""Measures twolane from end to end: a release build, a real daemon, a real socket, and its peers
+where they are installed, interleaved in the same run.
 
     cargo build --release && benches/end_to_end.py [--section NAME]... [--quick] [--json]
 
@@ -23,7 +23,7 @@ from end_to_end import figures, machine
 from end_to_end.peers import Peers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# In the order in which they run; each is a module of end_to_end, whose first line says what it asks.
+# In the order in which they run; the first line of each module of end_to_end says what it asks.
 SECTIONS = ["submit", "growth", "million", "small", "single", "waiting", "requests", "answers"]
 
 
@@ -45,7 +45,10 @@ def main():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if not (wishes.programs / "twolaned").exists():
-        sys.exit(f"no twolaned in {wishes.programs}: run `cargo build --release` first, or name its folder with --programs")
+        sys.exit(
+            f"no twolaned in {wishes.programs}: run `cargo build --release` first, "
+            "or name its folder with --programs"
+        )
     with tempfile.TemporaryDirectory(prefix="end-to-end-", dir=wishes.dir) as folder:
         bench = Bench(wishes.programs, pathlib.Path(folder), wishes.quick)
         reports = {name: measured(bench, name) for name in wishes.section or SECTIONS}
@@ -57,12 +60,30 @@ def main():
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--section", action="append", choices=SECTIONS, help="only this one; may be given several times")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller numbers, to see that all works")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--section",
+        action="append",
+        choices=SECTIONS,
+        help="only this one; may be given several times",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="fewer rounds and smaller numbers, to see that all works",
+    )
     parser.add_argument("--json", action="store_true", help="all figures as JSON")
-    parser.add_argument("--programs", type=pathlib.Path, default=ROOT / "target/release", help="where twolane and twolaned are")
-    parser.add_argument("--dir", help="where state directories are made: on the disk to be measured, not a tmpfs")
+    parser.add_argument(
+        "--programs",
+        type=pathlib.Path,
+        default=ROOT / "target/release",
+        help="where twolane and twolaned are",
+    )
+    parser.add_argument(
+        "--dir", help="where state directories are made: on the disk to be measured, not a tmpfs"
+    )
     return parser.parse_args()
 
 
@@ -82,9 +103,14 @@ def measured(bench, name):
 
 def versions(bench):
     """What was measured."""
-    told = subprocess.run([bench.programs / "twolane", "--version"], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [bench.programs / "twolane", "--version"], capture_output=True, text=True, check=True
+    )
     commit = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     found = {"twolane": f"{told.stdout.strip()} ({commit.stdout.strip() or 'no git'})"}
     found["peers"] = "; ".join(bench.peers.versions.values()) or "none"
@@ -95,12 +121,19 @@ def versions(bench):
 def as_markdown(facts, reports):
     parts = ["\n".join(f"- {name}: {value}" for name, value in facts.items()) + "\n"]
     parts += [table.markdown() for report in reports.values() for table in report.tables]
-    parts.append(figures.verdicts([target for report in reports.values() for target in report.targets]).markdown())
+    parts.append(
+        figures.verdicts(
+            [target for report in reports.values() for target in report.targets]
+        ).markdown()
+    )
     return "\n".join(parts)
 
 
 def as_data(facts, reports):
-    return {"machine": facts, "sections": {name: dataclasses.asdict(report) for name, report in reports.items()}}
+    return {
+        "machine": facts,
+        "sections": {name: dataclasses.asdict(report) for name, report in reports.items()},
+    }
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The parts of the end-to-end benchmark: its figures, its instruments, and one module for each section."""
+"""The parts of the end-to-end benchmark: figures, instruments, one module for each section."""

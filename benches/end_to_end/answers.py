@@ -23,20 +23,33 @@ def run(bench):
             "checksums on every core": lambda: checksums(daemon, bench, cores),
             "commands burning every core": lambda: commands(daemon, cores),
         }
-        results = figures.interleave(rounds, {name: loaded(load, daemon, echo, calls) for name, load in loads.items()})
+        results = figures.interleave(
+            rounds, {name: loaded(load, daemon, echo, calls) for name, load in loads.items()}
+        )
     table = report.table(
-        "A status call on an open connection, ms", "while", "p50", "p99", "p99 beyond idle", "an echo of a bare socket, p99"
+        "A status call on an open connection, ms",
+        "while",
+        "p50",
+        "p99",
+        "p99 beyond idle",
+        "an echo of a bare socket, p99",
     )
-    p99 = {name: figures.median([figures.percentile(calls, 99) for calls, _ in found]) for name, found in results.items()}
-    floor = {name: figures.median([figures.percentile(echoes, 99) for _, echoes in found]) for name, found in results.items()}
+    p99 = {
+        name: figures.median([figures.percentile(calls, 99) for calls, _ in found])
+        for name, found in results.items()
+    }
+    floor = {
+        name: figures.median([figures.percentile(echoes, 99) for _, echoes in found])
+        for name, found in results.items()
+    }
     for name, found in results.items():
         middle = figures.median([figures.median(calls) for calls, _ in found])
         table.add(name, middle, p99[name], p99[name] - p99["idle"], floor[name])
         if name != "idle":
             report.at_most(f"p99 of a call beyond idle, {name}", 1, p99[name] - p99["idle"], " ms")
     table.note(
-        "The bench's own process waits for a core as the daemon does: the last column is what a thread that only "
-        "echoes, in a process of normal priority, is answered with."
+        "The bench's own process waits for a core as the daemon does: the last column is what a "
+        "process of normal priority that only echoes is answered with."
     )
     return report
 

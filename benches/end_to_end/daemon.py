@@ -37,7 +37,9 @@ class Daemon:
         command += ["--state-dir", self.folder / "state", "--socket", self.socket]
         start = time.perf_counter()
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment, cwd=self.folder)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=self.environment, cwd=self.folder
+            )
         while time.perf_counter() - start < START_SECONDS:
             with contextlib.suppress(OSError):
                 with self.connect() as connection:
@@ -121,12 +123,14 @@ def submit(connection, jobs, **parameters):
 
 
 def submit_array(connection, job, count):
-    """Submits so many of one job, as one array if the daemon takes it, else as several. Gives its first and last id
-    and how many calls it took."""
+    """Submits so many of one job, as one array if the daemon takes it, else as several. Gives the
+    first and the last id and how many calls it took."""
     try:
         first, last = submit(connection, [job], array={"first": 1, "last": count})
         return first, last, 1
     except wire.Refused:
         part = 100_000
-    spans = [submit(connection, [job], array={"first": 1, "last": part}) for _ in range(count // part)]
+    spans = [
+        submit(connection, [job], array={"first": 1, "last": part}) for _ in range(count // part)
+    ]
     return spans[0][0], spans[-1][1], len(spans)

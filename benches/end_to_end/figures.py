@@ -1,6 +1,7 @@
 """Medians, ratios, tables and verdicts. Pure: no clock, no file, no process.
 
-What counts is a ratio of two figures taken in the same round: the machine's mood moves both, so that it cancels out.
+What counts is a ratio of two figures taken in the same round: the machine's mood moves both, so that
+it cancels out.
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ def ratio(samples, base):
 
 
 def interleave(rounds, contenders):
-    """Runs each contender once a round, each round in another order. Gives name -> one result a round."""
+    """Runs each contender once a round, in changing order. Gives name -> one result a round."""
     results = {name: [] for name in contenders}
     names = list(contenders)
     for number in range(rounds):

@@ -21,7 +21,8 @@ def facts(folder):
         "cores": f"{len(os.sched_getaffinity(0))} × {processor()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "kernel": platform.release(),
-        "disk": f"{filesystem(folder)}; write + fdatasync of 4 KiB: median {middle:.2f} ms, p10 {low:.2f}, p90 {high:.2f}",
+        "disk": f"{filesystem(folder)}; write + fdatasync of 4 KiB: "
+        f"median {middle:.2f} ms, p10 {low:.2f}, p90 {high:.2f}",
         "load before": " ".join(pathlib.Path("/proc/loadavg").read_text().split()[:3]),
     }
 
@@ -35,7 +36,10 @@ def processor():
 
 def filesystem(folder):
     found = subprocess.run(
-        ["findmnt", "-no", "FSTYPE", "--target", str(folder)], capture_output=True, text=True, check=False
+        ["findmnt", "-no", "FSTYPE", "--target", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return found.stdout.strip() or "unknown file system"
 
@@ -93,4 +97,3 @@ def timed(command, **options):
     start = time.perf_counter()
     subprocess.run(command, check=True, **options)
     return time.perf_counter() - start
-

@@ -1,4 +1,4 @@
-"""The other programs: which are here, in what version, and how each is started with a state of its own.
+"""The other programs: which are here, and how each is started with a state of its own.
 
 A peer that is missing is said to be missing; it never fails the run.
 """
@@ -13,7 +13,8 @@ import subprocess
 import tempfile
 import time
 
-# How a peer is called, and what its version line begins with: `ts` and `parallel` are also names of other programs.
+# How a peer is called, and how its version line begins: `ts` and `parallel` are also names of other
+# programs.
 KNOWN = {
     "task-spooler": (["tsp", "ts"], ["-V"], "Task Spooler"),
     "pueue": (["pueue"], ["--version"], "pueue"),
@@ -52,7 +53,9 @@ class Peers:
 def version_of(program, ask):
     """The first line in which a program tells its version."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        said = subprocess.run([program, *ask], capture_output=True, text=True, check=False, timeout=10)
+        said = subprocess.run(
+            [program, *ask], capture_output=True, text=True, check=False, timeout=10
+        )
         return (said.stdout + said.stderr).strip().split("\n")[0]
     return ""
 
@@ -100,10 +103,14 @@ class Spooler:
     def __init__(self, program, folder):
         self.program = program
         # It forgets all but so many finished jobs; more would slow it down.
-        self.environment = dict(os.environ, TS_SOCKET=str(folder / "socket"), TMPDIR=str(folder), TS_MAXFINISHED="10")
+        self.environment = dict(
+            os.environ, TS_SOCKET=str(folder / "socket"), TMPDIR=str(folder), TS_MAXFINISHED="10"
+        )
 
     def call(self, *words):
-        subprocess.run([self.program, *words], check=True, env=self.environment, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [self.program, *words], check=True, env=self.environment, stdout=subprocess.DEVNULL
+        )
 
 
 @contextlib.contextmanager
@@ -193,9 +200,21 @@ class HyperQueue:
 
     def array(self, count, *command):
         """Seconds of an array, run to its end."""
-        words = ["submit", "--array", f"1-{count}", "--stdout", "none", "--stderr", "none", "--wait", *command]
+        words = [
+            "submit",
+            "--array",
+            f"1-{count}",
+            "--stdout",
+            "none",
+            "--stderr",
+            "none",
+            "--wait",
+            *command,
+        ]
         start = time.perf_counter()
-        subprocess.run([*self.words, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [*self.words, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         return time.perf_counter() - start
 
 

@@ -1,4 +1,4 @@
-"""HTTP requests as jobs, beside a bare reqwest loop with as many requests at once against the same server."""
+"""HTTP requests as jobs, beside a bare reqwest loop with as many at once and the same server."""
 
 import contextlib
 import json
@@ -17,10 +17,14 @@ def run(bench):
     report = figures.Report()
     program = built(bench)
     if not program:
-        report.table("HTTP: left out", "why").add("the bench `requests` could not be built: `cargo bench --no-run --bench requests`")
+        report.table("HTTP: left out", "why").add(
+            "the bench `requests` could not be built: `cargo bench --no-run --bench requests`"
+        )
         return report
     rounds = 1 if bench.quick else 3
-    table = report.table("HTTP requests as jobs", "load", "twolane, jobs/s", "bare reqwest loop, requests/s", "ratio")
+    table = report.table(
+        "HTTP requests as jobs", "load", "twolane, jobs/s", "bare reqwest loop, requests/s", "ratio"
+    )
     for count, at_once, delay in LOADS:
         with running(bench) as daemon, served(program, delay) as url:
             daemon.call("SetQueue", queue="default", max=at_once)
@@ -30,20 +34,40 @@ def run(bench):
             }
             results = figures.interleave(rounds, contenders)
         compared = figures.ratio(results["ours"], results["bare"])
-        load = f"{count:,} requests, {at_once:,} at once, answered " + (f"after {delay} ms" if delay else "at once")
+        load = f"{count:,} requests, {at_once:,} at once, answered " + (
+            f"after {delay} ms" if delay else "at once"
+        )
         table.add(load, figures.median(results["ours"]), figures.median(results["bare"]), compared)
-        report.at_least(f"http jobs, {at_once:,} in flight, to a bare reqwest loop", 0.5, compared, " ×")
-    table.note("Each job's answer is kept as its output and its outcome is synced; the loop throws both away.")
+        report.at_least(
+            f"http jobs, {at_once:,} in flight, to a bare reqwest loop", 0.5, compared, " ×"
+        )
+    table.note(
+        "Each job's answer is kept as its output, and its outcome is synced; the loop throws both "
+        "away."
+    )
     return report
 
 
 def built(bench):
     """The loop and the server, built as the daemon is."""
-    command = ["cargo", "bench", "--no-run", "--bench", "requests", "--message-format", "json", "--locked"]
+    command = [
+        "cargo",
+        "bench",
+        "--no-run",
+        "--bench",
+        "requests",
+        "--message-format",
+        "json",
+        "--locked",
+    ]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        told = subprocess.run(command, cwd=bench.root, check=True, capture_output=True, text=True).stdout
+        told = subprocess.run(
+            command, cwd=bench.root, check=True, capture_output=True, text=True
+        ).stdout
         lines = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
-        found = [line["executable"] for line in lines if line.get("target", {}).get("name") == "requests"]
+        found = [
+            line["executable"] for line in lines if line.get("target", {}).get("name") == "requests"
+        ]
         return found[-1] if found else None
 
 

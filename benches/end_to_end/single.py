@@ -1,4 +1,4 @@
-"""One job on an idle daemon: from the shell, and inside the daemon beside what it can't save, a sync and a spawn."""
+"""One job on an idle daemon: from the shell, and over a socket beside a sync and a spawn."""
 
 import contextlib
 import time
@@ -59,7 +59,10 @@ def lives(connection, job):
 
 def since(earlier, later):
     """Milliseconds between two texts of RFC 3339 of the same day."""
-    seconds = [float(text[17:-1]) + 60 * int(text[14:16]) + 3600 * int(text[11:13]) for text in (earlier, later)]
+    seconds = [
+        float(text[17:-1]) + 60 * int(text[14:16]) + 3600 * int(text[11:13])
+        for text in (earlier, later)
+    ]
     return 1e3 * (seconds[1] - seconds[0])
 
 
@@ -72,11 +75,13 @@ def tell(report, results, inside):
         table.add(name, figures.median(values), figures.percentile(values, 99), compared)
     to_start, child = (figures.median(column) for column in zip(*inside))
     table.note(
-        f"By the daemon's record the median job started {to_start:.2f} ms after it was submitted, and its process took "
-        f"{child:.2f} ms. task-spooler keeps nothing on the disk."
+        f"By the daemon's record the median job started {to_start:.2f} ms after it was submitted, "
+        f"and its process took {child:.2f} ms. task-spooler keeps nothing on the disk."
     )
     ours = milli["twolane run -- true"]
     report.at_most("`twolane run -- true`, p50", 3, figures.median(ours), " ms")
     report.at_most("`twolane run -- true`, p99", 6, figures.percentile(ours, 99), " ms")
-    inner = figures.ratio(results["submit and wait, open connection"], results["one synced write and one posix_spawn"])
+    inner = figures.ratio(
+        results["submit and wait, open connection"], results["one synced write and one posix_spawn"]
+    )
     report.at_most("submit to outcome in the daemon to one sync and one spawn", 1.5, inner, " ×")

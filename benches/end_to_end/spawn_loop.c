@@ -12,32 +12,32 @@ static long each;
 
 static void *work(void *unused)
 {
-	char *argv[] = { program, NULL }, *envp[] = { NULL };
-	for (long done = 0; done < each; done++) {
-		pid_t pid;
-		int status;
-		if (posix_spawn(&pid, program, NULL, NULL, argv, envp) || waitpid(pid, &status, 0) != pid || status)
-			exit(1);
-	}
-	return unused;
+    char *argv[] = { program, NULL }, *envp[] = { NULL };
+    for (long done = 0; done < each; done++) {
+        pid_t pid;
+        int status;
+        if (posix_spawn(&pid, program, NULL, NULL, argv, envp) || waitpid(pid, &status, 0) != pid || status)
+            exit(1);
+    }
+    return unused;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc != 4) {
-		fprintf(stderr, "usage: spawn_loop COUNT WORKERS PROGRAM\n");
-		return 2;
-	}
-	int workers = atoi(argv[2]);
-	pthread_t threads[64];
-	if (workers < 1 || workers > 64)
-		return 2;
-	program = argv[3];
-	each = atol(argv[1]) / workers;
-	for (int worker = 0; worker < workers; worker++)
-		if (pthread_create(&threads[worker], NULL, work, NULL))
-			return 1;
-	for (int worker = 0; worker < workers; worker++)
-		pthread_join(threads[worker], NULL);
-	return 0;
+    if (argc != 4) {
+        fprintf(stderr, "usage: spawn_loop COUNT WORKERS PROGRAM\n");
+        return 2;
+    }
+    int workers = atoi(argv[2]);
+    pthread_t threads[64];
+    if (workers < 1 || workers > 64)
+        return 2;
+    program = argv[3];
+    each = atol(argv[1]) / workers;
+    for (int worker = 0; worker < workers; worker++)
+        if (pthread_create(&threads[worker], NULL, work, NULL))
+            return 1;
+    for (int worker = 0; worker < workers; worker++)
+        pthread_join(threads[worker], NULL);
+    return 0;
 }

@@ -1,4 +1,4 @@
-"""Durable submit: how many jobs a second are accepted, each acknowledged only when it is on the disk."""
+"""Durable submit: how many jobs a second are accepted, each acknowledged only when synced."""
 
 import time
 
@@ -20,7 +20,9 @@ def run(bench):
         daemon.call("Pause", queue="default")
         spent = Spent(daemon)
         contenders = {
-            f"twolane, batches of {BATCH:,} over one connection": lambda: spent.on(batched, daemon, batches),
+            f"twolane, batches of {BATCH:,} over one connection": lambda: spent.on(
+                batched, daemon, batches
+            ),
             f"twolane, {CLIENTS} clients, one job a call": lambda: spent.on(chatted, daemon, calls),
             "twolane, 1 client, one job a call": lambda: spent.on(alone, daemon, calls // 20),
         }
@@ -42,7 +44,9 @@ def against(port, calls):
     def chat():
         chatter = wire.Chatter(lambda: wire.socket.create_connection(("127.0.0.1", port)), CLIENTS)
         try:
-            return calls / 4 / chatter.run(wire.put(b"/bin/true"), b"\r\n", b"INSERTED", calls // 4), 0
+            return calls / 4 / chatter.run(
+                wire.put(b"/bin/true"), b"\r\n", b"INSERTED", calls // 4
+            ), 0
         finally:
             chatter.close()
 
@@ -71,7 +75,7 @@ def batched(daemon, batches):
     data = wire.jobs_message([JOB] * BATCH)
     with daemon.connect() as connection:
         start = time.perf_counter()
-        # The next one is on its way while one is committed, as a client with many to submit would do it.
+        # The next one is on its way while one is committed, as of a client with many to submit.
         connection.send(data)
         for _ in range(batches - 1):
             connection.send(data)
@@ -99,16 +103,32 @@ def alone(daemon, calls):
 
 
 def tell(report, contenders, results, per_commit):
-    table = report.table("Durable submit", "contender", "jobs/s", "daemon's CPU, µs a job", "to beanstalkd -f0")
+    table = report.table(
+        "Durable submit", "contender", "jobs/s", "daemon's CPU, µs a job", "to beanstalkd -f0"
+    )
     rates = {name: [rate for rate, _ in results[name]] for name in contenders}
-    base = next((rates[name] for name in contenders if "clients" in name and "beanstalkd" in name), [])
+    base = next(
+        (rates[name] for name in contenders if "clients" in name and "beanstalkd" in name), []
+    )
     for name in contenders:
         cpu = figures.median([cpu for _, cpu in results[name]])
-        table.add(name, figures.median(rates[name]), cpu or "", figures.ratio(rates[name], base) if base else "")
+        table.add(
+            name,
+            figures.median(rates[name]),
+            cpu or "",
+            figures.ratio(rates[name], base) if base else "",
+        )
     table.note(
-        f"Over the whole section one commit took {figures.short(per_commit)} jobs. The clients are one loop of this "
-        "Python process, which takes its share of the same cores."
+        f"Over the whole section one commit took {figures.short(per_commit)} jobs. The clients are one "
+        "loop of this Python process, which takes its share of the same cores."
     )
     many, one = list(contenders)[:2]
-    report.at_least("durable submit, batches over one connection", 100_000, figures.median(rates[many]), " jobs/s")
-    report.at_least("durable submit, 64 clients, one job a call", 20_000, figures.median(rates[one]), " jobs/s")
+    report.at_least(
+        "durable submit, batches over one connection",
+        100_000,
+        figures.median(rates[many]),
+        " jobs/s",
+    )
+    report.at_least(
+        "durable submit, 64 clients, one job a call", 20_000, figures.median(rates[one]), " jobs/s"
+    )

@@ -11,8 +11,6 @@ SLEEPS = 10_000
 SECONDS = 5
 
 
-
-
 def run(bench):
     report = figures.Report()
     rounds = 1 if bench.quick else 3
@@ -36,11 +34,16 @@ def commands(bench, report, rounds):
             queue = stack.enter_context(peers.hyperqueue(bench, COMMANDS))
             contenders["hq array"] = lambda: queue.array(COMMANDS, "sleep", str(SECONDS))
         results = figures.interleave(rounds, contenders)
-    table = report.table(f"{COMMANDS:,} × sleep {SECONDS} at once", "contender", "s", "s beyond the sleep")
+    table = report.table(
+        f"{COMMANDS:,} × sleep {SECONDS} at once", "contender", "s", "s beyond the sleep"
+    )
     for name, spent in results.items():
         table.add(name, figures.median(spent), figures.median(spent) - SECONDS)
     report.at_most(
-        f"{COMMANDS:,} commands sleeping {SECONDS} s", 5.7, figures.median(results["twolane, --class io"]), " s"
+        f"{COMMANDS:,} commands sleeping {SECONDS} s",
+        5.7,
+        figures.median(results["twolane, --class io"]),
+        " s",
     )
 
 
@@ -51,7 +54,9 @@ def inside(bench, report, rounds):
     table = report.table(f"{SLEEPS:,} sleeps of {SECONDS} s inside the daemon", "what", "median")
     table.add("s from the submit to the last outcome", figures.median(spent))
     table.add("KB of RSS a running job", figures.median(weights))
-    report.at_most(f"{SLEEPS:,} sleeps of {SECONDS} s in the daemon", 5.5, figures.median(spent), " s")
+    report.at_most(
+        f"{SLEEPS:,} sleeps of {SECONDS} s in the daemon", 5.5, figures.median(spent), " s"
+    )
     report.at_most("memory of a running sleep", 10, figures.median(weights), " KB")
 
 
@@ -65,7 +70,10 @@ def slept(bench, job):
         connection.send(data)
         reply = connection.reply()
         connection.send(wire.message("Wait", jobs=wire.all_of(reply["first"], reply["last"])))
-        while asking.call("Status")["io_running"] < SLEEPS and time.perf_counter() - start < SECONDS - 0.5:
+        while (
+            asking.call("Status")["io_running"] < SLEEPS
+            and time.perf_counter() - start < SECONDS - 0.5
+        ):
             time.sleep(0.05)
         full = daemon.memory()
         connection.reply()

@@ -1,7 +1,7 @@
-"""Talking to daemons over sockets without their command lines: Varlink for twolane, beanstalkd's own protocol.
+"""Talking to daemons over sockets without their command lines: Varlink, and beanstalkd's protocol.
 
-Messages are encoded before the clock starts, and many clients are one loop of this process: what is measured is the
-daemon, and the client's own share is told beside it.
+Messages are encoded before the clock starts, and many clients are one loop of this process: what is
+measured is the daemon.
 """
 
 import json
@@ -98,7 +98,8 @@ class Chatter:
             each.close()
 
     def run(self, call, end, good, calls):
-        """Seconds for so many calls of all together; `end` closes an answer, `good` begins one that is no error."""
+        """Seconds for so many calls of all together; an answer begins with `good` and ends with
+        `end`, or is an error."""
         rests = {each: b"" for each in self.sockets}
         started = answered = 0
         start = time.perf_counter()
@@ -128,7 +129,7 @@ def put(body, priority=0):
 
 
 def pipelined_puts(port, body, count):
-    """Seconds until so many puts over one connection, many of them under way at once, are answered."""
+    """Seconds until so many puts over one connection, a thousand ahead, are answered."""
     ahead = 1000
     with socket.create_connection(("127.0.0.1", port)) as each:
         each.settimeout(PATIENCE_SECONDS)
