@@ -29,118 +29,129 @@ def run(bench):
 
 def adding(bench, report):
     """Jobs added one command line at a time, at growing depths."""
-    depths = DEPTHS[:2] if bench.quick else DEPTHS
+    depths = [*(DEPTHS[:2] if bench.quick else DEPTHS), HUGE]
+    with contextlib.ExitStack() as stack:
+        queues = [stack.enter_context(Twolane(bench))]
+        if "pueue" in bench.peers:
+            queues.append(stack.enter_context(Pueue(bench)))
+        if "task-spooler" in bench.peers:
+            queues.append(stack.enter_context(Spooler(bench)))
+        rates = {queue.name: {} for queue in queues}
+        for depth in depths:
+            for queue in (queue for queue in queues if depth <= queue.deepest):
+                queue.fill(depth - queue.there)
+                queue.there = max(depth, queue.there)
+                rates[queue.name][depth] = rate(queue)
+                bench.say(f"{queue.name} at {depth:,}: {rates[queue.name][depth]:.0f}/s")
     table = report.table(
         f"{ADDS} jobs added by the command line, jobs/s by depth of the queue",
         "contender",
-        *depths,
-        HUGE,
+        *[f"{depth:,}" for depth in depths],
     )
-    table.columns = [table.columns[0], *[f"{depth:,}" for depth in table.columns[1:]]]
-    rates = {"twolane submit": {}, "pueue add": {}, "tsp": {}}
-    with contextlib.ExitStack() as stack:
-        daemon = stack.enter_context(running(bench))
-        daemon.call("Pause", queue="default")
-        adders = {
-            "twolane submit": lambda: timed(
-                daemon.command("submit", "--", "/bin/true"), env=daemon.environment
-            )
-        }
-        fills = {"twolane submit": lambda count: fill(daemon, count)}
-        if "pueue" in bench.peers:
-            queue = stack.enter_context(FilledPueue(bench))
-            adders["pueue add"], fills["pueue add"] = queue.add, queue.fill
-        if "task-spooler" in bench.peers:
-            spooler = stack.enter_context(peers.spooler(bench, 1))
-            spooler.call("-n", "sleep", "1000")
-            adders["tsp"] = lambda: timed(
-                [spooler.program, "-n", "/bin/true"], env=spooler.environment
-            )
-            fills["tsp"] = lambda count: [adders["tsp"]() for _ in range(count)]
-        there = dict.fromkeys(adders, 0)
-        for depth in [*depths, HUGE]:
-            for name in adders:
-                if (name == "tsp" and depth + 1 > SPOOLER_MOST) or (
-                    depth == HUGE and name != "twolane submit"
-                ):
-                    continue
-                fills[name](max(0, depth - there[name]))
-                most = min(ADDS, SPOOLER_MOST - depth) if name == "tsp" else ADDS
-                seconds, done = many(adders[name], most)
-                there[name] = max(depth, there[name]) + done
-                rates[name][depth] = done / seconds
-                bench.say(f"{name} at {depth:,}: {done / seconds:.0f}/s")
     for name, found in rates.items():
-        if found:
-            table.add(name, *[found.get(depth) for depth in [*depths, HUGE]])
+        table.add(name, *[found.get(depth) for depth in depths])
     table.note(
         f"One process a job; {ADDS} jobs or what was done in {ADD_SECONDS} s. An empty field was not "
         f"tried: tsp hangs beyond some {SPOOLER_MOST} jobs, pueue would take hours. pueue was filled "
         "through its state file."
     )
     ours = rates["twolane submit"]
-    report.at_most(
-        "submit by the command line at 1,000,000 queued to that at 0",
-        1.2,
-        ours[0] / ours[HUGE],
-        " ×",
-    )
+    for depth in (depths[-2], HUGE):
+        what = f"time of a submit by the command line at {depth:,} queued to that at none"
+        report.at_most(what, 1.2, ours[0] / ours[depth], " ×")
 
 
-def many(add, most):
-    """Seconds and how many were done in them."""
+def rate(queue):
+    """Jobs added a second."""
     start = time.perf_counter()
-    done = 0
-    while done < most:
-        add()
-        done += 1
+    for done in range(1, ADDS + 1):
+        queue.add()
+        queue.there += 1
         if time.perf_counter() - start > ADD_SECONDS:
             break
-    return time.perf_counter() - start, done
+    return done / (time.perf_counter() - start)
 
 
-def fill(daemon, count, queue="default"):
-    """Queues so many single jobs; many of them as arrays, which takes no minute."""
-    job = {"argv": ["/bin/true"], "queue": queue}
-    with daemon.connect() as connection:
-        if count > 100_000:
-            submit_array(connection, job, count // 100_000 * 100_000)
-            count %= 100_000
-        while count > 0:
-            many_now = min(count, 10_000)
-            submit(connection, [job] * many_now)
-            count -= many_now
+class Queue(contextlib.ExitStack):
+    """A paused queue that jobs are added to by its own command line."""
 
-
-class FilledPueue:
-    """A pueue whose queue is made deep between two lives of its daemon."""
+    name = ""
+    # Beyond so many jobs nothing is tried.
+    deepest = HUGE
 
     def __init__(self, bench):
+        super().__init__()
         self.bench = bench
-        self.stack = contextlib.ExitStack()
+        self.there = 0
+
+    def add(self):
+        """Adds a job."""
+
+    def fill(self, count):
+        """Adds so many at once, as fast as can be."""
+
+
+class Twolane(Queue):
+    """Ours."""
+
+    name = "twolane submit"
 
     def __enter__(self):
-        self.folder = self.stack.enter_context(peers.folder_in(self.bench.folder, "pueue"))
-        self.lives = self.stack.enter_context(contextlib.ExitStack())
-        self.pueue = self.lives.enter_context(peers.pueue(self.bench, self.folder, 1))
+        self.daemon = self.enter_context(running(self.bench))
+        self.daemon.call("Pause", queue="default")
+        self.command = self.daemon.command("submit", "--", "/bin/true")
+        return self
+
+    def add(self):
+        timed(self.command, env=self.daemon.environment)
+
+    def fill(self, count):
+        fill(self.daemon, count)
+
+
+class Spooler(Queue):
+    """task-spooler, with one slot that is taken."""
+
+    name = "tsp"
+    deepest = 0
+
+    def __enter__(self):
+        self.spooler = self.enter_context(peers.spooler(self.bench, 1))
+        self.spooler.call("-n", "sleep", "1000")
+        return self
+
+    def add(self):
+        self.spooler.call("-n", "/bin/true")
+
+
+class Pueue(Queue):
+    """pueue; its queue is made deep between two lives of its daemon."""
+
+    name = "pueue add"
+    deepest = DEPTHS[-1]
+
+    def __enter__(self):
+        self.folder = self.enter_context(peers.folder_in(self.bench.folder, "pueue"))
+        self.life = self.enter_context(contextlib.ExitStack())
+        self.begin()
         self.pueue.call("pause")
         return self
 
-    def __exit__(self, *_):
-        self.stack.close()
+    def begin(self):
+        self.pueue = self.life.enter_context(peers.pueue(self.bench, self.folder, 1))
 
     def add(self):
         self.pueue.call("add", "--", "true")
 
     def fill(self, count):
-        if not count:
+        if count <= 0:
             return
-        self.lives.close()
+        self.life.close()
         state = self.folder / "state.json"
         known = json.loads(state.read_text())
         multiply(known["tasks"], count)
         state.write_text(json.dumps(known))
-        self.pueue = self.lives.enter_context(peers.pueue(self.bench, self.folder, 1))
+        self.begin()
 
 
 def multiply(tasks, count):
@@ -148,6 +159,18 @@ def multiply(tasks, count):
     last = max(map(int, tasks))
     for new in range(last + 1, last + 1 + count):
         tasks[str(new)] = tasks[str(last)] | {"id": new}
+
+
+def fill(daemon, count):
+    """Queues so many single jobs; many of them as arrays, which takes no minute."""
+    job = {"argv": ["/bin/true"]}
+    with daemon.connect() as connection:
+        if count > 100_000:
+            submit_array(connection, job, count // 100_000 * 100_000)
+            count %= 100_000
+        while count > 0:
+            submit(connection, [job] * min(count, 10_000))
+            count -= 10_000
 
 
 def living(bench, report):

@@ -21,31 +21,33 @@ def run(bench):
             "the bench `requests` could not be built: `cargo bench --no-run --bench requests`"
         )
         return report
-    rounds = 1 if bench.quick else 3
     table = report.table(
         "HTTP requests as jobs", "load", "twolane, jobs/s", "bare reqwest loop, requests/s", "ratio"
     )
     for count, at_once, delay in LOADS:
-        with running(bench) as daemon, served(program, delay) as url:
-            daemon.call("SetQueue", queue="default", max=at_once)
-            contenders = {
-                "ours": lambda: count / asked_by_jobs(daemon, url, count),
-                "bare": lambda: count / asked_bare(program, url, count, at_once),
-            }
-            results = figures.interleave(rounds, contenders)
+        results = against(bench, program, count, at_once, delay)
         compared = figures.ratio(results["ours"], results["bare"])
-        load = f"{count:,} requests, {at_once:,} at once, answered " + (
-            f"after {delay} ms" if delay else "at once"
-        )
+        answered = f"after {delay} ms" if delay else "at once"
+        load = f"{count:,} requests, {at_once:,} in flight, answered {answered}"
         table.add(load, figures.median(results["ours"]), figures.median(results["bare"]), compared)
-        report.at_least(
-            f"http jobs, {at_once:,} in flight, to a bare reqwest loop", 0.5, compared, " ×"
-        )
+        what = f"http jobs, {at_once:,} in flight, to a bare reqwest loop"
+        report.at_least(what, 0.5, compared, " ×")
     table.note(
         "Each job's answer is kept as its output, and its outcome is synced; the loop throws both "
         "away."
     )
     return report
+
+
+def against(bench, program, count, at_once, delay):
+    """Rates of jobs and of the bare loop, asking one server in turn."""
+    with running(bench) as daemon, served(program, delay) as url:
+        daemon.call("SetQueue", queue="default", max=at_once)
+        contenders = {
+            "ours": lambda: count / asked_by_jobs(daemon, url, count),
+            "bare": lambda: count / asked_bare(program, url, count, at_once),
+        }
+        return figures.interleave(1 if bench.quick else 3, contenders)
 
 
 def built(bench):
