@@ -71,6 +71,7 @@ async fn answer(mut stream: TcpStream, delay: Duration) {
 }
 
 async fn ask(url: &str, count: usize, at_once: usize) {
+    rustls::crypto::ring::default_provider().install_default().expect("no provider before");
     let client = Client::builder().build().expect("a client");
     let next = Arc::new(AtomicUsize::new(0));
     let mut askers = JoinSet::new();

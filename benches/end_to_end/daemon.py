@@ -18,7 +18,7 @@ class Daemon:
     """A daemon process and what is known of it from outside."""
 
     def __init__(self, programs, folder, config=""):
-        self.programs = pathlib.Path(programs)
+        self.programs = pathlib.Path(programs).resolve()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="twolane-", dir=folder))
         self.socket = self.folder / "socket"
         self.config = self.folder / "config.toml"
