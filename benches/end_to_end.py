@@ -51,8 +51,8 @@ def main():
         )
     with tempfile.TemporaryDirectory(prefix="end-to-end-", dir=wishes.dir) as folder:
         bench = Bench(wishes.programs, pathlib.Path(folder), wishes.quick)
-        reports = {name: measured(bench, name) for name in wishes.section or SECTIONS}
         facts = machine.facts(folder) | versions(bench)
+        reports = {name: measured(bench, name) for name in wishes.section or SECTIONS}
     if wishes.json:
         print(json.dumps(as_data(facts, reports), indent=1))
     else:
