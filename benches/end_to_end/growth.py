@@ -18,6 +18,7 @@ SPOOLER_MOST = 990
 # What is waited for and what waits meanwhile: jobs inside the daemon, so that its own cost shows.
 NOTHING = {"kind": "sleep", "params": {"for": "0s"}, "class": "io"}
 ROUND = 10_000
+FEW = 1_000
 
 
 def run(bench):
@@ -106,7 +107,7 @@ class Twolane(Queue):
         timed(self.command, env=self.daemon.environment)
 
     def fill(self, count):
-        fill(self.daemon, count)
+        fill(self.daemon, count, {"argv": ["/bin/true"]})
 
 
 class Spooler(Queue):
@@ -161,9 +162,8 @@ def multiply(tasks, count):
         tasks[str(new)] = tasks[str(last)] | {"id": new}
 
 
-def fill(daemon, count):
-    """Queues so many single jobs; many of them as arrays, which takes no minute."""
-    job = {"argv": ["/bin/true"]}
+def fill(daemon, count, job):
+    """Queues so many of one job; very many of them as arrays, which takes no minute."""
     with daemon.connect() as connection:
         if count > 100_000:
             submit_array(connection, job, count // 100_000 * 100_000)
@@ -177,54 +177,87 @@ def living(bench, report):
     """The whole life of a job with few and with very many others queued, in two daemons."""
     rounds = 3 if bench.quick else 7
     with running(bench) as shallow, running(bench) as deep:
-        for daemon, depth in ((shallow, 1_000), (deep, HUGE)):
-            daemon.call("Pause", queue="default")
-            fill(daemon, depth)
-            daemon.call("SetQueue", queue="fast", max=64)
-        contenders = {"at 1,000": lambda: life(shallow), "at 1,000,000": lambda: life(deep)}
-        contenders["at 1,000"](), contenders["at 1,000,000"]()
+        piles = [Pile(shallow, FEW), Pile(deep, HUGE)]
+        contenders = {f"at {pile.depth:,}": pile.life for pile in piles}
+        for live in contenders.values():
+            live()
         results = figures.interleave(rounds, contenders)
+    few, huge = contenders
     table = report.table(
-        f"{ROUND:,} in-process jobs with other jobs queued, per job",
+        "In-process jobs with other jobs queued, per job",
         "step",
-        "at 1,000, µs",
-        "at 1,000,000, µs",
+        f"{few}, µs",
+        f"{huge}, µs",
         "ratio",
     )
-    for number, step in enumerate(
-        [
-            "submit, wall",
-            "submit, daemon's CPU",
-            "start and finish, wall",
-            "start and finish, daemon's CPU",
-        ]
-    ):
-        few, many_queued = ([life[number] for life in results[name]] for name in contenders)
-        grown = figures.ratio(many_queued, few)
-        table.add(step, figures.median(few) * 1e6, figures.median(many_queued) * 1e6, grown)
+    for step in results[few][0]:
+        times = {name: [1e6 * life[step] for life in lives] for name, lives in results.items()}
+        grown = figures.ratio(times[huge], times[few])
+        table.add(step, figures.median(times[few]), figures.median(times[huge]), grown)
         if "CPU" in step:
-            report.at_most(f"{step} at 1,000,000 queued to that at 1,000", 1.2, grown, " ×")
+            report.at_most(f"{step} at {HUGE:,} queued to that at {FEW:,}", 1.2, grown, " ×")
     table.note(
-        "Jobs of kind sleep for 0 s, 64 at a time in a queue of their own; the others wait in a "
-        "paused queue."
+        f"Jobs of kind sleep for 0 s, 64 at a time. {ROUND:,} new ones in a queue of their own, while "
+        f"the others wait in a paused queue; then {FEW // 2} of the others, those that waited longest."
     )
 
 
-def life(daemon):
-    """Submits a round of jobs and lets them run: wall and CPU seconds a job, of either half."""
-    job = NOTHING | {"queue": "fast"}
-    daemon.call("Pause", queue="fast")
-    data = wire.jobs_message([job] * ROUND)
-    with daemon.connect() as connection:
-        marks = [(time.perf_counter(), daemon.cpu())]
-        connection.send(data)
-        reply = connection.reply()
-        marks.append((time.perf_counter(), daemon.cpu()))
-        connection.call("Resume", queue="fast")
-        connection.call("Wait", jobs=wire.all_of(reply["first"], reply["last"]))
-        marks.append((time.perf_counter(), daemon.cpu()))
-    submitted, ended = (
-        [(after - before) / ROUND for before, after in zip(*pair)]
-        for pair in (marks[:2], marks[1:])
-    )
-    return [*submitted, *ended]
+class Pile:
+    """A daemon with many jobs in a paused queue, and a second queue where jobs come and go."""
+
+    def __init__(self, daemon, depth):
+        self.daemon, self.depth = daemon, depth
+        for queue in ("default", "fast"):
+            daemon.call("SetQueue", queue=queue, max=64)
+            daemon.call("Pause", queue=queue)
+        fill(daemon, depth, NOTHING)
+
+    def life(self):
+        """Seconds a job of every step: of new jobs, then of those that waited longest."""
+        data = wire.jobs_message([NOTHING | {"queue": "fast"}] * ROUND)
+        with self.daemon.connect() as connection:
+            began = Mark(connection)
+            connection.send(data)
+            new = connection.reply()
+            submitted = Mark(connection)
+            drain(connection, "fast", new["first"], new["last"])
+            ended = Mark(connection)
+            oldest = self.oldest(connection)
+            before = Mark(connection)
+            drain(connection, "default", *oldest)
+            after = Mark(connection)
+            submit(connection, [NOTHING] * (after.ended - before.ended))
+        return (
+            submitted.since(began, "submit", ROUND)
+            | ended.since(submitted, "start and finish", ROUND)
+            | after.since(before, "start and finish of the oldest", after.ended - before.ended)
+        )
+
+    def oldest(self, connection):
+        """The first and the last id of those that wait longest."""
+        waiting = {"queues": ["default"], "states": ["queued"]}
+        jobs = connection.call("List", jobs=waiting, limit=FEW // 2)["jobs"]
+        return jobs[0]["id"], jobs[-1]["id"]
+
+
+class Mark:
+    """The clocks and the count of ended jobs at a moment."""
+
+    def __init__(self, connection):
+        stats = connection.call("Stats")
+        self.wall, self.cpu = time.perf_counter(), stats["daemon_cpu_seconds"]
+        self.ended = stats["succeeded"]
+
+    def since(self, earlier, step, jobs):
+        """Seconds a job from an earlier mark to this one."""
+        return {
+            f"{step}, wall": (self.wall - earlier.wall) / jobs,
+            f"{step}, daemon's CPU": (self.cpu - earlier.cpu) / jobs,
+        }
+
+
+def drain(connection, queue, first, last):
+    """Lets a queue go until these jobs are final."""
+    connection.call("Resume", queue=queue)
+    connection.call("Wait", jobs=wire.all_of(first, last))
+    connection.call("Pause", queue=queue)
