@@ -13,8 +13,6 @@ DEPTHS = [0, 1_000, 5_000, 10_000]
 HUGE = 1_000_000
 # A peer that slows down is not waited for: its rate is told from what it managed in this time.
 ADD_SECONDS = 4
-# task-spooler hangs from about so many jobs on.
-SPOOLER_MOST = 990
 # What is waited for and what waits meanwhile: jobs inside the daemon, so that its own cost shows.
 NOTHING = {"kind": "sleep", "params": {"for": "0s"}, "class": "io"}
 ROUND = 10_000
@@ -52,9 +50,9 @@ def adding(bench, report):
     for name, found in rates.items():
         table.add(name, *[found.get(depth) for depth in depths])
     table.note(
-        f"One process a job; {ADDS} jobs or what was done in {ADD_SECONDS} s. An empty field was not "
-        f"tried: tsp hangs beyond some {SPOOLER_MOST} jobs, pueue would take hours. pueue was filled "
-        "through its state file."
+        f"One process a job; {ADDS} jobs or what was done in {ADD_SECONDS} s. An empty field was "
+        "not tried: tsp hangs beyond some 990 jobs, pueue would take hours. pueue was filled through "
+        "its state file."
     )
     ours = rates["twolane submit"]
     for depth in (depths[-2], HUGE):
@@ -132,7 +130,7 @@ class Pueue(Queue):
     deepest = DEPTHS[-1]
 
     def __enter__(self):
-        self.folder = self.enter_context(peers.folder_in(self.bench.folder, "pueue"))
+        self.folder = peers.folder_in(self.bench.folder, "pueue")
         self.life = self.enter_context(contextlib.ExitStack())
         self.begin()
         self.pueue.call("pause")
@@ -197,8 +195,8 @@ def living(bench, report):
         if "CPU" in step:
             report.at_most(f"{step} at {HUGE:,} queued to that at {FEW:,}", 1.2, grown, " ×")
     table.note(
-        f"Jobs of kind sleep for 0 s, 64 at a time. {ROUND:,} new ones in a queue of their own, while "
-        f"the others wait in a paused queue; then {FEW // 2} of the others, those that waited longest."
+        f"Jobs of kind sleep for 0 s, 64 at a time: {ROUND:,} new ones in a queue of their own while "
+        f"the others wait in a paused queue, then the {FEW // 2} of the others that waited longest."
     )
 
 

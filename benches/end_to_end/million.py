@@ -149,15 +149,15 @@ def change(connection):
 
 def beanstalkd(bench):
     """The same of beanstalkd, filled without a sync for each job."""
-    with peers.folder_in(bench.folder, "beanstalkd") as folder:
-        with peers.beanstalkd(bench, folder, "-f", "50") as (port, process):
-            empty = resident(process.pid)
-            filled = wire.pipelined_puts(port, b"/bin/true some arguments", MILLION)
-            full = resident(process.pid)
-        start = time.perf_counter()
-        with peers.beanstalkd(bench, folder, "-f0") as (port, process):
-            restart = time.perf_counter() - start
-            after = resident(process.pid)
+    folder = peers.folder_in(bench.folder, "beanstalkd")
+    with peers.beanstalkd(bench, folder, "-f", "50") as (port, process):
+        empty = resident(process.pid)
+        filled = wire.pipelined_puts(port, b"/bin/true some arguments", MILLION)
+        full = resident(process.pid)
+    start = time.perf_counter()
+    with peers.beanstalkd(bench, folder, "-f0") as (port, process):
+        restart = time.perf_counter() - start
+        after = resident(process.pid)
     return (
         "beanstalkd, synced each 50 ms",
         filled,

@@ -60,14 +60,9 @@ def version_of(program, ask):
     return ""
 
 
-@contextlib.contextmanager
 def folder_in(parent, name):
-    """A folder that is gone afterwards."""
-    made = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    """A new folder, which goes with its parent when all is over."""
+    return pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
 
 
 def until(true, what):
@@ -115,13 +110,12 @@ class Spooler:
 
 @contextlib.contextmanager
 def spooler(bench, slots):
-    with folder_in(bench.folder, "tsp") as folder:
-        made = Spooler(bench.peers["task-spooler"], folder)
-        made.call("-S", str(slots))
-        try:
-            yield made
-        finally:
-            made.call("-K")
+    made = Spooler(bench.peers["task-spooler"], folder_in(bench.folder, "tsp"))
+    made.call("-S", str(slots))
+    try:
+        yield made
+    finally:
+        made.call("-K")
 
 
 class Pueue:
@@ -220,9 +214,9 @@ class HyperQueue:
 
 @contextlib.contextmanager
 def hyperqueue(bench, cpus):
-    with folder_in(bench.folder, "hq") as folder:
-        made = HyperQueue(bench.peers["hq"], folder)
-        with process([*made.words, "server", "start", "--host", "127.0.0.1"]):
-            until(lambda: list(folder.glob("*/access.json")), "hq server")
-            with process([*made.words, "worker", "start", "--cpus", cpus, "--work-dir", folder]):
-                yield made
+    folder = folder_in(bench.folder, "hq")
+    made = HyperQueue(bench.peers["hq"], folder)
+    with process([*made.words, "server", "start", "--host", "127.0.0.1"]):
+        until(lambda: list(folder.glob("*/access.json")), "hq server")
+        with process([*made.words, "worker", "start", "--cpus", cpus, "--work-dir", folder]):
+            yield made

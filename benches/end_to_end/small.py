@@ -80,7 +80,7 @@ def slow_peers(bench, stack):
             many / machine.timed(command, input=lines, stderr=subprocess.DEVNULL)
         )
     if "pueue" in bench.peers:
-        folder = stack.enter_context(peers.folder_in(bench.folder, "pueue"))
+        folder = peers.folder_in(bench.folder, "pueue")
         queue = stack.enter_context(peers.pueue(bench, folder, 2))
         many = SLOW["pueue, parallel 2"]
         found["pueue, parallel 2"] = lambda: many / queue.finished(many)
@@ -109,8 +109,8 @@ def tell(report, results, before, stats, count):
     cpu = (stats["daemon_cpu_seconds"] - before["daemon_cpu_seconds"]) / started * 1e6
     commits = started / (stats["commits"] - before["commits"])
     table.note(
-        f"twolane was one `submit --wait --each -`, its process included; the daemon spent {cpu:.0f} "
-        f"µs of CPU a job and synced once for {commits:.1f} jobs. GNU parallel and pueue ran fewer "
+        f"twolane was one `submit --wait --each -`, its process included; the daemon spent "
+        f"{cpu:.0f} µs of CPU a job and synced once for {commits:.1f} jobs. GNU parallel and pueue ran fewer "
         "jobs; pueue's own wait looks every 2 s."
     )
     ours = results["twolane, --class cpu"]

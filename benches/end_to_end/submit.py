@@ -27,10 +27,10 @@ def run(bench):
             "twolane, 1 client, one job a call": lambda: spent.on(alone, daemon, calls // 20),
         }
         if "beanstalkd" in bench.peers:
-            with peers.folder_in(bench.folder, "beanstalkd") as folder:
-                with peers.beanstalkd(bench, folder, "-f0") as (port, _):
-                    contenders |= against(port, calls)
-                    results = figures.interleave(rounds, contenders)
+            folder = peers.folder_in(bench.folder, "beanstalkd")
+            with peers.beanstalkd(bench, folder, "-f0") as (port, _):
+                contenders |= against(port, calls)
+                results = figures.interleave(rounds, contenders)
         else:
             results = figures.interleave(rounds, contenders)
         per_commit = daemon.call("Stats")["jobs_per_commit"]
@@ -119,8 +119,8 @@ def tell(report, contenders, results, per_commit):
             figures.ratio(rates[name], base) if base else "",
         )
     table.note(
-        f"Over the whole section one commit took {figures.short(per_commit)} jobs. The clients are one "
-        "loop of this Python process, which takes its share of the same cores."
+        f"Over the whole section one commit took {figures.short(per_commit)} jobs. The clients are "
+        "one loop of this Python process, which takes its share of the same cores."
     )
     many, one = list(contenders)[:2]
     report.at_least(
