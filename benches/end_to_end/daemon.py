@@ -55,8 +55,8 @@ class Daemon:
         self.process.wait()
 
     def end(self):
-        """Ends it if it runs. Its files go with the bench's own folder: a file system that looks for a
-        free inode passes over those deleted in the last seconds one by one, at the next one's expense."""
+        """Ends it if it runs. Its files go with the bench's own folder: the kernel passes over
+        inodes freed in the last seconds one by one, and the next contender would pay for that."""
         if self.process and self.process.poll() is None:
             self.kill()
 

@@ -1,7 +1,7 @@
 """Medians, ratios, tables and verdicts. Pure: no clock, no file, no process.
 
-What counts is a ratio of two figures taken in the same round: the machine's mood moves both, so that
-it cancels out.
+What counts is a ratio of two figures taken in the same round: the machine's mood moves both, so
+that it cancels out.
 """
 
 import dataclasses

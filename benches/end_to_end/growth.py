@@ -50,9 +50,9 @@ def adding(bench, report):
     for name, found in rates.items():
         table.add(name, *[found.get(depth) for depth in depths])
     table.note(
-        f"One process a job; {ADDS} jobs or what was done in {ADD_SECONDS} s. An empty field was "
-        "not tried: tsp hangs beyond some 990 jobs, pueue would take hours. pueue was filled through "
-        "its state file."
+        f"One process a job; {ADDS} jobs or what was done in {ADD_SECONDS} s. An empty field "
+        "was not tried: tsp hangs beyond some 990 jobs, pueue would take hours. pueue was filled "
+        "through its state file."
     )
     ours = rates["twolane submit"]
     for depth in (depths[-2], HUGE):
@@ -195,8 +195,8 @@ def living(bench, report):
         if "CPU" in step:
             report.at_most(f"{step} at {HUGE:,} queued to that at {FEW:,}", 1.2, grown, " ×")
     table.note(
-        f"Jobs of kind sleep for 0 s, 64 at a time: {ROUND:,} new ones in a queue of their own while "
-        f"the others wait in a paused queue, then the {FEW // 2} of the others that waited longest."
+        f"Jobs of kind sleep for 0 s, 64 at a time: {ROUND:,} new ones in a queue of their own "
+        f"while the others wait in a paused queue, then the {FEW // 2} that waited longest."
     )
 
 

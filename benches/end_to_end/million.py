@@ -31,8 +31,8 @@ def run(bench):
     if "beanstalkd" in bench.peers:
         weight.add(*beanstalkd(bench))
     asked.note(
-        "Calls on an open connection, and command lines with the start of their process. The loop's "
-        "turn is the longest of all while they were asked."
+        "Calls on an open connection, and command lines with the start of their process. The "
+        "loop's turn is the longest of all while they were asked."
     )
     return report
 

@@ -109,9 +109,9 @@ def tell(report, results, before, stats, count):
     cpu = (stats["daemon_cpu_seconds"] - before["daemon_cpu_seconds"]) / started * 1e6
     commits = started / (stats["commits"] - before["commits"])
     table.note(
-        f"twolane was one `submit --wait --each -`, its process included; the daemon spent "
-        f"{cpu:.0f} µs of CPU a job and synced once for {commits:.1f} jobs. GNU parallel and pueue ran fewer "
-        "jobs; pueue's own wait looks every 2 s."
+        "twolane was one `submit --wait --each -`, its process included; the daemon spent "
+        f"{cpu:.0f} µs of CPU a job and synced once for {commits:.1f} jobs. GNU parallel and pueue "
+        "ran fewer jobs; pueue's own wait looks every 2 s."
     )
     ours = results["twolane, --class cpu"]
     report.at_least("small jobs to xargs -P2 -n1", 1.3, figures.ratio(ours, xargs), " ×")
