@@ -51,6 +51,8 @@ def short(value):
         return "-"
     if abs(value) >= 100 or float(value).is_integer():
         return f"{value:,.0f}"
+    if abs(value) < 0.1:
+        return f"{value:.2g}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
