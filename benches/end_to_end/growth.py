@@ -224,7 +224,8 @@ class Pile:
             before = Mark(connection)
             drain(connection, "default", *oldest)
             after = Mark(connection)
-            submit(connection, [NOTHING] * (after.ended - before.ended))
+        # More than those went before the queue was paused again.
+        fill(self.daemon, after.ended - before.ended, NOTHING)
         return (
             submitted.since(began, "submit", ROUND)
             | ended.since(submitted, "start and finish", ROUND)

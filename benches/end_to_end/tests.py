@@ -38,7 +38,9 @@ class Figures(unittest.TestCase):
     def test_figures_are_told_with_the_digits_that_mean_something(self):
         told = [figures.short(value) for value in (123456.7, 12.34, 1.234, 0.0031, 5.0, math.nan)]
         self.assertEqual(told, ["123,457", "12.3", "1.23", "0.0031", "5", "-"])
-        self.assertEqual([figures.short(value) for value in (None, "text", True)], ["", "text", "yes"])
+        self.assertEqual(
+            [figures.short(value) for value in (None, "text", True)], ["", "text", "yes"]
+        )
 
     def test_a_table_is_markdown_with_its_notes_below(self):
         table = figures.Table("Speed", ["who", "jobs/s"])

@@ -27,7 +27,7 @@ def jobs_message(jobs, **parameters):
     return message("Submit", jobs=jobs, **parameters)
 
 
-class Refused(Exception):
+class Refused(RuntimeError):
     """The daemon answered with an error."""
 
 
