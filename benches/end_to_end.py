@@ -53,10 +53,11 @@ def main():
         bench = Bench(wishes.programs, pathlib.Path(folder), wishes.quick)
         facts = machine.facts(folder) | versions(bench)
         reports = {name: measured(bench, name) for name in wishes.section or SECTIONS}
-    if wishes.json:
-        print(json.dumps(as_data(facts, reports), indent=1))
-    else:
-        print(as_markdown(facts, reports))
+        # Before the folder is removed, which takes a while.
+        if wishes.json:
+            print(json.dumps(as_data(facts, reports), indent=1), flush=True)
+        else:
+            print(as_markdown(facts, reports), flush=True)
 
 
 def arguments():
