@@ -1,6 +1,6 @@
 //! The work of jobs whose turn comes soon, kept at hand so that starting them needs no read.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::job::JobId;
 use crate::store::Work;
@@ -11,13 +11,23 @@ const MOST: usize = 20_000;
 /// A bounded table of works.
 #[derive(Debug, Default)]
 pub(super) struct Works {
-    kept: HashMap<JobId, Work>,
+    kept: BTreeMap<JobId, Work>,
 }
 
 impl Works {
-    /// Keeps a work, if there is room.
-    pub(super) fn keep(&mut self, work: Work) {
-        if self.kept.len() < MOST {
+    /// Keeps the first works of a submission. The oldest of earlier ones make room for them: those had
+    /// their time to start, and may wait in a paused queue for days.
+    pub(super) fn keep(&mut self, submitted: impl IntoIterator<Item = Work>) {
+        let mut first = None;
+        for work in submitted {
+            let first = *first.get_or_insert(work.id);
+            if self.kept.len() >= MOST {
+                let oldest = self.kept.first_key_value().map(|(id, _)| *id);
+                if oldest.is_none_or(|oldest| oldest >= first) {
+                    return;
+                }
+                self.kept.pop_first();
+            }
             self.kept.insert(work.id, work);
         }
     }
@@ -25,5 +35,51 @@ impl Works {
     /// Takes a work out.
     pub(super) fn take(&mut self, job: JobId) -> Option<Work> {
         self.kept.remove(&job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::Arc;
+
+    use super::{MOST, Works};
+    use crate::job::{Context, JobId, Spec};
+    use crate::store::Work;
+
+    fn id(number: usize) -> JobId {
+        JobId::new(number as u64).expect("an id")
+    }
+
+    fn works(numbers: Range<usize>) -> impl Iterator<Item = Work> {
+        let (spec, context) = (Arc::new(Spec::default()), Arc::new(Context::default()));
+        numbers.map(move |number| Work {
+            id: id(number),
+            place: None,
+            edits: 0,
+            spec: Arc::clone(&spec),
+            context: Arc::clone(&context),
+        })
+    }
+
+    /// Jobs that waited in a paused queue once kept the place of all that came after them.
+    #[test]
+    fn what_waits_for_long_makes_room_for_what_comes() {
+        let mut kept = Works::default();
+        kept.keep(works(1..MOST + 1));
+        kept.keep(works(MOST + 1..MOST + 11));
+        assert!(kept.take(id(10)).is_none(), "the oldest made room");
+        assert!(kept.take(id(11)).is_some(), "and no other");
+        assert!((MOST + 1..MOST + 11).all(|number| kept.take(id(number)).is_some()));
+    }
+
+    #[test]
+    fn of_a_huge_submission_those_are_kept_that_start_first() {
+        let mut kept = Works::default();
+        kept.keep(works(1..11));
+        kept.keep(works(11..3 * MOST));
+        assert!(kept.take(id(10)).is_none());
+        assert!((11..MOST + 11).all(|number| kept.take(id(number)).is_some()));
+        assert!(kept.take(id(MOST + 11)).is_none());
     }
 }

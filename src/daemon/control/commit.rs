@@ -111,15 +111,13 @@ impl Control {
             // The client may have gone; its jobs are accepted all the same.
             let _ = back.send(Ok(Taken { new: Some((first.id, last)), ..taken }));
         }
-        for job in jobs {
-            self.works.keep(Work {
-                id: job.id,
-                place: job.place,
-                edits: 0,
-                spec: job.spec,
-                context: job.context,
-            });
-        }
+        self.works.keep(jobs.into_iter().map(|job| Work {
+            id: job.id,
+            place: job.place,
+            edits: 0,
+            spec: job.spec,
+            context: job.context,
+        }));
         self.enter(entries, &endings);
         if let Some(folded) = folded {
             self.enter_folded(folded);

@@ -251,13 +251,8 @@ impl Control {
         let Some(job) = job else { return };
         let entry = self.entry(&job);
         self.state.entered_below = job.id.get() + 1;
-        self.works.keep(Work {
-            id: job.id,
-            place: None,
-            edits: 0,
-            spec: job.spec,
-            context: job.context,
-        });
+        let (spec, context) = (job.spec, job.context);
+        self.works.keep([Work { id: job.id, place: None, edits: 0, spec, context }]);
         self.enter(vec![entry], &Endings::new());
     }
 
