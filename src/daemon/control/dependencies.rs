@@ -22,8 +22,11 @@ impl Control {
     pub(super) fn enter(&mut self, mut entries: Vec<Entry>, endings: &Endings) {
         let unknown = self.fill_in(&mut entries, endings);
         if unknown.is_empty() {
-            for entry in entries.iter().filter(|entry| !entry.requires.is_empty()) {
-                self.state.reviving.remove(&entry.id);
+            // All of them, also those that only came together with one whose requirements had to be looked up.
+            if !self.state.reviving.is_empty() {
+                for entry in &entries {
+                    self.state.reviving.remove(&entry.id);
+                }
             }
             self.step(Input::Submitted(entries));
             self.ask_deferred();
