@@ -15,6 +15,7 @@ use super::event::{Ask, Event};
 use super::happening::BACKLOG;
 use super::instance::{self, InstanceError, StateLock};
 use super::launch::Launcher;
+use super::layer::Layers;
 use super::places::{NoPlace, Places};
 use super::readers::Readers;
 use super::requests::Requests;
@@ -33,7 +34,7 @@ use crate::pool::{self, BuildError, Pool};
 use crate::process::{self, Owner, Processes};
 use crate::scheduler::{Action, AgingError, Input, Scheduler};
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::{Recovery, StoreError};
+use crate::store::{Recovery, Store, StoreError};
 
 /// Events that wait for the control loop; sessions wait when it is full.
 const EVENTS: usize = 4_096;
@@ -89,6 +90,7 @@ pub struct Builder {
     kinds: Vec<Kind>,
     settings: Vec<(String, String)>,
     env: Vec<(String, String)>,
+    layers: Layers,
     owns_process: bool,
 }
 
@@ -131,6 +133,17 @@ impl Builder {
         self
     }
 
+    /// Puts a layer of the embedder's own over the store: a mirror, a meter, a fault to rehearse. It keeps what
+    /// [`Store`] promises, or the daemon can't.
+    #[must_use]
+    pub fn store_layer(
+        mut self,
+        wrap: impl FnOnce(Box<dyn Store>) -> Box<dyn Store> + Send + 'static,
+    ) -> Self {
+        self.layers.add(wrap);
+        self
+    }
+
     /// The process is the daemon's alone: it listens for signals and reaps orphans.
     #[must_use]
     pub fn owns_process(mut self) -> Self {
@@ -159,7 +172,7 @@ impl Builder {
     }
 
     /// Starts the daemon. Returns when it answers on its socket. Must be called on a tokio runtime.
-    pub async fn start(self) -> Result<Running, StartError> {
+    pub async fn start(mut self) -> Result<Running, StartError> {
         let places = Places::find(&self.args, |name| self.variable(name))?;
         let sources = self.sources(&places);
         let loaded = config::load(&sources)?;
@@ -172,6 +185,7 @@ impl Builder {
             ..sqlite::Options::default()
         };
         let (store, recovery) = SqliteStore::open(&places.state_dir, &options, clock::now())?;
+        let store = std::mem::take(&mut self.layers).over(Box::new(store));
         let started = Started { places, sources, loaded, descriptors, lock, listener };
         self.assemble(started, store, recovery).await
     }
@@ -179,7 +193,7 @@ impl Builder {
     async fn assemble(
         self,
         started: Started,
-        mut store: SqliteStore,
+        mut store: Box<dyn Store>,
         recovery: Recovery,
     ) -> Result<Running, StartError> {
         let Started { places, sources, loaded, descriptors, lock, listener } = started;
@@ -191,14 +205,14 @@ impl Builder {
         let launcher = launcher(&registry, &output_dir, &settings);
         let pool = Pool::new(settings.pool_options())?;
         sweep(recovery.store).await;
-        let entered = enter(&mut store, &recovery, &launcher, &settings)?;
-        let readers = Readers::start(&store)?;
+        let entered = enter(&mut *store, &recovery, &launcher, &settings)?;
+        let readers = Readers::start(&*store)?;
         let (events, inbox) = mpsc::channel(EVENTS);
         let (reports, reported) = mpsc::channel(REPORTS);
         let happenings = broadcast::Sender::new(BACKLOG);
         let queues = recovery::queues(recovery.queues, settings.queues());
         let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
-        let writer = Writer::start(Box::new(store), events.clone()).map_err(system("a thread"))?;
+        let writer = Writer::start(store, events.clone()).map_err(system("a thread"))?;
         let hub = Arc::new(Hub {
             events: events.clone(),
             readers: readers.clone(),
@@ -365,7 +379,7 @@ struct Entered {
 
 /// A scheduler that knows every unfinished job.
 fn enter(
-    store: &mut SqliteStore,
+    store: &mut dyn Store,
     recovery: &Recovery,
     launcher: &Launcher,
     settings: &Live,

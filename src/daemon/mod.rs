@@ -12,6 +12,7 @@ mod event;
 mod happening;
 mod instance;
 mod launch;
+mod layer;
 mod places;
 mod readers;
 mod recovery;

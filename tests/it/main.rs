@@ -7,6 +7,7 @@ mod fixture;
 mod change;
 mod cli;
 mod cli_help;
+mod crash;
 mod dependencies;
 mod hostile;
 mod instance;
