@@ -33,6 +33,7 @@ use crate::lanes::Lanes;
 use crate::pool::{self, BuildError, Pool};
 use crate::process::{self, Owner, Processes};
 use crate::scheduler::{Action, AgingError, Input, Scheduler};
+use crate::store::journal::{Journal, JournalError};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{Recovery, Store, StoreError};
 
@@ -61,6 +62,9 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The side journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// `scheduler.aging` is no ageing.
     #[error("scheduler.aging: {0}")]
     Aging(#[from] AgingError),
@@ -172,12 +176,30 @@ impl Builder {
     }
 
     /// Starts the daemon. Returns when it answers on its socket. Must be called on a tokio runtime.
-    pub async fn start(mut self) -> Result<Running, StartError> {
+    pub async fn start(self) -> Result<Running, StartError> {
         let places = Places::find(&self.args, |name| self.variable(name))?;
         let sources = self.sources(&places);
         let loaded = config::load(&sources)?;
         let lock = instance::lock_state(&places.state_dir)?;
         let listener = instance::listen(&places.socket, places.mode == Mode::System)?;
+        let socket = places.socket.clone();
+        let running = self.over_store(places, sources, loaded, lock, listener).await;
+        if running.is_err() {
+            // Nobody will answer there. If it can't be removed, the next daemon takes it over.
+            let _ = std::fs::remove_file(socket);
+        }
+        running
+    }
+
+    /// Opens what is remembered, and goes on from there.
+    async fn over_store(
+        mut self,
+        places: Places,
+        sources: Sources,
+        loaded: Loaded,
+        lock: StateLock,
+        listener: UnixListener,
+    ) -> Result<Running, StartError> {
         let descriptors =
             process::raise_nofile().map_err(system("raising the descriptor limit"))?;
         let options = sqlite::Options {
@@ -185,8 +207,11 @@ impl Builder {
             ..sqlite::Options::default()
         };
         let (store, recovery) = SqliteStore::open(&places.state_dir, &options, clock::now())?;
-        let store = std::mem::take(&mut self.layers).over(Box::new(store));
-        let started = Started { places, sources, loaded, descriptors, lock, listener };
+        let mut store = std::mem::take(&mut self.layers).over(Box::new(store));
+        let attempts = attempts_at_once(&loaded);
+        let (mut journal, left) = Journal::open(&places.state_dir, attempts, recovery.store)?;
+        recovery::replay(&mut *store, &mut journal, &left)?;
+        let started = Started { places, sources, loaded, descriptors, lock, listener, journal };
         self.assemble(started, store, recovery).await
     }
 
@@ -196,7 +221,7 @@ impl Builder {
         mut store: Box<dyn Store>,
         recovery: Recovery,
     ) -> Result<Running, StartError> {
-        let Started { places, sources, loaded, descriptors, lock, listener } = started;
+        let Started { places, sources, loaded, descriptors, lock, listener, journal } = started;
         let connections = Arc::<Connections>::default();
         let settings = settings(&places, sources, loaded, &connections);
         let processes = self.processes(&settings, descriptors)?;
@@ -212,7 +237,7 @@ impl Builder {
         let happenings = broadcast::Sender::new(BACKLOG);
         let queues = recovery::queues(recovery.queues, settings.queues());
         let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
-        let writer = Writer::start(store, events.clone()).map_err(system("a thread"))?;
+        let writer = Writer::start(store, journal, events.clone()).map_err(system("a thread"))?;
         let hub = Arc::new(Hub {
             events: events.clone(),
             readers: readers.clone(),
@@ -299,6 +324,13 @@ struct Started {
     descriptors: u64,
     lock: StateLock,
     listener: UnixListener,
+    journal: Journal,
+}
+
+/// The most attempts that the lanes let run at once.
+fn attempts_at_once(loaded: &Loaded) -> u64 {
+    let lanes = &loaded.settings.lanes;
+    [lanes.io, lanes.cores(), lanes.blocking].into_iter().map(u64::from).sum()
 }
 
 /// The settings in force at the start.

@@ -26,6 +26,11 @@ pub(super) enum Event {
     Ended(Ended),
     /// The writer has finished a batch.
     Written(Written),
+    /// The writer has kept the ends of attempts in the side journal.
+    Noted {
+        /// How many stand there now.
+        aside: usize,
+    },
     /// The work of jobs whose turn has come was read from the store.
     Loaded {
         /// Which jobs were asked for.

@@ -10,6 +10,7 @@ use super::launch::Launcher;
 use super::uniques::Uniques;
 use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, Usage, WallTime};
 use crate::scheduler::Entry;
+use crate::store::journal::Journal;
 use crate::store::{Pending, Store, StoreError};
 
 /// How many changes are judged in one commit.
@@ -60,6 +61,27 @@ pub(super) fn recover(
     }
     enter(entries);
     Ok(judged)
+}
+
+/// Gives the store what the last life left in the side journal: how attempts ended while the store took nothing.
+/// What it has already it refuses, and the journal is emptied when it has heard of everything.
+pub(super) fn replay(
+    store: &mut dyn Store,
+    journal: &mut Journal,
+    left: &[Change],
+) -> Result<(), StoreError> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let mut taken = 0;
+    for batch in left.chunks(BATCH) {
+        taken += store.commit(batch)?.iter().filter(|answer| answer.is_ok()).count();
+    }
+    tracing::warn!(records = left.len(), taken, "took what the last life left in the side journal");
+    if let Err(error) = journal.clear() {
+        tracing::error!("{error}");
+    }
+    Ok(())
 }
 
 fn keep_key(uniques: &mut Uniques, pending: &Pending) {

@@ -8,6 +8,7 @@
 mod error;
 mod filter;
 mod gate;
+pub mod journal;
 pub mod memory;
 pub mod sqlite;
 

@@ -19,6 +19,7 @@ mod manage;
 mod pipeline;
 mod recovery;
 mod refusals;
+mod shortage;
 mod submit;
 mod tidy;
 mod time;

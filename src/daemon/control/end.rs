@@ -127,11 +127,12 @@ impl Control {
     }
 
     /// Whether everything is done that has to be done before the daemon ends. With a full disk what
-    /// can't be written is left to the next start's recovery.
+    /// can't be written is left to the side journal and the next start's recovery.
     pub(super) fn is_over(&self) -> bool {
         let full = self.state.full.is_some();
+        let noted = self.state.offered >= self.state.batch.len();
         let nothing_runs = self.lanes.is_empty() && (full || self.state.starting.is_empty());
-        let written = full || self.state.batch.is_empty();
+        let written = (full && noted) || self.state.batch.is_empty();
         matches!(self.state.phase, Phase::Stopping { .. })
             && nothing_runs
             && written
@@ -161,8 +162,8 @@ impl Control {
 
     /// `running`, `draining` or `degraded`, and why.
     pub(super) fn health(&self) -> (&'static str, Option<String>) {
-        if let Some(error) = &self.state.full {
-            return ("degraded", Some(error.to_string()));
+        if let Some(problem) = self.shortage() {
+            return ("degraded", Some(problem));
         }
         match self.state.phase {
             Phase::Running => ("running", None),

@@ -12,6 +12,7 @@ mod dependencies;
 mod end;
 mod observe;
 mod queue;
+mod shortage;
 mod submit;
 mod unique;
 
@@ -137,6 +138,9 @@ pub(super) struct LoopState {
     phase: Phase,
     /// Why nothing can be written, while that is so.
     full: Option<StoreError>,
+    /// How many changes of the batch were offered to the side journal, and how many ends stand in it.
+    offered: usize,
+    aside: usize,
     /// Start records are awaited until then, because the last life did not end in order.
     pub(super) careful_until: Option<Instant>,
 }
@@ -151,6 +155,17 @@ impl LoopState {
 impl Control {
     /// Runs until the daemon is to end; `Err` when the store can't be counted on any more.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        let result = self.turns().await;
+        if result.is_err() {
+            self.writer.abandon(std::mem::take(&mut self.state.batch));
+        } else if self.state.batch.is_empty() {
+            // What could not be written is left for the next start to find, which must then look for it.
+            self.writer.close();
+        }
+        result
+    }
+
+    async fn turns(&mut self) -> Result<(), StoreError> {
         let mut events = Vec::with_capacity(TURN);
         let mut reports = Vec::with_capacity(TURN);
         self.state.entered_below = self.next_id.get();
@@ -171,10 +186,6 @@ impl Control {
             }
             events.extend(reports.drain(..).map(Event::Ended));
             self.turn(std::mem::take(&mut events))?;
-        }
-        // What could not be written is left for the next start to find, which must then look for it.
-        if self.state.batch.is_empty() {
-            self.writer.close();
         }
         Ok(())
     }
@@ -204,6 +215,7 @@ impl Control {
             Event::Asked(ask) => self.on_ask(ask),
             Event::Ended(ended) => self.on_ended(ended),
             Event::Written(written) => self.on_written(written)?,
+            Event::Noted { aside } => self.on_noted(aside),
             Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
             Event::Revived { wanted, found, edges } => self.on_revived(&wanted, &found, &edges),
             Event::Known { entries, endings } => self.enter(entries, &endings),
@@ -273,10 +285,13 @@ impl Control {
         self.state.then.push(then);
     }
 
-    /// Hands the writer the next batch, unless it is known that there is no room for it.
+    /// Hands the writer the next batch. While it is known that there is no room for it, only what ended goes to the side
+    /// journal.
     fn hand_in(&mut self) {
         if self.state.full.is_none() {
             self.hand_over();
+        } else {
+            self.offer_ends();
         }
     }
 
@@ -285,7 +300,10 @@ impl Control {
             return;
         }
         match self.writer.hand_in(std::mem::take(&mut self.state.batch)) {
-            Ok(()) => self.state.flying = std::mem::take(&mut self.state.then),
+            Ok(()) => {
+                self.state.flying = std::mem::take(&mut self.state.then);
+                self.state.offered = 0;
+            }
             Err(batch) => self.state.batch = batch,
         }
     }

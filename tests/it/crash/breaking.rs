@@ -23,6 +23,11 @@ use super::point::Point;
 pub(super) const BREAK_AT: &str = "CRASH_TEST_BREAK_AT";
 /// And where.
 pub(super) const FOLDER: &str = "CRASH_TEST_FOLDER";
+/// Files in its folder whose presence makes its store fail: there is no room; a sync fails before anything was written;
+/// a sync fails after everything was.
+pub(crate) const FULL: &str = "full";
+pub(crate) const BROKEN: &str = "broken";
+pub(crate) const UNSURE: &str = "unsure";
 /// What it says when it answers.
 pub(super) const READY: &str = "the daemon answers";
 
@@ -37,7 +42,7 @@ fn lives_until_killed() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let args = Args { state_dir: Some(folder.join("state")), ..Args::default() };
-        let layer = Arc::clone(&breakpoint);
+        let (layer, folder) = (Arc::clone(&breakpoint), folder.clone());
         let builder = Builder::new(args)
             .setting("lanes.cpu", "2")
             .setting("daemon.drain_timeout", "0s")
@@ -46,11 +51,14 @@ fn lives_until_killed() {
             .kind(Kind::blocking(about("burn", Class::Cpu), Marker(Arc::clone(&breakpoint))))
             .store_layer(move |inner| {
                 layer.reached(Point::LifeBegun);
-                Box::new(Layer { inner, breakpoint: layer, judged: AtomicBool::new(false) })
+                Box::new(Layer { inner, breakpoint: layer, folder, judged: AtomicBool::new(false) })
             });
         let running = builder.start().await.unwrap();
         println!("{READY}");
-        running.ended().await.unwrap();
+        if let Err(error) = running.ended().await {
+            eprintln!("{error}");
+            std::process::exit(1);
+        }
     });
 }
 
@@ -107,10 +115,11 @@ impl Breakpoint {
     }
 }
 
-/// A store that dies around its commits.
+/// A store that dies around its commits, and fails when it is told to.
 struct Layer {
     inner: Box<dyn Store>,
     breakpoint: Arc<Breakpoint>,
+    folder: PathBuf,
     /// Readers are opened when the last life's jobs were judged.
     judged: AtomicBool,
 }
@@ -133,10 +142,29 @@ impl Layer {
     }
 }
 
+impl Layer {
+    fn is_told(&self, fault: &str) -> bool {
+        self.judged.load(Ordering::SeqCst) && self.folder.join(fault).exists()
+    }
+
+    fn broken(&self) -> StoreError {
+        StoreError::Broken { path: self.folder.clone(), reason: "a sync failed".to_owned() }
+    }
+}
+
 impl Store for Layer {
     fn commit(&mut self, batch: &[Change]) -> Result<Vec<Result<(), Refusal>>, StoreError> {
         self.pass(batch, true);
+        if self.is_told(FULL) {
+            return Err(StoreError::Full(self.folder.join("state/twolane.db")));
+        }
+        if self.is_told(BROKEN) {
+            return Err(self.broken());
+        }
         let answers = self.inner.commit(batch);
+        if self.is_told(UNSURE) {
+            return Err(self.broken());
+        }
         self.pass(batch, false);
         answers
     }

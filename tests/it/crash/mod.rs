@@ -14,6 +14,7 @@ mod marks;
 mod point;
 mod record;
 mod users;
+mod victim;
 mod world;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,9 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
+pub(crate) use self::breaking::{BROKEN, FULL, UNSURE};
 use self::point::Point;
+pub(crate) use self::victim::Victim;
 use self::world::World;
 
 /// How many worlds are played unless somebody asks for more: each point twice.

@@ -10,6 +10,7 @@ use twolane::protocol::{
     Show, Submit, Wait, call,
 };
 
+use super::breaking::FULL;
 use super::dice::Dice;
 use super::record::{Asked, Flavour, Record};
 use crate::fixture::PATIENCE;
@@ -33,13 +34,14 @@ impl User {
             return true;
         };
         for _ in 0..requests {
-            let done = match self.dice.roll(20) {
-                0..=8 => self.submits(&mut client, false).await,
-                9 => self.submits(&mut client, true).await,
-                10 | 11 => self.releases(&mut client).await,
-                12..=15 => self.waits(&mut client).await,
-                16 | 17 => self.cancels(&mut client).await,
-                18 => self.removes(&mut client).await,
+            let done = match self.dice.roll(200) {
+                0..=88 => self.submits(&mut client, false).await,
+                89 => self.fills_the_disk(&mut client).await,
+                90..=99 => self.submits(&mut client, true).await,
+                100..=119 => self.releases(&mut client).await,
+                120..=159 => self.waits(&mut client).await,
+                160..=179 => self.cancels(&mut client).await,
+                180..=189 => self.removes(&mut client).await,
                 _ => self.sets_a_queue(&mut client).await,
             };
             // Another client may have removed what this one asked for.
@@ -183,6 +185,22 @@ impl User {
             }
         });
         Ok(())
+    }
+
+    /// For a while nothing can be written; what ends meanwhile must not be lost.
+    async fn fills_the_disk(&mut self, client: &mut Client) -> Result<(), CallError> {
+        let full = self.folder.join(FULL);
+        std::fs::write(&full, "").unwrap();
+        let mut done = Ok(());
+        for _ in 0..=self.dice.roll(4) {
+            done = match self.dice.roll(2) {
+                0 => self.submits(client, false).await,
+                _ => self.cancels(client).await,
+            };
+        }
+        // Another client may have had the same idea.
+        let _ = std::fs::remove_file(full);
+        done
     }
 
     async fn sets_a_queue(&mut self, client: &mut Client) -> Result<(), CallError> {

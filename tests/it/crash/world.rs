@@ -1,20 +1,19 @@
 //! One state directory and the lives that daemons lead in it.
 
-use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::breaking::{BREAK_AT, FOLDER, READY};
+use super::breaking::FULL;
 use super::dice::Dice;
 use super::judge::judge;
 use super::point::Point;
 use super::record::Record;
 use super::users::User;
+use super::victim::Victim;
 
 /// Clients of a life, and how much each asks for.
 const USERS: u64 = 3;
@@ -53,7 +52,7 @@ impl World {
         for end in self.plan() {
             self.life(end).await;
         }
-        let mut last = self.start(None);
+        let mut last = Victim::start(self.folder.path(), None);
         assert!(last.is_ready(), "world {}: the last daemon did not start", self.seed);
         let mut record = std::mem::take(&mut *self.record.lock().unwrap());
         judge(self.folder.path(), &mut record).await;
@@ -90,17 +89,20 @@ impl World {
 
     async fn life(&mut self, end: End) {
         let at = if let End::At(point, passes) = end { Some((point, passes)) } else { None };
-        let mut daemon = self.start(at);
+        let mut daemon = Victim::start(self.folder.path(), at);
         let closes =
             matches!(end, End::InOrder) || matches!(end, End::At(point, _) if point.is_at_end());
-        if daemon.is_ready() {
-            daemon.died_by_itself = self.users(end, daemon.pid()).await;
+        let mut died = !daemon.is_ready();
+        if !died {
+            died = self.users(end, daemon.pid()).await;
             daemon.signal(if closes { Signal::TERM } else { Signal::KILL });
         }
         let status = daemon.child.wait().unwrap();
+        // Whoever filled the disk may have gone before it was emptied again.
+        let _ = std::fs::remove_file(self.folder.path().join(FULL));
         let killed_itself = closes && status.signal() == Some(Signal::KILL.as_raw());
         if let End::At(point, _) = end
-            && (daemon.died_by_itself || killed_itself)
+            && (died || killed_itself)
         {
             self.died.push(point);
         } else if matches!(end, End::InOrder) {
@@ -136,53 +138,5 @@ impl World {
             gone |= user.await.unwrap();
         }
         gone
-    }
-
-    fn start(&self, at: Option<(Point, u64)>) -> Daemon {
-        let order = at.map_or_else(String::new, |(point, n)| format!("{}:{n}", point.name()));
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::breaking::lives_until_killed", "--nocapture"])
-            .env(FOLDER, self.folder.path())
-            .env(BREAK_AT, order)
-            .env_remove("NOTIFY_SOCKET")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains(READY));
-        Daemon { child, ready, died_by_itself: !ready, _told: lines }
-    }
-}
-
-/// A daemon of this world; killed with it.
-struct Daemon {
-    child: Child,
-    ready: bool,
-    died_by_itself: bool,
-    /// What it says at its end needs a reader.
-    _told: Lines<BufReader<ChildStdout>>,
-}
-
-impl Daemon {
-    const fn is_ready(&self) -> bool {
-        self.ready
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
-    }
-
-    /// Signals it; it is not waited for yet, so its pid is nobody else's.
-    fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
