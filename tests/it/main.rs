@@ -16,6 +16,7 @@ mod lend;
 mod limits;
 mod logs;
 mod manage;
+mod once_only;
 mod pipeline;
 mod recovery;
 mod refusals;
