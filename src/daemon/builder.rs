@@ -13,6 +13,7 @@ use super::args::Args;
 use super::control::{Control, LoopState};
 use super::event::{Ask, Event};
 use super::happening::BACKLOG;
+use super::house::House;
 use super::instance::{self, InstanceError, StateLock};
 use super::launch::Launcher;
 use super::layer::Layers;
@@ -25,13 +26,12 @@ use super::uniques::Uniques;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
-use super::{clock, recovery, retention, signals};
+use super::{caps, clock, recovery, signals};
 use crate::config::{self, ConfigError, Loaded, Mode, Sources};
 use crate::handlers::{AddError, Kind, Registry, Trades};
-use crate::job::StoreId;
 use crate::lanes::Lanes;
 use crate::pool::{self, BuildError, Pool};
-use crate::process::{self, Owner, Processes};
+use crate::process::{self, Processes};
 use crate::scheduler::{Action, AgingError, Input, Scheduler};
 use crate::store::journal::{Journal, JournalError};
 use crate::store::sqlite::{self, SqliteStore};
@@ -44,8 +44,6 @@ const REPORTS: usize = 4_096;
 /// After an unclean stop, start records are awaited for so long: whatever made the daemon crash may do it again,
 /// and then no start may be unknown.
 const CAREFUL: Duration = Duration::from_secs(60);
-/// How long what a crashed daemon left running has between TERM and KILL.
-const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
 /// Why a daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +227,7 @@ impl Builder {
         let output_dir = places.state_dir.join("output");
         let launcher = launcher(&registry, &output_dir, &settings);
         let pool = Pool::new(settings.pool_options())?;
-        sweep(recovery.store).await;
+        recovery::sweep(recovery.store).await;
         let entered = enter(&mut *store, &recovery, &launcher, &settings)?;
         let readers = Readers::start(&*store)?;
         let (events, inbox) = mpsc::channel(EVENTS);
@@ -249,6 +247,7 @@ impl Builder {
             connections,
             ending: CancellationToken::new(),
         });
+        let (press, printing) = caps::press();
         let mut control = Control {
             events: inbox,
             reports: reported,
@@ -269,17 +268,16 @@ impl Builder {
             queues,
             settings,
             next_id: recovery.next_id,
-            output_dir,
+            output_dir: output_dir.clone(),
+            press,
             state: LoopState::beginning_with(entered.actions),
         };
         control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
-        if self.owns_process {
-            signals::listen(events.clone()).map_err(system("listening for signals"))?;
-        }
-        wake_when_lent(&pool, &events);
+        self.listen(&pool, &events)?;
         let ending = hub.ending.clone();
         let place = SocketPlace { path: places.socket.clone(), mode: places.mode };
-        keep_house(&ending, retention::run(readers, events.clone(), bounds_seen));
+        let bounds = bounds_seen;
+        House { readers, events: events.clone(), bounds, output_dir, printing }.keep(&ending);
         Ok(Running {
             socket: places.socket,
             events,
@@ -289,6 +287,15 @@ impl Builder {
             pool,
             lock,
         })
+    }
+
+    /// Has the loop told of what happens outside of it.
+    fn listen(&self, pool: &Pool, events: &mpsc::Sender<Event>) -> Result<(), StartError> {
+        if self.owns_process {
+            signals::listen(events.clone()).map_err(system("listening for signals"))?;
+        }
+        wake_when_lent(pool, events);
+        Ok(())
     }
 
     fn processes(&self, settings: &Live, nofile: u64) -> Result<Processes, StartError> {
@@ -364,27 +371,6 @@ fn system(what: &'static str) -> impl Fn(std::io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
 
-/// Ends what the last life left running, before any of its jobs can run again.
-async fn sweep(store: StoreId) {
-    let swept = tokio::task::spawn_blocking(move || {
-        process::end_leftovers(Owner::Store(&store.to_string()), LEFTOVER_GRACE)
-    });
-    match swept.await {
-        Ok(Ok(swept)) if swept.signalled > 0 => {
-            tracing::warn!(
-                signalled = swept.signalled,
-                remaining = swept.remaining.len(),
-                "ended processes of the last life"
-            );
-        }
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => {
-            tracing::warn!("left-overs of the last life could not be looked for: {error}");
-        }
-        Err(error) => tracing::error!("looking for left-overs of the last life panicked: {error}"),
-    }
-}
-
 /// Wakes the control loop when core permits are lent or taken back; a full channel is awake already.
 fn wake_when_lent(pool: &Pool, events: &mpsc::Sender<Event>) {
     let events = events.downgrade();
@@ -394,11 +380,6 @@ fn wake_when_lent(pool: &Pool, events: &mpsc::Sender<Event>) {
         }
     });
     debug_assert!(first, "nobody else has this pool");
-}
-
-/// Runs what goes on in the background for as long as the daemon does.
-fn keep_house(ending: &CancellationToken, keeping: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(ending.clone().run_until_cancelled_owned(keeping));
 }
 
 /// What the unfinished jobs of the store make of an empty daemon.

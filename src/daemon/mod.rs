@@ -6,10 +6,12 @@
 
 mod args;
 mod builder;
+mod caps;
 mod clock;
 mod control;
 mod event;
 mod happening;
+mod house;
 mod instance;
 mod launch;
 mod layer;

@@ -5,13 +5,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::launch::Launcher;
 use super::uniques::Uniques;
-use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, Usage, WallTime};
+use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, State, StoreId, Usage, WallTime};
+use crate::process::{self, Owner};
 use crate::scheduler::Entry;
 use crate::store::journal::Journal;
 use crate::store::{Pending, Store, StoreError};
+
+/// How long what a crashed daemon left running has between TERM and KILL.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
 /// How many changes are judged in one commit.
 const BATCH: usize = 5_000;
@@ -61,6 +66,27 @@ pub(super) fn recover(
     }
     enter(entries);
     Ok(judged)
+}
+
+/// Ends what the last life left running, before any of its jobs can run again.
+pub(super) async fn sweep(store: StoreId) {
+    let swept = tokio::task::spawn_blocking(move || {
+        process::end_leftovers(Owner::Store(&store.to_string()), LEFTOVER_GRACE)
+    });
+    match swept.await {
+        Ok(Ok(swept)) if swept.signalled > 0 => {
+            tracing::warn!(
+                signalled = swept.signalled,
+                remaining = swept.remaining.len(),
+                "ended processes of the last life"
+            );
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!("left-overs of the last life could not be looked for: {error}");
+        }
+        Err(error) => tracing::error!("looking for left-overs of the last life panicked: {error}"),
+    }
 }
 
 /// Gives the store what the last life left in the side journal: how attempts ended while the store took nothing.

@@ -17,6 +17,7 @@ mod limits;
 mod logs;
 mod manage;
 mod once_only;
+mod output;
 mod pipeline;
 mod recovery;
 mod refusals;

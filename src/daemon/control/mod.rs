@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::caps::Press;
 use super::clock::{self, Alarm};
 use super::event::{Answer, Endings, Event, JobChange, Taken};
 use super::happening::Happening;
@@ -90,6 +91,8 @@ pub(super) struct Control {
     pub(super) settings: Live,
     pub(super) next_id: JobId,
     pub(super) output_dir: PathBuf,
+    /// To whoever watches what attempts print.
+    pub(super) press: Press,
     pub(super) state: LoopState,
 }
 
@@ -219,6 +222,9 @@ impl Control {
             Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
             Event::Revived { wanted, found, edges } => self.on_revived(&wanted, &found, &edges),
             Event::Known { entries, endings } => self.enter(entries, &endings),
+            Event::Overflowed(token) => {
+                self.lanes.end(token, Cause::OutputLimit);
+            }
             Event::Signal(signal) => self.on_signal(signal),
             Event::Due => {
                 self.step(Input::Tick);
@@ -237,7 +243,9 @@ impl Control {
     }
 
     fn on_ended(&mut self, ended: Ended) {
-        self.lanes.forget(ended.token);
+        if let Some(attempt) = self.lanes.forget(ended.token) {
+            self.press.ends((ended.job, attempt, ended.token));
+        }
         self.state.abort_early.remove(&ended.token);
         let once = self.state.once.remove(&ended.job).unwrap_or(false);
         self.state.counters.ended(&ended.outcome);
@@ -399,6 +407,7 @@ impl Control {
         let token = attempt.run.token;
         self.state.counters.started += 1;
         self.lanes.start(attempt);
+        self.press.begins();
         if self.state.abort_early.remove(&token) {
             self.lanes.end(token, Cause::Cancelled);
         } else if self.is_ending_now() {
