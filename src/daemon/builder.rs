@@ -223,9 +223,9 @@ impl Builder {
         let connections = Arc::<Connections>::default();
         let settings = settings(&places, sources, loaded, &connections);
         let processes = self.processes(&settings, descriptors)?;
-        let registry = Arc::new(self.registry(&settings, processes)?);
+        let registry = Arc::new(self.registry(&settings, processes.clone())?);
         let output_dir = places.state_dir.join("output");
-        let launcher = launcher(&registry, &output_dir, &settings);
+        let launcher = launcher(&registry, processes, &output_dir, &settings);
         let pool = Pool::new(settings.pool_options())?;
         recovery::sweep(recovery.store).await;
         let entered = enter(&mut *store, &recovery, &launcher, &settings)?;
@@ -359,9 +359,15 @@ fn settings(
     Live::new(about, Arc::clone(connections), sources, loaded)
 }
 
-fn launcher(registry: &Arc<Registry>, output_dir: &Path, settings: &Live) -> Launcher {
+fn launcher(
+    registry: &Arc<Registry>,
+    processes: Processes,
+    output_dir: &Path,
+    settings: &Live,
+) -> Launcher {
     Launcher {
         registry: Arc::clone(registry),
+        processes,
         output_dir: output_dir.to_owned(),
         grace: settings.settings().command.grace,
     }

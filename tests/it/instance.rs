@@ -15,7 +15,12 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it and waits until it says that it listens.
     pub(crate) fn start(state: &Path) -> Self {
-        let mut child = command(state).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(&mut command(state))
+    }
+
+    /// The same with a command of the test's own.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let listening = lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening"));
         assert!(listening, "the daemon ended before it listened");

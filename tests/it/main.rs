@@ -8,6 +8,7 @@ mod change;
 mod cli;
 mod cli_help;
 mod crash;
+mod crowd;
 mod dependencies;
 mod hostile;
 mod instance;

@@ -165,6 +165,13 @@ impl Control {
         if let Some(problem) = self.shortage() {
             return ("degraded", Some(problem));
         }
+        let short = self.launcher.processes.short_of_room();
+        if short > 0 {
+            let problem = format!(
+                "the system has no room for another process, or no descriptor for it: {short} starts are tried again and again; end something, or raise TasksMax or LimitNOFILE"
+            );
+            return ("degraded", Some(problem));
+        }
         match self.state.phase {
             Phase::Running => ("running", None),
             Phase::Draining => ("draining", Some("asked for; `drain --off` ends it".to_owned())),

@@ -93,6 +93,7 @@ async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
     }
     let processes = adopting();
     let next = launch(&["true"]);
+    let mut launches = vec![launch(&["false"]), launch(&["true"])];
     let mut hoard = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         hoard.push(file);
@@ -100,9 +101,25 @@ async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
     let error = within(processes.spawn(next)).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(error.errno(), Some(libc::EMFILE));
+    // A patient launch waits until there is room, and one that nobody waits for any more is dropped.
+    let (waiting, given_up) = (launches.pop().unwrap(), launches.pop().unwrap());
+    let other = processes.clone();
+    let given_up = tokio::spawn(async move { other.spawn_patiently(given_up).await });
+    while processes.short_of_room() == 0 {
+        tokio::task::yield_now().await;
+    }
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    let other = processes.clone();
+    let waiting = tokio::spawn(async move { other.spawn_patiently(waiting).await });
+    while processes.short_of_room() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!waiting.is_finished());
     drop(hoard);
-    let child = within(processes.spawn(launch(&["true"]))).await.unwrap();
+    let child = within(waiting).await.unwrap().unwrap();
     assert_eq!(within(child.exited()).await.status, Status::Code(0));
+    assert_eq!(processes.short_of_room(), 0);
 }
 
 #[tokio::test]
