@@ -140,18 +140,17 @@ impl Command {
             stdout,
             stderr,
         };
-        // On a task of its own: a child that was started just when the attempt was dropped is received all the same,
-        // and its reins end it. Where there is no room for another process the start waits for it, and can be cancelled.
-        let processes = self.processes.clone();
-        let spawning = async move { processes.spawn_patiently(launch).await.map(Reins) };
-        let mut spawned = tokio::spawn(spawning);
-        tokio::select! {
-            biased;
-            child = &mut spawned => Ok(child.unwrap_or(Err(SpawnError::Stopped))?),
-            () = run.cancel.cancelled() => {
-                spawned.abort();
+        // On a task of its own, which nobody aborts: a child that was started just when the attempt was
+        // dropped is received all the same, and its reins end it. One that began just when it was cancelled is received
+        // too, and has its grace.
+        let (processes, cancel) = (self.processes.clone(), run.cancel.clone());
+        let wanted = move || !cancel.is_cancelled();
+        let spawning = async move { processes.spawn_patiently(launch, wanted).await.map(Reins) };
+        match tokio::spawn(spawning).await.unwrap_or(Err(SpawnError::Stopped)) {
+            Err(error) if error.is_retryable() && run.cancel.is_cancelled() => {
                 Err(StartError::Cancelled)
             }
+            started => Ok(started?),
         }
     }
 

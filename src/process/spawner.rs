@@ -125,10 +125,13 @@ impl Drop for Desk {
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
+type Wanted = Box<dyn Fn() -> bool + Send>;
+
 struct Request {
     launch: Launch,
     reply: Reply,
-    patient: bool,
+    /// Tells whether it is to be tried again, if it is worth another try at all.
+    wanted: Option<Wanted>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -188,15 +191,19 @@ impl Processes {
     /// spawner took the launch drops it; afterwards it ends the child.
     pub async fn spawn(&self, launch: Launch) -> Result<Child, SpawnError> {
         let (reply, answer) = oneshot::channel();
-        self.push(launch, Reply::Start(reply), false).await?;
+        self.push(launch, Reply::Start(reply), None).await?;
         answer.await.unwrap_or(Err(SpawnError::Stopped))
     }
 
     /// The same, and where the system has no process, memory or descriptor left just now it is tried again until it
-    /// has, or until the wait is given up. Launches behind it wait as well: they would fare no better.
-    pub async fn spawn_patiently(&self, launch: Launch) -> Result<Child, SpawnError> {
+    /// has, for as long as it is `wanted`. Launches behind it wait as well: they would fare no better.
+    pub async fn spawn_patiently(
+        &self,
+        launch: Launch,
+        wanted: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Child, SpawnError> {
         let (reply, answer) = oneshot::channel();
-        self.push(launch, Reply::Start(reply), true).await?;
+        self.push(launch, Reply::Start(reply), Some(Box::new(wanted))).await?;
         answer.await.unwrap_or(Err(SpawnError::Stopped))
     }
 
@@ -222,14 +229,19 @@ impl Processes {
         started: oneshot::Sender<Child>,
     ) -> Result<Exit, SpawnError> {
         let (end, answer) = oneshot::channel();
-        self.push(launch, Reply::End { child: started, end }, false).await?;
+        self.push(launch, Reply::End { child: started, end }, None).await?;
         answer.await.unwrap_or(Err(SpawnError::Stopped))
     }
 
-    async fn push(&self, launch: Launch, reply: Reply, patient: bool) -> Result<(), SpawnError> {
+    async fn push(
+        &self,
+        launch: Launch,
+        reply: Reply,
+        wanted: Option<Wanted>,
+    ) -> Result<(), SpawnError> {
         let room = Arc::clone(&self.desk.room);
         let place = room.acquire_owned().await.map_err(|_| SpawnError::Stopped)?;
-        self.desk.queue.push(Request { launch, reply, patient, _place: place });
+        self.desk.queue.push(Request { launch, reply, wanted, _place: place });
         Ok(())
     }
 }
@@ -317,10 +329,10 @@ impl Drop for Spawner {
 impl Spawner {
     fn run(self) {
         vfork::block_signals();
-        while let Some(Request { launch, reply, patient, _place: place }) = self.queue.pop() {
+        while let Some(Request { launch, reply, wanted, _place: place }) = self.queue.pop() {
             drop(place);
             if !reply.is_closed() {
-                self.serve(&launch, reply, patient);
+                self.serve(&launch, reply, wanted.as_ref());
             }
         }
     }
@@ -346,10 +358,10 @@ impl Spawner {
         }
     }
 
-    fn serve(&self, launch: &Launch, reply: Reply, patient: bool) {
+    fn serve(&self, launch: &Launch, reply: Reply, wanted: Option<&Wanted>) {
         let unwanted = match reply {
             Reply::Start(reply) => {
-                let wanted = || patient && !reply.is_closed();
+                let wanted = || !reply.is_closed() && wanted.is_some_and(|wanted| wanted());
                 let started = self.spawn_when_there_is_room(launch, wanted);
                 reply.send(started).err().and_then(Result::ok)
             }

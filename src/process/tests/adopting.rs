@@ -3,6 +3,9 @@
 
 use std::process::Command;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::process::{ATTEMPT_VARIABLE, Status, become_subreaper, terminate};
 
@@ -101,17 +104,19 @@ async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
     let error = within(processes.spawn(next)).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(error.errno(), Some(libc::EMFILE));
-    // A patient launch waits until there is room, and one that nobody waits for any more is dropped.
+    // A patient launch waits until there is room, or until it is wanted no more.
     let (waiting, given_up) = (launches.pop().unwrap(), launches.pop().unwrap());
-    let other = processes.clone();
-    let given_up = tokio::spawn(async move { other.spawn_patiently(given_up).await });
+    let (other, wanted) = (processes.clone(), Arc::new(AtomicBool::new(true)));
+    let still = Arc::clone(&wanted);
+    let still = move || still.load(Ordering::SeqCst);
+    let given_up = tokio::spawn(async move { other.spawn_patiently(given_up, still).await });
     while processes.short_of_room() == 0 {
         tokio::task::yield_now().await;
     }
-    given_up.abort();
-    assert!(given_up.await.unwrap_err().is_cancelled());
+    wanted.store(false, Ordering::SeqCst);
+    assert!(within(given_up).await.unwrap().unwrap_err().is_retryable());
     let other = processes.clone();
-    let waiting = tokio::spawn(async move { other.spawn_patiently(waiting).await });
+    let waiting = tokio::spawn(async move { other.spawn_patiently(waiting, || true).await });
     while processes.short_of_room() == 0 {
         tokio::task::yield_now().await;
     }
