@@ -3,9 +3,6 @@
 
 use std::process::Command;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::*;
 use crate::process::{ATTEMPT_VARIABLE, Status, become_subreaper, terminate};
 
@@ -95,32 +92,20 @@ async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
         );
     }
     let processes = adopting();
-    let next = launch(&["true"]);
-    let mut launches = vec![launch(&["false"]), launch(&["true"])];
+    let (patient, unwanted) = (launch(&["true"]), launch(&["true"]));
     let mut hoard = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         hoard.push(file);
     }
-    let error = within(processes.spawn(next)).await.unwrap_err();
+    // A patient launch waits until there is room, and one that is not wanted any more does not.
+    let other = processes.clone();
+    let waiting = tokio::spawn(async move { other.spawn_patiently(patient, || true).await });
+    while processes.short_of_room() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = within(processes.spawn_patiently(unwanted, || false)).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(error.errno(), Some(libc::EMFILE));
-    // A patient launch waits until there is room, or until it is wanted no more.
-    let (waiting, given_up) = (launches.pop().unwrap(), launches.pop().unwrap());
-    let (other, wanted) = (processes.clone(), Arc::new(AtomicBool::new(true)));
-    let still = Arc::clone(&wanted);
-    let still = move || still.load(Ordering::SeqCst);
-    let given_up = tokio::spawn(async move { other.spawn_patiently(given_up, still).await });
-    while processes.short_of_room() == 0 {
-        tokio::task::yield_now().await;
-    }
-    wanted.store(false, Ordering::SeqCst);
-    assert!(within(given_up).await.unwrap().unwrap_err().is_retryable());
-    let other = processes.clone();
-    let waiting = tokio::spawn(async move { other.spawn_patiently(waiting, || true).await });
-    while processes.short_of_room() == 0 {
-        tokio::task::yield_now().await;
-    }
-    assert!(!waiting.is_finished());
     drop(hoard);
     let child = within(waiting).await.unwrap().unwrap();
     assert_eq!(within(child.exited()).await.status, Status::Code(0));
