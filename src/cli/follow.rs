@@ -9,8 +9,12 @@ use crate::client::CallError;
 use crate::job::{State, exit_code};
 use crate::protocol::{Finished, LogsReply, Stream};
 
-/// Writes one piece of output where it belongs.
+/// Writes one piece of output where it belongs, or says how much is missing there.
 pub(super) async fn copy(piece: &LogsReply, streams: &mut Streams) -> Result<(), Error> {
+    if let Some(length) = piece.cut {
+        let told = format!("\n{}: {length} bytes are not kept here\n", crate::NAME);
+        return streams.err(told.as_bytes()).await;
+    }
     if piece.data.is_empty() {
         return Ok(());
     }

@@ -204,26 +204,43 @@ const fn wish(signal: i32, terminal: bool, asked: bool, cancelled: bool) -> Wish
     }
 }
 
-/// Copies the job's output until there is no more; tells how the job ended.
-async fn watch(mut replies: Replies<call::Logs>, mut streams: Streams) -> Result<Finished, Error> {
+/// Copies the job's output until there is no more; tells how the job ended, and how many bytes were gone before they
+/// could be read.
+async fn watch(
+    mut replies: Replies<call::Logs>,
+    mut streams: Streams,
+) -> Result<(Finished, u64), Error> {
+    let mut missing = 0;
     loop {
         let reply = replies.next().await.unwrap_or(Err(CallError::Closed))?;
         follow::copy(&reply, &mut streams).await?;
+        missing += reply.cut.unwrap_or(0);
         if let Some(finished) = reply.finished {
-            return Ok(finished);
+            return Ok((finished, missing));
         }
     }
 }
 
 /// Says what the caller has to know about the end of watching.
-fn conclude(watched: Result<Finished, Error>, id: JobId, desk: &mut Desk) -> Result<End, Error> {
+fn conclude(
+    watched: Result<(Finished, u64), Error>,
+    id: JobId,
+    desk: &mut Desk,
+) -> Result<End, Error> {
     let name = crate::NAME;
     match watched {
-        Ok(finished) => {
+        Ok((finished, missing)) => {
             if let Some(text) = follow::ending(&finished) {
                 desk.out.say(format_args!("job {id}: {text}"));
             }
-            Ok(End::Final(follow::code(&finished)))
+            if missing > 0 {
+                desk.out.say(format_args!(
+                    "job {id}: {missing} bytes of its output are missing above: it printed faster than they were read, and more than is kept"
+                ));
+            }
+            // Who counts on every byte must not take this for success.
+            let code = follow::code(&finished);
+            Ok(End::Final(if missing > 0 { code.max(exit_code::FAILURE) } else { code }))
         }
         Err(Error::NobodyReads) => {
             desk.out.say(format_args!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::handlers::HttpOptions;
+use crate::handlers::{HttpOptions, OutputOptions};
 use crate::job::{KeyRule, QueueRecord, Rate};
 use crate::pool::Options as PoolOptions;
 use crate::scheduler::Options as SchedulerOptions;
@@ -24,6 +24,8 @@ pub struct Settings {
     pub scheduler: SchedulerSettings,
     /// `[store]`: what is kept, and how long.
     pub store: StoreSettings,
+    /// `[output]`: how much of what jobs print is kept.
+    pub output: OutputSettings,
     /// `[command]`: how commands are run.
     pub command: CommandSettings,
     /// `[http]`: how the kind `http` behaves where a job says nothing.
@@ -203,6 +205,36 @@ impl Default for HttpSettings {
             idle_connections_per_host: http.idle_connections_per_host as u32,
             body_limit: http.body_limit_bytes,
             redirects: http.redirects,
+        }
+    }
+}
+
+/// How much of what jobs print is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutputSettings {
+    /// Of one attempt, in bytes: of more only head and tail stay.
+    #[serde(with = "text::size")]
+    pub job_limit: u64,
+    /// An attempt that has printed more than this ends.
+    #[serde(with = "text::size")]
+    pub hard_limit: u64,
+    /// Of all jobs together, in bytes.
+    #[serde(with = "text::size")]
+    pub total_limit: u64,
+    /// With less than this free on the disk, the attempt whose output takes most of it ends.
+    #[serde(with = "text::size")]
+    pub free_floor: u64,
+}
+
+impl Default for OutputSettings {
+    fn default() -> Self {
+        let output = OutputOptions::default();
+        Self {
+            job_limit: output.job_limit_bytes,
+            hard_limit: output.hard_limit_bytes,
+            total_limit: output.total_limit_bytes,
+            free_floor: output.free_floor_bytes,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::event::{Ask, Event};
 use super::happening::BACKLOG;
 use super::instance::{self, InstanceError, StateLock};
 use super::launch::Launcher;
+use super::layer::Layers;
 use super::places::{NoPlace, Places};
 use super::readers::Readers;
 use super::requests::Requests;
@@ -24,14 +25,14 @@ use super::uniques::Uniques;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
-use super::{clock, recovery, retention, signals};
+use super::{caps, clock, house, recovery, signals};
 use crate::config::{self, ConfigError, Loaded, Mode, Sources};
 use crate::handlers::{AddError, Kind, Registry, Trades};
-use crate::job::StoreId;
 use crate::lanes::Lanes;
 use crate::pool::{self, BuildError, Pool};
-use crate::process::{self, Owner, Processes};
+use crate::process::{self, Processes};
 use crate::scheduler::{Action, Agenda, AgingError, Input, Scheduler};
+use crate::store::journal::{Journal, JournalError};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{Recovery, Store, StoreError};
 
@@ -42,8 +43,6 @@ const REPORTS: usize = 4_096;
 /// After an unclean stop, start records are awaited for so long: whatever made the daemon crash may do it again,
 /// and then no start may be unknown.
 const CAREFUL: Duration = Duration::from_secs(60);
-/// How long what a crashed daemon left running has between TERM and KILL.
-const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
 /// Why a daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +59,9 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The side journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// `scheduler.aging` is no ageing.
     #[error("scheduler.aging: {0}")]
     Aging(#[from] AgingError),
@@ -89,6 +91,7 @@ pub struct Builder {
     kinds: Vec<Kind>,
     settings: Vec<(String, String)>,
     env: Vec<(String, String)>,
+    layers: Layers,
     owns_process: bool,
 }
 
@@ -131,6 +134,17 @@ impl Builder {
         self
     }
 
+    /// Puts a layer of the embedder's own over the store: a mirror, a meter, a fault to rehearse. It keeps what
+    /// [`Store`] promises, or the daemon can't.
+    #[must_use]
+    pub fn store_layer(
+        mut self,
+        wrap: impl FnOnce(Box<dyn Store>) -> Box<dyn Store> + Send + 'static,
+    ) -> Self {
+        self.layers.add(wrap);
+        self
+    }
+
     /// The process is the daemon's alone: it listens for signals and reaps orphans.
     #[must_use]
     pub fn owns_process(mut self) -> Self {
@@ -165,6 +179,24 @@ impl Builder {
         let loaded = config::load(&sources)?;
         let lock = instance::lock_state(&places.state_dir)?;
         let listener = instance::listen(&places.socket, places.mode == Mode::System)?;
+        let socket = places.socket.clone();
+        let running = self.over_store(places, sources, loaded, lock, listener).await;
+        if running.is_err() {
+            // Nobody will answer there. If it can't be removed, the next daemon takes it over.
+            let _ = std::fs::remove_file(socket);
+        }
+        running
+    }
+
+    /// Opens what is remembered, and goes on from there.
+    async fn over_store(
+        mut self,
+        places: Places,
+        sources: Sources,
+        loaded: Loaded,
+        lock: StateLock,
+        listener: UnixListener,
+    ) -> Result<Running, StartError> {
         let descriptors =
             process::raise_nofile().map_err(system("raising the descriptor limit"))?;
         let options = sqlite::Options {
@@ -172,47 +204,50 @@ impl Builder {
             ..sqlite::Options::default()
         };
         let (store, recovery) = SqliteStore::open(&places.state_dir, &options, clock::now())?;
-        let started = Started { places, sources, loaded, descriptors, lock, listener };
+        let mut store = std::mem::take(&mut self.layers).over(Box::new(store));
+        let attempts = attempts_at_once(&loaded);
+        let (mut journal, left) = Journal::open(&places.state_dir, attempts, recovery.store)?;
+        recovery::replay(&mut *store, &mut journal, &left)?;
+        let started = Started { places, sources, loaded, descriptors, lock, listener, journal };
         self.assemble(started, store, recovery).await
     }
 
     async fn assemble(
         self,
         started: Started,
-        mut store: SqliteStore,
+        mut store: Box<dyn Store>,
         recovery: Recovery,
     ) -> Result<Running, StartError> {
-        let Started { places, sources, loaded, descriptors, lock, listener } = started;
+        let Started { places, sources, loaded, descriptors, lock, listener, journal } = started;
         let connections = Arc::<Connections>::default();
         let settings = settings(&places, sources, loaded, &connections);
-        let processes = self.processes(&settings, descriptors)?;
-        let registry = Arc::new(self.registry(&settings, processes)?);
         let output_dir = places.state_dir.join("output");
-        let launcher = launcher(&registry, &output_dir, &settings);
+        let launcher = self.launcher(&settings, descriptors, &output_dir)?;
         let pool = Pool::new(settings.pool_options())?;
-        sweep(recovery.store).await;
-        let entered = enter(&mut store, &recovery, &launcher, &settings)?;
-        let readers = Readers::start(&store)?;
+        recovery::sweep(recovery.store).await;
+        let entered = enter(&mut *store, &recovery, &launcher, &settings)?;
+        let readers = Readers::start(&*store)?;
         let (events, inbox) = mpsc::channel(EVENTS);
         let (reports, reported) = mpsc::channel(REPORTS);
-        let happenings = broadcast::Sender::new(BACKLOG);
+        let (press, printing) = caps::press();
         let queues = recovery::queues(recovery.queues, settings.queues());
         let (folds, folds_seen) = watch::channel(Vec::new());
         let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
-        let writer = Writer::start(Box::new(store), events.clone()).map_err(system("a thread"))?;
+        let writer = Writer::start(store, journal, events.clone()).map_err(system("a thread"))?;
         let hub = Arc::new(Hub {
             events: events.clone(),
             readers: readers.clone(),
-            registry,
-            happenings: happenings.clone(),
-            bounds: bounds_seen.clone(),
+            registry: Arc::clone(&launcher.registry),
+            happenings: broadcast::Sender::new(BACKLOG),
+            bounds: bounds_seen,
             folds: folds_seen,
             daemon_uid: settings.about.uid,
             output_dir: output_dir.clone(),
             connections,
             ending: CancellationToken::new(),
         });
-        let mut control = Control {
+        let careful = if recovery.clean { Duration::ZERO } else { CAREFUL };
+        let control = Control {
             events: inbox,
             reports: reported,
             own: events.clone(),
@@ -224,25 +259,26 @@ impl Builder {
             pool: pool.clone(),
             launcher,
             writer,
-            readers: readers.clone(),
+            readers,
             works: Works::default(),
             waiters: Waiters::default(),
             uniques: entered.uniques,
             requests: Requests::default(),
-            happenings,
+            happenings: hub.happenings.clone(),
             bounds,
             queues,
             settings,
             next_id: recovery.next_id,
             output_dir,
-            state: LoopState::beginning_with(entered.actions, recovery.drain),
+            press,
+            state: LoopState::beginning_with(entered.actions, recovery.drain, careful),
         };
-        control.careful_for(if recovery.clean { Duration::ZERO } else { CAREFUL });
-        self.attend(&pool, &hub, retention::run(readers, events.clone(), bounds_seen))?;
+        self.listen(&pool, &events)?;
+        house::keep(&hub, printing);
         let ending = hub.ending.clone();
-        let place = SocketPlace { path: places.socket.clone(), mode: places.mode };
+        let place = SocketPlace { path: places.socket, mode: places.mode };
         Ok(Running {
-            socket: places.socket,
+            socket: place.path.clone(),
             events,
             control: tokio::spawn(control.run()),
             sessions: tokio::spawn(session::serve(listener, place, hub)),
@@ -252,18 +288,12 @@ impl Builder {
         })
     }
 
-    /// What goes on beside the loop and the sessions begins.
-    fn attend(
-        &self,
-        pool: &Pool,
-        hub: &Hub,
-        keeping: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), StartError> {
+    /// Has the loop told of what happens outside of it.
+    fn listen(&self, pool: &Pool, events: &mpsc::Sender<Event>) -> Result<(), StartError> {
         if self.owns_process {
-            signals::listen(hub.events.clone()).map_err(system("listening for signals"))?;
+            signals::listen(events.clone()).map_err(system("listening for signals"))?;
         }
-        wake_when_lent(pool, &hub.events);
-        keep_house(&hub.ending, keeping);
+        wake_when_lent(pool, events);
         Ok(())
     }
 
@@ -276,6 +306,21 @@ impl Builder {
             nofile: Some(nofile),
             ..settings.process_options()
         })?)
+    }
+
+    fn launcher(
+        &self,
+        settings: &Live,
+        descriptors: u64,
+        output_dir: &Path,
+    ) -> Result<Launcher, StartError> {
+        let processes = self.processes(settings, descriptors)?;
+        Ok(Launcher {
+            registry: Arc::new(self.registry(settings, processes.clone())?),
+            processes,
+            output_dir: output_dir.to_owned(),
+            grace: settings.settings().command.grace,
+        })
     }
 
     fn registry(&self, settings: &Live, processes: Processes) -> Result<Registry, StartError> {
@@ -300,6 +345,13 @@ struct Started {
     descriptors: u64,
     lock: StateLock,
     listener: UnixListener,
+    journal: Journal,
+}
+
+/// The most attempts that the lanes let run at once.
+fn attempts_at_once(loaded: &Loaded) -> u64 {
+    let lanes = &loaded.settings.lanes;
+    [lanes.io, lanes.cores(), lanes.blocking].into_iter().map(u64::from).sum()
 }
 
 /// The settings in force at the start.
@@ -321,37 +373,8 @@ fn settings(
     Live::new(about, Arc::clone(connections), sources, loaded)
 }
 
-fn launcher(registry: &Arc<Registry>, output_dir: &Path, settings: &Live) -> Launcher {
-    Launcher {
-        registry: Arc::clone(registry),
-        output_dir: output_dir.to_owned(),
-        grace: settings.settings().command.grace,
-    }
-}
-
 fn system(what: &'static str) -> impl Fn(std::io::Error) -> StartError {
     move |source| StartError::System { what, source }
-}
-
-/// Ends what the last life left running, before any of its jobs can run again.
-async fn sweep(store: StoreId) {
-    let swept = tokio::task::spawn_blocking(move || {
-        process::end_leftovers(Owner::Store(&store.to_string()), LEFTOVER_GRACE)
-    });
-    match swept.await {
-        Ok(Ok(swept)) if swept.signalled > 0 => {
-            tracing::warn!(
-                signalled = swept.signalled,
-                remaining = swept.remaining.len(),
-                "ended processes of the last life"
-            );
-        }
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => {
-            tracing::warn!("left-overs of the last life could not be looked for: {error}");
-        }
-        Err(error) => tracing::error!("looking for left-overs of the last life panicked: {error}"),
-    }
 }
 
 /// Wakes the control loop when core permits are lent or taken back; a full channel is awake already.
@@ -365,11 +388,6 @@ fn wake_when_lent(pool: &Pool, events: &mpsc::Sender<Event>) {
     debug_assert!(first, "nobody else has this pool");
 }
 
-/// Runs what goes on in the background for as long as the daemon does.
-fn keep_house(ending: &CancellationToken, keeping: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(ending.clone().run_until_cancelled_owned(keeping));
-}
-
 /// What the unfinished jobs of the store make of an empty daemon.
 struct Entered {
     scheduler: Scheduler,
@@ -381,7 +399,7 @@ struct Entered {
 
 /// A scheduler that knows every unfinished job.
 fn enter(
-    store: &mut SqliteStore,
+    store: &mut dyn Store,
     recovery: &Recovery,
     launcher: &Launcher,
     settings: &Live,

@@ -26,6 +26,11 @@ pub(super) enum Event {
     Ended(Ended),
     /// The writer has finished a batch.
     Written(Written),
+    /// The writer has kept the ends of attempts in the side journal.
+    Noted {
+        /// How many stand there now.
+        aside: usize,
+    },
     /// The work of jobs whose turn has come was read from the store.
     Loaded {
         /// Which jobs were asked for.
@@ -58,6 +63,8 @@ pub(super) enum Event {
     },
     /// The operating system or the service manager wants something.
     Signal(Signal),
+    /// An attempt has printed more than it may.
+    Overflowed(AttemptToken),
     /// The moment that the scheduler wanted to be woken at has come.
     Due,
     /// How many core permits running jobs have lent out has changed.
@@ -97,6 +104,8 @@ pub(super) enum Ask {
     Unwait(WaiterId),
     /// Tell which job a running attempt is of, and how its permits are lent.
     Lend(AttemptToken, oneshot::Sender<Option<(JobId, Lending)>>),
+    /// Tell which attempts run: their jobs, numbers and tokens.
+    Attempts(oneshot::Sender<Vec<(JobId, u32, AttemptToken)>>),
     /// Tell why a job is where it is.
     Explain(JobId, oneshot::Sender<Option<Explanation>>),
     /// Tell how far a running job is.

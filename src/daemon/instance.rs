@@ -8,9 +8,11 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::net::sockopt::socket_peercred;
+use rustix::process::{Pid, test_kill_process};
 use tokio::net::UnixListener;
 
 /// Why the daemon can't take its place.
@@ -45,6 +47,11 @@ pub enum InstanceError {
     },
 }
 
+/// How long the lock of a daemon that has gone is waited for, and how often it is looked at. When a daemon is killed
+/// while it starts a command, the half-made process has the lock for another moment, until its program runs.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_AGAIN: Duration = Duration::from_millis(5);
+
 /// The lock on a state directory, held as long as this lives.
 #[derive(Debug)]
 pub(super) struct StateLock {
@@ -67,16 +74,32 @@ pub(super) fn lock_state(dir: &Path) -> Result<StateLock, InstanceError> {
         .mode(0o600)
         .open(&path)
         .map_err(at(&path))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut pid = String::new();
-        // The pid is for people; without it the message still says what matters.
-        let _ = file.read_to_string(&mut pid);
-        let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
-        return Err(InstanceError::StateInUse { path: dir.to_owned(), pid });
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let pid = holder(&mut file);
+        if pid.as_deref().is_none_or(lives) || Instant::now() >= deadline {
+            let pid = pid.unwrap_or_else(|| "unknown".to_owned());
+            return Err(InstanceError::StateInUse { path: dir.to_owned(), pid });
+        }
+        std::thread::sleep(LOCK_AGAIN);
     }
+    file.rewind().map_err(at(&path))?;
     file.set_len(0).and_then(|()| file.rewind()).map_err(at(&path))?;
     writeln!(file, "{}", std::process::id()).map_err(at(&path))?;
     Ok(StateLock { _file: file })
+}
+
+/// The pid in the lock file. It is for people; without it the message still says what matters.
+fn holder(file: &mut File) -> Option<String> {
+    let mut pid = String::new();
+    file.rewind().and_then(|()| file.read_to_string(&mut pid)).ok()?;
+    Some(pid.trim().to_owned()).filter(|pid| !pid.is_empty())
+}
+
+/// Whether there is a process of this pid.
+fn lives(pid: &str) -> bool {
+    let pid = pid.parse().ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 /// Makes a folder and those above it.
@@ -135,6 +158,28 @@ mod tests {
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
         drop(lock);
         lock_state(dir.path()).unwrap();
+    }
+
+    /// What a killed daemon's half-made child does to the next daemon, which was refused because of it.
+    #[test]
+    fn a_lock_that_outlives_its_daemon_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = lock_state(dir.path()).unwrap();
+        let gone = std::process::Command::new("true").spawn().and_then(|mut child| {
+            child.wait()?;
+            Ok(child.id())
+        });
+        std::fs::write(dir.path().join("lock"), format!("{}\n", gone.unwrap())).unwrap();
+        let (dir, waits) = (dir.path().to_owned(), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| {
+                waits.wait();
+                lock_state(&dir)
+            });
+            waits.wait();
+            drop(lock);
+            next.join().unwrap().unwrap();
+        });
     }
 
     #[tokio::test]

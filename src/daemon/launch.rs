@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::handlers::{Output, Placeholders, Registry, Run, expand_output};
 use crate::job::{Class, JobId};
 use crate::lanes::Attempt;
+use crate::process::Processes;
 use crate::scheduler::{Demand, Start};
 use crate::store::Work;
 
@@ -17,6 +18,8 @@ use crate::store::Work;
 pub(super) struct Launcher {
     /// The kinds.
     pub(super) registry: Arc<Registry>,
+    /// What starts commands, to be asked how that goes.
+    pub(super) processes: Processes,
     /// Where captured output goes.
     pub(super) output_dir: PathBuf,
     /// The time between TERM and KILL of jobs that name none.

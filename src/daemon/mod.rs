@@ -6,12 +6,15 @@
 
 mod args;
 mod builder;
+mod caps;
 mod clock;
 mod control;
 mod event;
 mod happening;
+mod house;
 mod instance;
 mod launch;
+mod layer;
 mod places;
 mod readers;
 mod recovery;

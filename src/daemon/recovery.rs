@@ -5,13 +5,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::control::UNFOLDED_AT_ONCE;
 use super::launch::Launcher;
 use super::uniques::Uniques;
-use crate::job::{Change, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, Usage, WallTime};
+use crate::job::{
+    Change, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, StoreId, Usage, WallTime,
+};
+use crate::process::{self, Owner};
 use crate::scheduler::{Agenda, Entry, FoldedEntry, Planned};
+use crate::store::journal::Journal;
 use crate::store::{Pending, Store, StoreError, StoredSchedule};
+
+/// How long what a crashed daemon left running has between TERM and KILL.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
 /// How many changes are judged in one commit.
 const BATCH: usize = 5_000;
@@ -73,6 +81,48 @@ pub(super) fn recover(
         }
     }
     Ok(Found { entries, folded, judged })
+}
+
+/// Ends what the last life left running, before any of its jobs can run again.
+pub(super) async fn sweep(store: StoreId) {
+    let swept = tokio::task::spawn_blocking(move || {
+        process::end_leftovers(Owner::Store(&store.to_string()), LEFTOVER_GRACE)
+    });
+    match swept.await {
+        Ok(Ok(swept)) if swept.signalled > 0 => {
+            tracing::warn!(
+                signalled = swept.signalled,
+                remaining = swept.remaining.len(),
+                "ended processes of the last life"
+            );
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!("left-overs of the last life could not be looked for: {error}");
+        }
+        Err(error) => tracing::error!("looking for left-overs of the last life panicked: {error}"),
+    }
+}
+
+/// Gives the store what the last life left in the side journal: how attempts ended while the store took nothing.
+/// What it has already it refuses, and the journal is emptied when it has heard of everything.
+pub(super) fn replay(
+    store: &mut dyn Store,
+    journal: &mut Journal,
+    left: &[Change],
+) -> Result<(), StoreError> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let mut taken = 0;
+    for batch in left.chunks(BATCH) {
+        taken += store.commit(batch)?.iter().filter(|answer| answer.is_ok()).count();
+    }
+    tracing::warn!(records = left.len(), taken, "took what the last life left in the side journal");
+    if let Err(error) = journal.clear() {
+        tracing::error!("{error}");
+    }
+    Ok(())
 }
 
 fn keep_key(uniques: &mut Uniques, pending: &Pending) {

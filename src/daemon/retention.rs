@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::clock;
 use super::event::{Ask, Event};
 use super::launch::output_dir_of;
 use super::readers::{ReadError, Readers};
 use super::session::Bounds;
+use super::{caps, clock};
 use crate::job::{JobId, State, WallTime};
 use crate::store::{Filter, Page};
 
@@ -33,6 +33,7 @@ pub(super) async fn run(
     readers: Readers,
     events: mpsc::Sender<Event>,
     bounds: watch::Receiver<Bounds>,
+    output_dir: PathBuf,
 ) {
     loop {
         let keep = bounds.borrow().keep;
@@ -45,6 +46,12 @@ pub(super) async fn run(
                     break;
                 }
             }
+        }
+        let limit = bounds.borrow().output.total_limit_bytes;
+        match caps::keep_total(&events, output_dir.clone(), limit).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "gave up the output of the oldest finished jobs"),
+            Err(error) => tracing::warn!("old output could not be given up: {error}"),
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -118,7 +118,19 @@ impl Live {
                 days: self.settings().store.keep_days,
                 jobs: self.settings().store.keep_jobs,
             },
+            output: self.output_options(),
             listed_env: listed,
+        }
+    }
+
+    /// How much of what jobs print is kept.
+    fn output_options(&self) -> crate::handlers::OutputOptions {
+        let output = &self.settings().output;
+        crate::handlers::OutputOptions {
+            job_limit_bytes: output.job_limit,
+            hard_limit_bytes: output.hard_limit,
+            total_limit_bytes: output.total_limit,
+            free_floor_bytes: output.free_floor,
         }
     }
 

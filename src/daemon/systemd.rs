@@ -13,6 +13,11 @@ pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// How the daemon is, in words.
+pub(super) fn status(status: &str) {
+    tell(&[NotifyState::Status(status)]);
+}
+
 /// The daemon reads its config again.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {

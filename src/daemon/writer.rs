@@ -1,7 +1,8 @@
 //! The writer thread: the only owner of the store.
 //!
 //! The control loop hands it one batch at a time and gathers the next meanwhile, so everything that
-//! queued up during one sync shares the next one.
+//! queued up during one sync shares the next one. What the store does not take of the ends of attempts goes to the side
+//! journal, before the loop hears that it was not taken.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::event::Event;
 use crate::job::Change;
+use crate::store::journal::{Journal, JournalError};
 use crate::store::{Refusal, Store, StoreError};
 
 /// A batch that the writer has finished.
@@ -20,6 +22,8 @@ pub(super) struct Written {
     pub(super) batch: Vec<Change>,
     /// One answer for each, or why none of them was taken.
     pub(super) answers: Result<Vec<Result<(), Refusal>>, StoreError>,
+    /// How many ends of attempts are in the side journal, which is none while the store takes them.
+    pub(super) aside: usize,
     /// How long the commit took.
     pub(super) took: Duration,
 }
@@ -36,13 +40,14 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(
         store: Box<dyn Store>,
+        journal: Journal,
         events: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
         // One place: the loop never hands in a batch before the last one came back.
         let (batches, inbox) = sync_channel(1);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || write(store, &inbox, &events))?;
+            .spawn(move || Desk { store, journal, events }.serve(&inbox))?;
         Ok(Self { batches, thread: Some(thread), busy: false })
     }
 
@@ -63,9 +68,16 @@ impl Writer {
             }
             Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => match order {
                 Order::Commit(batch) => Err(batch),
-                Order::Close => Err(Vec::new()),
+                Order::Note(_) | Order::Close => Err(Vec::new()),
             },
         }
+    }
+
+    /// Has the ends among these changes kept in the side journal, while the store takes nothing. `false` if the thread
+    /// is busy or gone.
+    pub(super) fn note(&mut self, changes: Vec<Change>) -> bool {
+        self.busy = self.busy || self.batches.try_send(Order::Note(changes)).is_ok();
+        self.busy
     }
 
     /// Notes that the batch came back.
@@ -74,9 +86,19 @@ impl Writer {
     }
 
     /// Lets the thread note an orderly end in the store, and waits for it.
-    pub(super) fn close(mut self) {
+    pub(super) fn close(self) {
+        self.end_with(Order::Close);
+    }
+
+    /// The store is lost: what ended meanwhile is left to the next life in the side journal, and waited for.
+    pub(super) fn abandon(self, changes: Vec<Change>) {
+        self.end_with(Order::Note(changes));
+    }
+
+    fn end_with(mut self, last: Order) {
         // A thread that has gone says so when it is joined.
-        let _ = self.batches.send(Order::Close);
+        let _ = self.batches.send(last);
+        drop(self.batches);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -93,23 +115,62 @@ impl Writer {
 enum Order {
     /// Write these down.
     Commit(Vec<Change>),
+    /// Keep the ends among these in the side journal.
+    Note(Vec<Change>),
     /// Note an orderly end.
     Close,
 }
 
-fn write(mut store: Box<dyn Store>, inbox: &Receiver<Order>, events: &mpsc::Sender<Event>) {
-    while let Ok(order) = inbox.recv() {
-        let Order::Commit(batch) = order else {
-            if let Err(error) = store.close() {
-                tracing::warn!("the store could not note an orderly end: {error}");
+/// The thread's own.
+struct Desk {
+    store: Box<dyn Store>,
+    journal: Journal,
+    events: mpsc::Sender<Event>,
+}
+
+impl Desk {
+    fn serve(mut self, inbox: &Receiver<Order>) {
+        while let Ok(order) = inbox.recv() {
+            let happened = match order {
+                Order::Commit(batch) => Event::Written(self.commit(batch)),
+                Order::Note(changes) => {
+                    self.note(&changes);
+                    Event::Noted { aside: self.journal.ends() }
+                }
+                Order::Close => {
+                    if let Err(error) = self.store.close() {
+                        tracing::warn!("the store could not note an orderly end: {error}");
+                    }
+                    return;
+                }
+            };
+            if self.events.blocking_send(happened).is_err() {
+                return;
             }
-            return;
-        };
+        }
+    }
+
+    fn commit(&mut self, batch: Vec<Change>) -> Written {
         let begun = Instant::now();
-        let answers = store.commit(&batch);
-        let written = Written { batch, answers, took: begun.elapsed() };
-        if events.blocking_send(Event::Written(written)).is_err() {
-            return;
+        let answers = self.store.commit(&batch);
+        let took = begun.elapsed();
+        match &answers {
+            Ok(_) => {
+                if let Err(error) = self.journal.settled(&batch) {
+                    tracing::error!("{error}");
+                }
+            }
+            Err(_) => self.note(&batch),
+        }
+        Written { batch, answers, aside: self.journal.ends(), took }
+    }
+
+    /// Without a place in the journal an end is kept in memory, as everything else is that the store does not take.
+    fn note(&mut self, changes: &[Change]) {
+        match self.journal.note(changes) {
+            Ok(()) => {}
+            Err(error @ JournalError::NoSlot { .. }) => tracing::warn!("{error}"),
+            Err(error) => tracing::error!("{error}"),
         }
     }
 }

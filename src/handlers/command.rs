@@ -15,6 +15,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::job::{Class, Context, Failure, Outcome, Params, Usage};
 use crate::process::{
     ATTEMPT_VARIABLE, Child, Exit, Launch, Processes, ResolveError, Signal, SpawnError, Status,
@@ -34,6 +36,8 @@ const STDIN: &str = "stdin";
 
 /// POSIX promises it, whatever the user's own shell is, so a job means the same everywhere.
 const SHELL_PROGRAM: &str = "/bin/sh";
+/// How soon files are opened again for which there was no descriptor.
+const OPEN_AGAIN: Duration = Duration::from_millis(100);
 /// Where programs are looked for when the environment has no PATH, as `execvp` does.
 const FALLBACK_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -76,6 +80,8 @@ enum StartError {
     Empty,
     #[error("the thread that opens files has failed")]
     Opener,
+    #[error("it was cancelled before it began")]
+    Cancelled,
 }
 
 impl AsyncHandler for Command {
@@ -101,6 +107,7 @@ impl AsyncHandler for Command {
             let (cancel, grace) = (run.cancel.clone(), run.grace);
             let child = match self.start(run).await {
                 Ok(child) => child,
+                Err(StartError::Cancelled) => return Report::cancelled(),
                 Err(error) => return error.report(),
             };
             let exit = match cancel.run_until_cancelled(child.0.exited()).await {
@@ -121,7 +128,8 @@ impl Command {
         let program = find(argv.first().ok_or(StartError::Empty)?, &run.context)?;
         let env = self.environment(&run);
         let input = param::text(&run.params, STDIN).map(|path| run.context.cwd.join(path));
-        let (stdin, (stdout, stderr)) = open_files(input, run.output).await?;
+        let (stdin, (stdout, stderr)) =
+            open_files(input, run.output, &run.cancel, &self.processes).await?;
         let launch = Launch {
             program,
             argv,
@@ -133,10 +141,17 @@ impl Command {
             stderr,
         };
         // On a task of its own, which nobody aborts: a child that was started just when the attempt was
-        // dropped is received all the same, and its reins end it.
-        let processes = self.processes.clone();
-        let spawned = tokio::spawn(async move { processes.spawn(launch).await.map(Reins) });
-        Ok(spawned.await.unwrap_or(Err(SpawnError::Stopped))?)
+        // dropped is received all the same, and its reins end it. One that began just when it was cancelled is received
+        // too, and has its grace.
+        let (processes, cancel) = (self.processes.clone(), run.cancel.clone());
+        let wanted = move || !cancel.is_cancelled();
+        let spawning = async move { processes.spawn_patiently(launch, wanted).await.map(Reins) };
+        match tokio::spawn(spawning).await.unwrap_or(Err(SpawnError::Stopped)) {
+            Err(error) if error.is_retryable() && run.cancel.is_cancelled() => {
+                Err(StartError::Cancelled)
+            }
+            started => Ok(started?),
+        }
     }
 
     /// The submitter's variables, and over them those that tell the command what it is part of.
@@ -184,16 +199,45 @@ fn enter(cwd: &Path) -> io::Result<()> {
 }
 
 /// Opens the child's files. Captured files lie in the state directory and are opened right here;
-/// the user's may lie where an open takes long, so they are opened on a thread that may block.
+/// the user's may lie where an open takes long, so they are opened on a thread that may block. While there is no descriptor
+/// left they are tried again, until the attempt is cancelled.
 async fn open_files(
     input: Option<PathBuf>,
     mut output: Output,
+    cancel: &CancellationToken,
+    processes: &Processes,
 ) -> Result<(Stdin, (OwnedFd, OwnedFd)), StartError> {
-    if input.is_none() && !output.is_users() {
-        return Ok((Stdin::Null, output.open()?));
+    loop {
+        let opened;
+        if input.is_none() && !output.is_users() {
+            opened = output.open().map(|files| (Stdin::Null, files)).map_err(StartError::from);
+        } else {
+            let input = input.clone();
+            let open = move || {
+                let opened = open_both(input, &mut output);
+                (output, opened)
+            };
+            let done = tokio::task::spawn_blocking(open).await;
+            (output, opened) = done.map_err(|_| StartError::Opener)?;
+        }
+        match opened {
+            Err(error) if error.is_for_want_of_descriptors() => {
+                let _short = processes.short();
+                let pause = tokio::time::sleep(OPEN_AGAIN);
+                if cancel.run_until_cancelled(pause).await.is_none() {
+                    return Err(StartError::Cancelled);
+                }
+            }
+            opened => return opened,
+        }
     }
-    let open = move || Ok((open_input(input)?, output.open()?));
-    tokio::task::spawn_blocking(open).await.unwrap_or(Err(StartError::Opener))
+}
+
+fn open_both(
+    input: Option<PathBuf>,
+    output: &mut Output,
+) -> Result<(Stdin, (OwnedFd, OwnedFd)), StartError> {
+    Ok((open_input(input)?, output.open()?))
 }
 
 fn open_input(input: Option<PathBuf>) -> Result<Stdin, StartError> {
@@ -231,6 +275,15 @@ impl Drop for Reins {
 }
 
 impl StartError {
+    /// Whether it may well go when others have closed theirs.
+    fn is_for_want_of_descriptors(&self) -> bool {
+        let (Self::Output(OutputError::Open { source, .. }) | Self::Input { source, .. }) = self
+        else {
+            return false;
+        };
+        matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+    }
+
     fn report(&self) -> Report {
         let text = self.to_string();
         let code = match self {

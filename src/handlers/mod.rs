@@ -14,6 +14,7 @@
 mod checksum;
 mod command;
 mod compress;
+mod cut;
 mod files;
 mod handler;
 mod http;
@@ -31,9 +32,10 @@ mod template;
 mod tests;
 
 pub use crate::job::nearest;
+pub use cut::{Cut, give_up, keep_head_and_tail, taken};
 pub use handler::{AsyncHandler, BlockingHandler, Handler};
 pub use kind::{Kind, KindInfo};
-pub use options::{HttpOptions, Options};
+pub use options::{HttpOptions, Options, OutputOptions};
 pub use output::{Output, OutputError};
 pub use param::{Param, ParamError, ParamKind};
 pub use progress::Progress;

@@ -10,6 +10,32 @@ pub struct Options {
     pub http: HttpOptions,
 }
 
+/// How much of what jobs print is kept. Files that the user named are not counted and never touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutputOptions {
+    /// Of one attempt, in bytes: of more only head and tail stay.
+    pub job_limit_bytes: u64,
+    /// An attempt that has printed more than this ends.
+    pub hard_limit_bytes: u64,
+    /// Of all jobs together, in bytes.
+    pub total_limit_bytes: u64,
+    /// With less than this free on the disk, the attempt whose output takes most of it ends.
+    pub free_floor_bytes: u64,
+}
+
+impl Default for OutputOptions {
+    fn default() -> Self {
+        Self {
+            job_limit_bytes: 256 << 20,
+            // A job that prints so much has run away; one that only talks a lot has its head and tail long before.
+            hard_limit_bytes: 64 << 30,
+            total_limit_bytes: 10 << 30,
+            free_floor_bytes: 256 << 20,
+        }
+    }
+}
+
 /// How the kind `http` behaves where a job says nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

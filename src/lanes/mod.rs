@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::handlers::{Handler, Progress, Run};
-use crate::job::{AttemptToken, Class, JobId, Outcome, Usage};
+use crate::job::{AttemptToken, Class, Failure, JobId, Outcome, Usage};
 use crate::pool::Pool;
 
 pub use lending::{Lending, Lent};
@@ -60,6 +60,8 @@ pub enum Cause {
     Cancelled,
     /// The daemon ends.
     Interrupted,
+    /// It printed more than it may.
+    OutputLimit,
 }
 
 /// The running attempts of both lanes.
@@ -74,6 +76,7 @@ pub struct Lanes {
 #[derive(Debug)]
 struct Running {
     job: JobId,
+    attempt: u32,
     cancel: CancellationToken,
     verdict: Arc<Verdict>,
     progress: Arc<Progress>,
@@ -89,6 +92,7 @@ impl Verdict {
     const CANCELLED: u8 = 1;
     const TIMED_OUT: u8 = 2;
     const INTERRUPTED: u8 = 3;
+    const OUTPUT_LIMIT: u8 = 4;
 
     fn pass(&self, verdict: u8) {
         // Relaxed is enough: the cancellation token that is fired next carries the ordering.
@@ -100,6 +104,7 @@ impl Verdict {
             Self::CANCELLED => Some(Outcome::Cancelled),
             Self::TIMED_OUT => Some(Outcome::TimedOut),
             Self::INTERRUPTED => Some(Outcome::Interrupted),
+            Self::OUTPUT_LIMIT => Some(Outcome::Failed(Failure::OutputLimit)),
             _ => None,
         }
     }
@@ -116,6 +121,7 @@ impl Lanes {
         let (job, token) = (attempt.run.job, attempt.run.token);
         let running = Running {
             job,
+            attempt: attempt.run.attempt,
             cancel: CancellationToken::new(),
             verdict: Arc::default(),
             progress: Arc::default(),
@@ -141,6 +147,7 @@ impl Lanes {
             running.verdict.pass(match cause {
                 Cause::Cancelled => Verdict::CANCELLED,
                 Cause::Interrupted => Verdict::INTERRUPTED,
+                Cause::OutputLimit => Verdict::OUTPUT_LIMIT,
             });
             running.cancel.cancel();
         }
@@ -159,9 +166,9 @@ impl Lanes {
         }
     }
 
-    /// Forgets an attempt whose report has arrived; `false` if it was not known.
-    pub fn forget(&mut self, token: AttemptToken) -> bool {
-        self.running.remove(&token).is_some()
+    /// Forgets an attempt whose report has arrived; tells its number, if it was known.
+    pub fn forget(&mut self, token: AttemptToken) -> Option<u32> {
+        self.running.remove(&token).map(|running| running.attempt)
     }
 
     /// How many attempts have not been reported.
@@ -172,6 +179,11 @@ impl Lanes {
     /// Whether nothing runs.
     pub fn is_empty(&self) -> bool {
         self.running.is_empty()
+    }
+
+    /// Which attempts run: their jobs, numbers and tokens.
+    pub fn attempts(&self) -> impl Iterator<Item = (JobId, u32, AttemptToken)> {
+        self.running.iter().map(|(token, running)| (running.job, running.attempt, *token))
     }
 
     /// Which jobs run, and how far they are.

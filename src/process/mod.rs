@@ -58,6 +58,6 @@ pub use leftovers::{Leftover, Owner, Swept, end_leftovers, leftovers};
 pub use limits::{become_subreaper, close_inherited, raise_nofile};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
-pub use spawner::{Options, Processes, StartError};
+pub use spawner::{Options, Processes, Short, StartError};
 pub use terminate::terminate;
 pub use tree::SignalError;

@@ -9,13 +9,14 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Signal, getrlimit};
 use thiserror::Error;
@@ -84,6 +85,30 @@ pub struct Processes {
     desk: Arc<Desk>,
 }
 
+impl fmt::Debug for Processes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Processes").field("short_of_room", &self.short_of_room()).finish()
+    }
+}
+
+/// A launch that waits for room.
+#[derive(Debug)]
+#[must_use = "it counts as long as it lives"]
+pub struct Short<'a>(&'a AtomicUsize);
+
+impl<'a> Short<'a> {
+    fn of(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Short<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Closes the queue when the last handle is gone.
 struct Desk {
     queue: Arc<Queue>,
@@ -96,9 +121,17 @@ impl Drop for Desk {
     }
 }
 
+/// How long a patient launch waits when there is no room for another process: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+type Wanted = Box<dyn Fn() -> bool + Send>;
+
 struct Request {
     launch: Launch,
     reply: Reply,
+    /// Tells whether it is to be tried again, if it is worth another try at all.
+    wanted: Option<Wanted>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -158,8 +191,31 @@ impl Processes {
     /// spawner took the launch drops it; afterwards it ends the child.
     pub async fn spawn(&self, launch: Launch) -> Result<Child, SpawnError> {
         let (reply, answer) = oneshot::channel();
-        self.push(launch, Reply::Start(reply)).await?;
+        self.push(launch, Reply::Start(reply), None).await?;
         answer.await.unwrap_or(Err(SpawnError::Stopped))
+    }
+
+    /// The same, and where the system has no process, memory or descriptor left just now it is tried again until it
+    /// has, for as long as it is `wanted`. Launches behind it wait as well: they would fare no better.
+    pub async fn spawn_patiently(
+        &self,
+        launch: Launch,
+        wanted: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Child, SpawnError> {
+        let (reply, answer) = oneshot::channel();
+        self.push(launch, Reply::Start(reply), Some(Box::new(wanted))).await?;
+        answer.await.unwrap_or(Err(SpawnError::Stopped))
+    }
+
+    /// Counts one more launch as short of room, until it is dropped: for who makes a launch ready and has no descriptor
+    /// for it.
+    pub fn short(&self) -> Short<'_> {
+        Short::of(&self.desk.queue.short)
+    }
+
+    /// How many launches have found no room for another process and are being tried again.
+    pub fn short_of_room(&self) -> usize {
+        self.desk.queue.short.load(Ordering::Relaxed)
     }
 
     /// Starts a child and completes when it has ended, or could not be started. The child goes to
@@ -173,14 +229,19 @@ impl Processes {
         started: oneshot::Sender<Child>,
     ) -> Result<Exit, SpawnError> {
         let (end, answer) = oneshot::channel();
-        self.push(launch, Reply::End { child: started, end }).await?;
+        self.push(launch, Reply::End { child: started, end }, None).await?;
         answer.await.unwrap_or(Err(SpawnError::Stopped))
     }
 
-    async fn push(&self, launch: Launch, reply: Reply) -> Result<(), SpawnError> {
+    async fn push(
+        &self,
+        launch: Launch,
+        reply: Reply,
+        wanted: Option<Wanted>,
+    ) -> Result<(), SpawnError> {
         let room = Arc::clone(&self.desk.room);
         let place = room.acquire_owned().await.map_err(|_| SpawnError::Stopped)?;
-        self.desk.queue.push(Request { launch, reply, _place: place });
+        self.desk.queue.push(Request { launch, reply, wanted, _place: place });
         Ok(())
     }
 }
@@ -204,6 +265,8 @@ fn child_limit(soft: u64) -> libc::rlimit {
 struct Queue {
     state: Mutex<QueueState>,
     changed: Condvar,
+    /// Launches that are being tried again.
+    short: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -216,6 +279,10 @@ impl Queue {
     fn push(&self, request: Request) {
         self.lock().requests.push_back(request);
         self.changed.notify_one();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     fn close(&self) {
@@ -262,18 +329,40 @@ impl Drop for Spawner {
 impl Spawner {
     fn run(self) {
         vfork::block_signals();
-        while let Some(Request { launch, reply, _place: place }) = self.queue.pop() {
+        while let Some(Request { launch, reply, wanted, _place: place }) = self.queue.pop() {
             drop(place);
             if !reply.is_closed() {
-                self.serve(&launch, reply);
+                self.serve(&launch, reply, wanted.as_ref());
             }
         }
     }
 
-    fn serve(&self, launch: &Launch, reply: Reply) {
+    /// Spawns, again and again while there is no room for another process and somebody waits for it.
+    fn spawn_when_there_is_room(
+        &self,
+        launch: &Launch,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Child, SpawnError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.spawn(launch, None) {
+                Err((error, _))
+                    if error.is_retryable() && is_wanted() && !self.queue.is_closed() =>
+                {
+                    let _short = Short::of(&self.queue.short);
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(LAST_PAUSE);
+                }
+                other => return other.map_err(|(error, _)| error),
+            }
+        }
+    }
+
+    fn serve(&self, launch: &Launch, reply: Reply, wanted: Option<&Wanted>) {
         let unwanted = match reply {
             Reply::Start(reply) => {
-                let started = self.spawn(launch, None).map_err(|(error, _)| error);
+                let wanted = || !reply.is_closed() && wanted.is_some_and(|wanted| wanted());
+                let started = self.spawn_when_there_is_room(launch, wanted);
                 reply.send(started).err().and_then(Result::ok)
             }
             Reply::End { child, end } => match self.spawn(launch, Some(end)) {

@@ -54,7 +54,7 @@ pub fn job_to_wire(job: &job::Job, attempts: Option<&[job::AttemptRecord]>) -> J
         not_before: job.not_before.map(|deadline| to_rfc3339(deadline.wall)),
         attempt_count: job.attempts,
         outcome: outcome.map(|outcome| outcome.word().to_owned()),
-        exit_code: outcome.map(Outcome::exit_code),
+        exit_code: exit_code_of(job.state, outcome),
         signal: outcome.and_then(signal),
         message: outcome.and_then(Outcome::message).map(str::to_owned),
         reason: job.reason.clone(),
@@ -124,17 +124,11 @@ pub fn finished_to_wire(
     outcome: Option<&Outcome>,
     reason: Option<&str>,
 ) -> Finished {
-    let exit_code = match (state, outcome) {
-        (State::Skipped, _) => exit_code::SKIPPED,
-        (State::Cancelled, _) => exit_code::CANCELLED,
-        (_, Some(outcome)) => outcome.exit_code(),
-        (_, None) => exit_code::FAILURE,
-    };
     Finished {
         id,
         state,
         outcome: outcome.map(|outcome| outcome.word().to_owned()),
-        exit_code,
+        exit_code: exit_code_of(state, outcome).unwrap_or(exit_code::FAILURE),
         signal: outcome.and_then(signal),
         message: match state {
             State::Skipped | State::Cancelled => reason.map(str::to_owned),
@@ -170,6 +164,16 @@ pub fn schedule_to_wire(
         missed_count: record.progress.missed,
         queue: record.spec.queue.clone(),
         summary: summary(&record.spec),
+    }
+}
+
+/// The exit code of a job in this state whose latest attempt ended so: a job that was cancelled between two attempts
+/// says so, and not what the last of them said.
+fn exit_code_of(state: State, outcome: Option<&Outcome>) -> Option<i32> {
+    match state {
+        State::Skipped => Some(exit_code::SKIPPED),
+        State::Cancelled => Some(exit_code::CANCELLED),
+        _ => outcome.map(Outcome::exit_code),
     }
 }
 

@@ -86,6 +86,9 @@ pub struct LogsReply {
     pub stream: Stream,
     /// The bytes, as base64 (RFC 4648, with padding).
     pub data: String,
+    /// So many bytes that stood here are not kept any more.
+    #[serde(default)]
+    pub cut: Option<u64>,
     /// In the last reply: how the job ended, if it is final.
     pub finished: Option<Finished>,
 }

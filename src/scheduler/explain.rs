@@ -468,36 +468,6 @@ impl Scheduler {
     }
 }
 
-impl Gate {
-    /// The gate's name on the wire.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Held { .. } => "held",
-            Self::Requires { .. } | Self::RequiresMore { .. } | Self::Lost { .. } => "dependency",
-            Self::NotBefore { .. } => "time",
-            Self::Writing { .. } => "writing",
-            Self::TooBig { .. } => "too_big",
-            Self::StartsOff => "starts_off",
-            Self::Drained { .. } => "drained",
-            Self::QueuePaused { .. } => "queue_paused",
-            Self::Rate { .. } => "rate",
-            Self::QueueLimit { .. } => "queue_limit",
-            Self::DaemonLimit { .. } => "daemon_limit",
-            Self::KeyLimit { .. } => "key_limit",
-            Self::KeyRate { .. } => "key_rate",
-            Self::ArrayLimit { .. } => "array_limit",
-            Self::Resource { .. } => "resource",
-            Self::ResourceTooSmall { .. } => "resource_too_small",
-            Self::PlaceKept { .. } => "place_kept",
-            Self::LaneLimit { .. } => "lane_limit",
-            Self::CorePermits { .. } => "core_permits",
-            Self::KeptFor { .. } => "kept_for",
-            Self::Behind { .. } => "behind",
-            Self::OtherQueue { .. } => "other_queue",
-        }
-    }
-}
-
 fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -7,6 +7,36 @@ use std::fmt;
 use super::explain::{Explanation, Gate, Holder, Rank};
 use crate::job::{Limits, Requirement, State, format_size};
 
+impl Gate {
+    /// The gate's name on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => "held",
+            Self::Requires { .. } | Self::RequiresMore { .. } | Self::Lost { .. } => "dependency",
+            Self::NotBefore { .. } => "time",
+            Self::Writing { .. } => "writing",
+            Self::TooBig { .. } => "too_big",
+            Self::StartsOff => "starts_off",
+            Self::Drained { .. } => "drained",
+            Self::QueuePaused { .. } => "queue_paused",
+            Self::Rate { .. } => "rate",
+            Self::QueueLimit { .. } => "queue_limit",
+            Self::DaemonLimit { .. } => "daemon_limit",
+            Self::KeyLimit { .. } => "key_limit",
+            Self::KeyRate { .. } => "key_rate",
+            Self::ArrayLimit { .. } => "array_limit",
+            Self::Resource { .. } => "resource",
+            Self::ResourceTooSmall { .. } => "resource_too_small",
+            Self::PlaceKept { .. } => "place_kept",
+            Self::LaneLimit { .. } => "lane_limit",
+            Self::CorePermits { .. } => "core_permits",
+            Self::KeptFor { .. } => "kept_for",
+            Self::Behind { .. } => "behind",
+            Self::OtherQueue { .. } => "other_queue",
+        }
+    }
+}
+
 impl fmt::Display for Explanation {
     /// One sentence a line: the state, then each gate.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

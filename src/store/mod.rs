@@ -9,6 +9,7 @@ mod error;
 mod filter;
 mod fold;
 mod gate;
+pub mod journal;
 pub mod memory;
 pub mod sqlite;
 

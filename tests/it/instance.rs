@@ -15,7 +15,12 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it and waits until it says that it listens.
     pub(crate) fn start(state: &Path) -> Self {
-        let mut child = command(state).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(&mut command(state))
+    }
+
+    /// The same with a command of the test's own.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let listening = lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening"));
         assert!(listening, "the daemon ended before it listened");
@@ -93,6 +98,55 @@ fn a_state_directory_that_can_t_be_written_is_named() {
     assert!(told.contains("/proc/self/state"), "{told}");
 }
 
+/// What must be refused, with the words that it is refused with.
+fn is_left_alone(state: &Path, expected: &str) {
+    let file = state.join("twolane.db");
+    let before = std::fs::read(&file).unwrap();
+    let told = refused(command(state));
+    assert!(told.contains(expected) && told.contains("the file was not touched"), "{told}");
+    assert!(told.contains(file.to_str().unwrap()), "{told}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    assert!(!state.join("twolane.sock").exists(), "nobody is served from it");
+}
+
+#[test]
+fn a_database_that_is_newer_or_foreign_or_damaged_is_refused_and_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let mut daemon = Daemon::start(folder.path());
+    daemon.signal(Signal::TERM);
+    assert!(daemon.child.wait().unwrap().success());
+    let file = folder.path().join("twolane.db");
+    let ours = std::fs::read(&file).unwrap();
+    rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    is_left_alone(folder.path(), "install the newer version");
+    let mut damaged = ours.clone();
+    damaged[100..4_000].fill(0xff);
+    std::fs::write(&file, damaged).unwrap();
+    is_left_alone(folder.path(), "is not a job store");
+    std::fs::write(&file, "a letter to a friend, and no database at all".repeat(100)).unwrap();
+    is_left_alone(folder.path(), "is not a job store");
+    // And with the file as it was all is well again.
+    std::fs::write(&file, ours).unwrap();
+    Daemon::start(folder.path());
+}
+
+#[test]
+fn a_read_only_disk_is_told_as_such() {
+    let Some(disk) = Disk::mount("3m") else {
+        eprintln!("SKIPPED: no file system can be mounted here, so a read-only one was not tried");
+        return;
+    };
+    let state = disk.0.path().join("state");
+    let mut daemon = Daemon::start(&state);
+    daemon.signal(Signal::TERM);
+    assert!(daemon.child.wait().unwrap().success());
+    let remount = ["-o", "remount,ro"];
+    let remounted = Command::new("mount").args(remount).arg(disk.0.path()).status().unwrap();
+    assert!(remounted.success());
+    let told = refused(command(&state));
+    assert!(told.contains(state.to_str().unwrap()) && told.contains("Read-only"), "{told}");
+}
+
 #[test]
 fn a_bad_config_is_refused_before_anything_is_touched() {
     let folder = TempDir::new().unwrap();
@@ -150,12 +204,21 @@ async fn a_full_disk_refuses_new_jobs_and_heals_by_itself() {
         return;
     };
     let state = disk.0.path().join("state");
-    let _daemon = Daemon::start(&state);
+    let mut daemon = Daemon::start(&state);
     let mut client = Client::connect(&state.join("twolane.sock")).await.unwrap();
     let job =
         JobSpec { name: Some("x".repeat(100)), ..crate::fixture::kind("sleep", &[("for", "0s")]) };
     let submit = Submit { jobs: vec![job], ..Submit::default() };
     client.call::<call::Submit>(&submit).await.unwrap();
+    // It ends when the disk is full already; what it waits for lies elsewhere.
+    let elsewhere = TempDir::new().unwrap();
+    let go = elsewhere.path().join("go");
+    let script = format!("until [ -e {} ]; do sleep 0.01; done; exit 7", go.display());
+    let running = Submit { jobs: vec![crate::fixture::shell(&script)], ..submit.clone() };
+    let running = client.call::<call::Submit>(&running).await.unwrap().first.unwrap();
+    let show = twolane::protocol::Show { id: running };
+    let started = |job: &twolane::protocol::Job| job.state == twolane::job::State::Running;
+    while !started(&client.call::<call::Show>(&show).await.unwrap().job) {}
     let ballast = disk.0.path().join("ballast");
     // As full as it gets.
     let _ = std::fs::write(&ballast, vec![1; 4 << 20]);
@@ -167,7 +230,24 @@ async fn a_full_disk_refuses_new_jobs_and_heals_by_itself() {
     assert!(matches!(refused, CallError::Refused(Error::StorageFull { .. })), "{refused}");
     let status = client.call::<call::Status>(&Empty {}).await.unwrap();
     assert_eq!(status.health, "degraded");
+    std::fs::write(&go, "").unwrap();
+    crate::fixture::within(async {
+        loop {
+            let status = client.call::<call::Status>(&Empty {}).await.unwrap();
+            if status.problem.is_some_and(|problem| problem.contains("the end of 1 job")) {
+                break;
+            }
+        }
+    })
+    .await;
+    // The side journal has taken it, as full as the disk is.
+    daemon.signal(Signal::KILL);
+    daemon.child.wait().unwrap();
     std::fs::remove_file(&ballast).unwrap();
+    let _daemon = Daemon::start(&state);
+    let mut client = Client::connect(&state.join("twolane.sock")).await.unwrap();
+    let ended = client.call::<call::Show>(&show).await.unwrap().job;
+    assert_eq!((ended.exit_code, ended.attempt_count), (Some(7), 1));
     crate::fixture::within(async {
         while client.call::<call::Submit>(&submit).await.is_err() {
             tokio::task::yield_now().await;

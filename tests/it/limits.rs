@@ -216,7 +216,7 @@ fn limits_of_keys_change_with_a_reload() {
     write(2);
     let told = user.out(&["reload"]);
     assert!(told.contains("limits.keys.host:*.max"), "{told}");
-    assert_eq!(user.json(&["show", "2", "--json"])["state"], "running");
+    assert_eq!(user.json(&["explain", "2", "--json"])["state"], "running");
     let unknown = user.run(&["submit", "--limit-key", "db", "--", "true"]);
     assert_eq!(unknown.status.code(), Some(121));
     assert!(crate::cli::err(&unknown).contains("db=4"), "{}", crate::cli::err(&unknown));

@@ -199,7 +199,7 @@ async fn until_lines(path: &Path, count: usize) {
     .await;
 }
 
-fn is_gone(pid: &str) -> bool {
+pub(crate) fn is_gone(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.map_or(true, |stat| stat.contains(") Z "))
 }

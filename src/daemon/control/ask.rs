@@ -46,6 +46,9 @@ impl Control {
             Ask::Lend(token, answer) => {
                 let _ = answer.send(self.lanes.lending(token));
             }
+            Ask::Attempts(answer) => {
+                let _ = answer.send(self.lanes.attempts().collect());
+            }
             Ask::Progress(jobs, answer) => {
                 let _ = answer.send(self.progress(&jobs));
             }

@@ -1,8 +1,6 @@
 //! What follows when the writer has finished a batch.
 
-use std::time::Duration;
-
-use super::super::event::{Answer, Endings, Event, Taken};
+use super::super::event::{Answer, Endings, Taken};
 use super::super::happening::Happening;
 use super::super::writer::Written;
 use super::{Control, Then};
@@ -11,15 +9,13 @@ use crate::protocol::{Declined, Error, finished_to_wire};
 use crate::scheduler::Input;
 use crate::store::{Refusal, StoreError, Work};
 
-/// How long to wait before a batch that found no room is tried again.
-const ROOM_AGAIN: Duration = Duration::from_secs(1);
-
 impl Control {
     /// Lets everything happen that waited for the batch; `Err` when the store can't go on.
     pub(super) fn on_written(&mut self, written: Written) -> Result<(), StoreError> {
         self.writer.came_back();
-        let Written { batch, answers, took } = written;
+        let Written { batch, answers, aside, took } = written;
         let then = std::mem::take(&mut self.state.flying);
+        self.state.aside = aside;
         match answers {
             Ok(answers) => {
                 self.state.counters.committed(&batch, took);
@@ -244,66 +240,8 @@ impl Control {
         }
     }
 
-    /// The disk is full: nothing new starts, new jobs are refused, what must be written is kept.
-    fn no_room(&mut self, batch: Vec<Change>, then: Vec<Then>, error: StoreError) {
-        if self.state.full.is_none() {
-            tracing::error!("degraded: {error}");
-            self.step(Input::Starts(false));
-        }
-        let refusal = Error::StorageFull { message: error.to_string() };
-        self.state.full = Some(error);
-        self.state.queues_coming.clear();
-        self.fail_deferred(&refusal);
-        self.fail_schedules(&refusal);
-        self.fail_namings(&refusal);
-        let mut kept = (Vec::new(), Vec::new());
-        let newer = std::mem::take(&mut self.state.batch).into_iter();
-        let newer = newer.zip(std::mem::take(&mut self.state.then));
-        for (change, then) in batch.into_iter().zip(then).chain(newer) {
-            if let Some(then) = self.refused(then, &refusal) {
-                kept.0.push(change);
-                kept.1.push(then);
-            } else if let Change::Submitted { jobs, .. } = change {
-                self.give_keys_back(&jobs);
-            }
-        }
-        (self.state.batch, self.state.then) = kept;
-        self.retry_later();
-    }
-
-    /// Has the loop woken when it is time to look for room again.
-    fn retry_later(&self) {
-        let own = self.own.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(ROOM_AGAIN).await;
-            // The loop is gone only when the daemon has ended.
-            let _ = own.send(Event::RetryWrite).await;
-        });
-    }
-
-    /// Tries again what found no room. When nothing had to be kept, a change that changes nothing is
-    /// written, or nobody would ever find out that there is room.
-    pub(super) fn retry_write(&mut self) {
-        if self.state.full.is_none() {
-            return;
-        }
-        if self.state.batch.is_empty()
-            && let Some(queue) = self.queues.get(crate::job::Spec::DEFAULT_QUEUE)
-        {
-            self.write(Change::QueueSet(queue.clone()), Then::Probe);
-        }
-        self.hand_over();
-    }
-
-    fn back_to_health(&mut self) {
-        if self.state.full.take().is_some() {
-            tracing::info!("there is room again: running as before");
-            self.allow_starts();
-        }
-    }
-
     /// Answers those that asked for a change which will not be written; gives back what must be.
-    fn refused(&mut self, then: Then, error: &Error) -> Option<Then> {
+    pub(super) fn refused(&mut self, then: Then, error: &Error) -> Option<Then> {
         match then {
             Then::Submitted(answer, _) => {
                 let _ = answer.send(Err(error.clone()));

@@ -26,8 +26,11 @@ impl Control {
         let awaited = entries.iter_mut().flat_map(|entry| &mut entry.requires);
         let unknown = self.fill_in(awaited, &together, endings);
         if unknown.is_empty() {
-            for entry in entries.iter().filter(|entry| !entry.requires.is_empty()) {
-                self.state.reviving.remove(&entry.id);
+            // All of them, also those that only came together with one whose requirements had to be looked up.
+            if !self.state.reviving.is_empty() {
+                for entry in &entries {
+                    self.state.reviving.remove(&entry.id);
+                }
             }
             self.step(Input::Submitted(entries));
             self.ask_deferred();

@@ -1,6 +1,6 @@
 //! Draining and ending.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -159,11 +159,12 @@ impl Control {
     }
 
     /// Whether everything is done that has to be done before the daemon ends. With a full disk what
-    /// can't be written is left to the next start's recovery.
+    /// can't be written is left to the side journal and the next start's recovery.
     pub(super) fn is_over(&self) -> bool {
         let full = self.state.full.is_some();
+        let noted = self.state.offered >= self.state.batch.len();
         let nothing_runs = self.lanes.is_empty() && (full || self.state.starting.is_empty());
-        let written = full || self.state.batch.is_empty();
+        let written = (full && noted) || self.state.batch.is_empty();
         matches!(self.state.phase, Phase::Stopping { .. })
             && nothing_runs
             && written
@@ -193,8 +194,15 @@ impl Control {
 
     /// `running`, `draining` or `degraded`, and why.
     pub(super) fn health(&self) -> (&'static str, Option<String>) {
-        if let Some(error) = &self.state.full {
-            return ("degraded", Some(error.to_string()));
+        if let Some(problem) = self.shortage() {
+            return ("degraded", Some(problem));
+        }
+        let short = self.launcher.processes.short_of_room();
+        if short > 0 {
+            let problem = format!(
+                "the system has no room for another process, or no descriptor for it: {short} starts are tried again and again; end something, or raise TasksMax or LimitNOFILE"
+            );
+            return ("degraded", Some(problem));
         }
         match self.state.phase {
             Phase::Running => ("running", None),
@@ -205,10 +213,5 @@ impl Control {
             }
             Phase::Stopping { .. } => ("draining", Some("the daemon is ending".to_owned())),
         }
-    }
-
-    /// The first moments after an unclean stop, in which start records are awaited.
-    pub(in super::super) fn careful_for(&mut self, span: Duration) {
-        self.state.careful_until = Some(Instant::now() + span);
     }
 }

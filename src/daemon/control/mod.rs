@@ -15,16 +15,18 @@ mod gather;
 mod observe;
 mod queue;
 mod schedule;
+mod shortage;
 mod submit;
 mod unfold;
 mod unique;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::caps::Press;
 use super::clock::{self, Alarm};
 use super::event::{Answer, Endings, Event, FoldedRange, JobChange, Taken};
 use super::happening::Happening;
@@ -102,6 +104,8 @@ pub(super) struct Control {
     pub(super) settings: Live,
     pub(super) next_id: JobId,
     pub(super) output_dir: PathBuf,
+    /// To whoever watches what attempts print.
+    pub(super) press: Press,
     pub(super) state: LoopState,
 }
 
@@ -159,21 +163,41 @@ pub(super) struct LoopState {
     drain: Option<Drain>,
     /// Why nothing can be written, while that is so.
     full: Option<StoreError>,
+    /// How many changes of the batch were offered to the side journal, and how many ends stand in it.
+    offered: usize,
+    aside: usize,
     /// Start records are awaited until then, because the last life did not end in order.
     pub(super) careful_until: Option<Instant>,
 }
 
 impl LoopState {
     /// The state at the beginning, with what the scheduler wanted done when the unfinished jobs entered it.
-    pub(super) fn beginning_with(actions: Vec<Action>, drain: Option<Drain>) -> Self {
+    /// Start records are awaited for so long.
+    pub(super) fn beginning_with(
+        actions: Vec<Action>,
+        drain: Option<Drain>,
+        careful: Duration,
+    ) -> Self {
         let phase = if drain.is_some() { Phase::Draining } else { Phase::Running };
-        Self { actions, phase, drain, ..Self::default() }
+        let careful_until = Some(Instant::now() + careful);
+        Self { actions, phase, drain, careful_until, ..Self::default() }
     }
 }
 
 impl Control {
     /// Runs until the daemon is to end; `Err` when the store can't be counted on any more.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        let result = self.turns().await;
+        if result.is_err() {
+            self.writer.abandon(std::mem::take(&mut self.state.batch));
+        } else if self.state.batch.is_empty() {
+            // What could not be written is left for the next start to find, which must then look for it.
+            self.writer.close();
+        }
+        result
+    }
+
+    async fn turns(&mut self) -> Result<(), StoreError> {
         let mut events = Vec::with_capacity(TURN);
         let mut reports = Vec::with_capacity(TURN);
         self.state.entered_below = self.next_id.get();
@@ -195,10 +219,6 @@ impl Control {
             }
             events.extend(reports.drain(..).map(Event::Ended));
             self.turn(std::mem::take(&mut events))?;
-        }
-        // What could not be written is left for the next start to find, which must then look for it.
-        if self.state.batch.is_empty() {
-            self.writer.close();
         }
         Ok(())
     }
@@ -230,10 +250,14 @@ impl Control {
             Event::Asked(ask) => self.on_ask(ask),
             Event::Ended(ended) => self.on_ended(ended),
             Event::Written(written) => self.on_written(written)?,
+            Event::Noted { aside } => self.on_noted(aside),
             Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
             Event::Revived { wanted, found, edges } => self.on_revived(&wanted, &found, &edges),
             Event::Known { entries, endings } => self.enter(entries, &endings),
             Event::KnownEdit { edited, endings } => self.edited(edited, &endings),
+            Event::Overflowed(token) => {
+                self.lanes.end(token, Cause::OutputLimit);
+            }
             Event::Signal(signal) => self.on_signal(signal),
             Event::Due => {
                 self.step(Input::Tick);
@@ -252,7 +276,9 @@ impl Control {
     }
 
     fn on_ended(&mut self, ended: Ended) {
-        self.lanes.forget(ended.token);
+        if let Some(attempt) = self.lanes.forget(ended.token) {
+            self.press.ends((ended.job, attempt, ended.token));
+        }
         self.state.abort_early.remove(&ended.token);
         let once = self.state.once.remove(&ended.job).unwrap_or(false);
         self.state.counters.ended(&ended.outcome);
@@ -294,11 +320,14 @@ impl Control {
         }
     }
 
-    /// Hands the writer the next batch, unless more is to come soon or it is known that there is no
-    /// room for it.
+    /// Hands the writer the next batch, unless more is to come soon. While it is known that there is no
+    /// room for it, only what ended goes to the side journal.
     fn hand_in(&mut self) {
+        if self.state.full.is_some() {
+            return self.offer_ends();
+        }
         let idle = !self.writer.is_busy() && !self.state.batch.is_empty();
-        if self.state.full.is_none() && idle && !self.gathers() {
+        if idle && !self.gathers() {
             self.hand_over();
         }
     }
@@ -311,6 +340,7 @@ impl Control {
             Ok(()) => {
                 self.state.flying = std::mem::take(&mut self.state.then);
                 self.gathered();
+                self.state.offered = 0;
             }
             Err(batch) => self.state.batch = batch,
         }
@@ -408,6 +438,7 @@ impl Control {
         let token = attempt.run.token;
         self.state.counters.started += 1;
         self.lanes.start(attempt);
+        self.press.begins();
         if self.state.abort_early.remove(&token) {
             self.lanes.end(token, Cause::Cancelled);
         } else if self.is_ending_now() {

@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 
+use crate::handlers::Cut;
 use crate::protocol::{MAX_CHUNK, Stream};
 
 /// Wakes when something in a folder, or a file, changes.
@@ -71,6 +72,15 @@ impl Changes {
     }
 }
 
+/// What comes next of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// These bytes; none when there is no more for now.
+    Bytes(Vec<u8>),
+    /// So many bytes that are not kept any more.
+    Cut(u64),
+}
+
 /// One output file, read from where the last read ended.
 #[derive(Debug)]
 pub(super) struct Growing {
@@ -88,7 +98,7 @@ impl Growing {
     }
 
     /// The next piece; empty when there is no more for now. A file that is not there is empty.
-    pub(super) fn read(&mut self) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&mut self) -> io::Result<Piece> {
         if self.file.is_none() {
             // A pipe with nobody at its other end, or a terminal, must hold up nobody here.
             let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC).bits();
@@ -96,25 +106,39 @@ impl Growing {
                 File::options().read(true).custom_flags(flags.cast_signed()).open(&self.path);
             let mut file = match opened {
                 Ok(file) if file.metadata()?.is_file() => file,
-                Ok(_) => return Ok(Vec::new()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Ok(_) => return Ok(Piece::Bytes(Vec::new())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Piece::Bytes(Vec::new()));
+                }
                 Err(error) => return Err(error),
             };
             if let Some(lines) = self.tail {
-                seek_tail(&mut file, lines)?;
+                seek_tail(&mut file, lines, Cut::of(&self.path)?)?;
             }
             self.file = Some(file);
         }
-        let mut piece = Vec::new();
-        if let Some(file) = &mut self.file {
-            file.take(MAX_CHUNK as u64).read_to_end(&mut piece)?;
+        let Some(file) = &mut self.file else { return Ok(Piece::Bytes(Vec::new())) };
+        let begin = file.stream_position()?;
+        let mut bytes = Vec::new();
+        file.take(MAX_CHUNK as u64).read_to_end(&mut bytes)?;
+        // Asked after the reading: a cut is noted before its bytes go, so what was read may be a hole only if it is
+        // noted now.
+        let Some(cut) = Cut::of(&self.path)? else { return Ok(Piece::Bytes(bytes)) };
+        let end = begin + bytes.len() as u64;
+        if (cut.begin..cut.end).contains(&begin) {
+            file.seek(SeekFrom::Start(cut.end))?;
+            return Ok(Piece::Cut(cut.end - begin));
         }
-        Ok(piece)
+        if begin < cut.begin && cut.begin < end {
+            bytes.truncate((cut.begin - begin) as usize);
+            file.seek(SeekFrom::Start(cut.begin))?;
+        }
+        Ok(Piece::Bytes(bytes))
     }
 }
 
-/// Goes to where the last `lines` lines begin, looking at pieces from the end.
-fn seek_tail(file: &mut File, lines: u64) -> io::Result<()> {
+/// Goes to where the last `lines` lines begin, looking at pieces from the end; what was cut has no lines.
+fn seek_tail(file: &mut File, lines: u64, cut: Option<Cut>) -> io::Result<()> {
     let mut end = file.seek(SeekFrom::End(0))?;
     if lines == 0 {
         return Ok(());
@@ -123,7 +147,15 @@ fn seek_tail(file: &mut File, lines: u64) -> io::Result<()> {
     let mut piece = vec![0; MAX_CHUNK];
     let length = end;
     while end > 0 {
-        let size = usize::try_from(end).unwrap_or(MAX_CHUNK).min(MAX_CHUNK);
+        let floor = match cut {
+            Some(cut) if (cut.begin + 1..=cut.end).contains(&end) => {
+                end = cut.begin;
+                continue;
+            }
+            Some(cut) if end > cut.end => cut.end,
+            _ => 0,
+        };
+        let size = usize::try_from(end - floor).unwrap_or(MAX_CHUNK).min(MAX_CHUNK);
         let start = end - size as u64;
         file.seek(SeekFrom::Start(start))?;
         file.read_exact(&mut piece[..size])?;
@@ -148,12 +180,16 @@ fn seek_tail(file: &mut File, lines: u64) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn text_of(piece: Piece) -> String {
+        let Piece::Bytes(bytes) = piece else { panic!("it was cut: {piece:?}") };
+        String::from_utf8(bytes).unwrap()
+    }
+
     fn tail_of(text: &str, lines: u64) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         std::fs::write(&path, text).unwrap();
-        let piece = Growing::new(Stream::Out, path, Some(lines)).read().unwrap();
-        String::from_utf8(piece).unwrap()
+        text_of(Growing::new(Stream::Out, path, Some(lines)).read().unwrap())
     }
 
     #[test]
@@ -171,7 +207,7 @@ mod tests {
         let path = dir.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
-        assert!(Growing::new(Stream::Out, path, None).read().unwrap().is_empty());
+        assert_eq!(text_of(Growing::new(Stream::Out, path, None).read().unwrap()), "");
     }
 
     #[test]
@@ -187,9 +223,46 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         let mut growing = Growing::new(Stream::Out, path.clone(), None);
-        assert!(growing.read().unwrap().is_empty());
+        assert_eq!(text_of(growing.read().unwrap()), "");
         std::fs::write(&path, "one").unwrap();
-        assert_eq!(growing.read().unwrap(), b"one");
-        assert!(growing.read().unwrap().is_empty());
+        assert_eq!(text_of(growing.read().unwrap()), "one");
+        assert_eq!(text_of(growing.read().unwrap()), "");
+    }
+
+    #[test]
+    fn what_was_cut_is_told_and_not_read_as_zeroes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let lines: Vec<String> = (0..100_000).map(|line| format!("{line:07}\n")).collect();
+        let text = lines.concat();
+        std::fs::write(&path, &text).unwrap();
+        let mut early = Growing::new(Stream::Out, path.clone(), None);
+        let first = text_of(early.read().unwrap());
+        crate::handlers::keep_head_and_tail(&path, 64 << 10).unwrap();
+        let cut = Cut::of(&path).unwrap().unwrap();
+        let (begin, end) = (cut.begin as usize, cut.end as usize);
+        let all = |mut growing: Growing| {
+            let (mut read, mut missing) = (String::new(), 0);
+            loop {
+                match growing.read().unwrap() {
+                    Piece::Bytes(bytes) if bytes.is_empty() => return (read, missing),
+                    Piece::Bytes(bytes) => read += std::str::from_utf8(&bytes).unwrap(),
+                    Piece::Cut(length) => missing += length as usize,
+                }
+            }
+        };
+        let whole = all(Growing::new(Stream::Out, path.clone(), None));
+        assert_eq!(whole, (format!("{}{}", &text[..begin], &text[end..]), end - begin));
+        // One that was reading already hears of what it has missed.
+        let (rest, missing) = all(early);
+        let from = first.len();
+        assert!(from < end, "the cut lies behind what was read at once");
+        assert_eq!(missing, end - from.max(begin));
+        assert_eq!(rest, format!("{}{}", text.get(from..begin).unwrap_or(""), &text[end..]));
+        let tail = all(Growing::new(Stream::Out, path.clone(), Some(2)));
+        assert_eq!(tail, ("0099998\n0099999\n".to_owned(), 0));
+        // More lines than the tail has.
+        let more = all(Growing::new(Stream::Out, path, Some(6_000)));
+        assert!(more.1 == end - begin && more.0.ends_with(&text[end..]));
     }
 }

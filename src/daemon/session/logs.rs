@@ -12,7 +12,7 @@ use super::super::launch::output_dir_of;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
-use super::follow::{Changes, Growing};
+use super::follow::{Changes, Growing, Piece};
 use super::wait::Watching;
 use crate::handlers::{Placeholders, expand_output};
 use crate::job::{AttemptRecord, Job};
@@ -113,9 +113,10 @@ impl Session {
             for at in 0..reading.files.len() {
                 loop {
                     let file = &mut reading.files[at];
-                    let piece = match file.read() {
-                        Ok(piece) if piece.is_empty() => break,
-                        Ok(piece) => piece,
+                    let (data, cut) = match file.read() {
+                        Ok(Piece::Bytes(bytes)) if bytes.is_empty() => break,
+                        Ok(Piece::Bytes(bytes)) => (STANDARD.encode(bytes), None),
+                        Ok(Piece::Cut(length)) => (String::new(), Some(length)),
                         Err(error) => {
                             tracing::warn!(job = %reading.job.id, "output can't be read: {error}");
                             break;
@@ -124,7 +125,8 @@ impl Session {
                     let reply = LogsReply {
                         attempt: reading.attempt,
                         stream: file.stream,
-                        data: STANDARD.encode(piece),
+                        data,
+                        cut,
                         finished: None,
                     };
                     self.reply(&reply, true, manner).await?;
@@ -144,7 +146,8 @@ impl Session {
     ) -> Result<(), Gone> {
         let attempt =
             if reading.job.attempts == 0 && finished.is_none() { 0 } else { reading.attempt };
-        let reply = LogsReply { attempt, stream: Stream::Out, data: String::new(), finished };
+        let (stream, data) = (Stream::Out, String::new());
+        let reply = LogsReply { attempt, stream, data, cut: None, finished };
         self.reply(&reply, false, manner).await
     }
 }

@@ -44,7 +44,7 @@ use super::readers::{ReadError, Readers};
 use super::refuse;
 use super::retention::Keep;
 use crate::config::Mode;
-use crate::handlers::Registry;
+use crate::handlers::{OutputOptions, Registry};
 use crate::job::KeyRule;
 use crate::protocol::Error;
 
@@ -88,6 +88,8 @@ pub(super) struct Bounds {
     pub(super) max_connections: u32,
     /// How long finished jobs are kept.
     pub(super) keep: Keep,
+    /// How much of their output is kept.
+    pub(super) output: OutputOptions,
     /// Only the documented list of variables is passed on to jobs.
     pub(super) listed_env: bool,
 }

@@ -51,21 +51,22 @@ impl Session {
 
     /// Has the control loop tell when these jobs are final.
     pub(super) async fn watch_ends(&self, jobs: Vec<JobId>) -> Result<Watching, Error> {
-        // As many places as messages will ever come, so that the loop never waits for this client.
-        let (sink, coming) = mpsc::channel(jobs.len().max(1));
         let all = jobs.len();
-        let asked = |answer| Ask::Wait(jobs.clone(), sink.clone(), answer);
-        let mut waiting = self.hub.ask(asked).await?;
-        // A reader sees a commit a moment before the loop does: jobs that it does not know yet are asked for again.
-        while !self.all_have_ended(&waiting.gone).await? {
-            self.hub.tell(Ask::Unwait(waiting.id)).await?;
-            waiting = self.hub.ask(asked).await?;
+        loop {
+            // As many places as messages will ever come, so that the loop never waits for this client. Each time
+            // anew: an end that was told to a wait which is given up would be counted twice.
+            let (sink, coming) = mpsc::channel(all.max(1));
+            let Waiting { id, gone } =
+                self.hub.ask(|answer| Ask::Wait(jobs.clone(), sink, answer)).await?;
+            // A reader sees a commit a moment before the loop does: jobs that it does not know yet are asked for
+            // again.
+            if self.all_have_ended(&gone).await? {
+                let left = (all - gone.len()) as u64;
+                let ended = self.ends_of(gone).await?;
+                return Ok(Watching { id, ended, coming, left });
+            }
+            self.hub.tell(Ask::Unwait(id)).await?;
         }
-        drop(sink);
-        let Waiting { id, gone } = waiting;
-        let left = (all - gone.len()) as u64;
-        let ended = self.ends_of(gone).await?;
-        Ok(Watching { id, ended, coming, left })
     }
 
     async fn all_have_ended(&self, gone: &[JobId]) -> Result<bool, Error> {

@@ -92,17 +92,24 @@ async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
         );
     }
     let processes = adopting();
-    let next = launch(&["true"]);
+    let (patient, unwanted) = (launch(&["true"]), launch(&["true"]));
     let mut hoard = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         hoard.push(file);
     }
-    let error = within(processes.spawn(next)).await.unwrap_err();
+    // A patient launch waits until there is room, and one that is not wanted any more does not.
+    let other = processes.clone();
+    let waiting = tokio::spawn(async move { other.spawn_patiently(patient, || true).await });
+    while processes.short_of_room() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = within(processes.spawn_patiently(unwanted, || false)).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(error.errno(), Some(libc::EMFILE));
     drop(hoard);
-    let child = within(processes.spawn(launch(&["true"]))).await.unwrap();
+    let child = within(waiting).await.unwrap().unwrap();
     assert_eq!(within(child.exited()).await.status, Status::Code(0));
+    assert_eq!(processes.short_of_room(), 0);
 }
 
 #[tokio::test]
