@@ -1,7 +1,8 @@
-//! What goes on in the background for as long as the daemon does: old jobs are forgotten, output is kept within bounds.
+//! What goes on in the background for as long as the daemon does: old jobs are forgotten, output is kept within bounds,
+//! memory is given back.
 
 use super::session::Hub;
-use super::{caps, retention};
+use super::{caps, retention, thrift};
 
 /// Keeps the house until the sessions end.
 pub(super) fn keep(hub: &Hub, printing: caps::Printing) {
@@ -11,4 +12,5 @@ pub(super) fn keep(hub: &Hub, printing: caps::Printing) {
     tokio::spawn(hub.ending.clone().run_until_cancelled_owned(caps));
     let retention = retention::run(hub.readers.clone(), events, bounds, output_dir);
     tokio::spawn(hub.ending.clone().run_until_cancelled_owned(retention));
+    tokio::spawn(hub.ending.clone().run_until_cancelled_owned(thrift::run()));
 }

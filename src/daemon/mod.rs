@@ -27,6 +27,7 @@ mod settings;
 mod signals;
 mod systemd;
 mod telemetry;
+mod thrift;
 mod uniques;
 mod waiters;
 mod works;

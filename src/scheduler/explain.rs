@@ -265,11 +265,24 @@ const MOST_REQUIRED: usize = 32;
 impl Scheduler {
     /// Why the job is where it is. Costs a look at the chunks of its queue's lines and at what runs,
     /// never at all jobs.
+    ///
+    /// An element that is no job of its own yet is told of by the last one before it that is, if that
+    /// still waits: they are alike.
     pub fn explain(&self, now: Now, job: JobId) -> Option<Explanation> {
-        let slot = self.jobs.find(job)?;
+        if let Some(slot) = self.jobs.find(job) {
+            return Some(self.explained(now, slot, 0));
+        }
+        let (before, behind) = self.folds.last_before(job)?;
+        let slot = self.jobs.find(before)?;
+        let waits = matches!(self.jobs.get(slot).place, Place::Ready | Place::Held);
+        waits.then(|| Explanation { job, ..self.explained(now, slot, behind) })
+    }
+
+    /// Why the job is where it is, or one that stands so many places behind it in the same line.
+    fn explained(&self, now: Now, slot: Slot, behind: usize) -> Explanation {
         let record = self.jobs.get(slot);
         let mut told = Explanation {
-            job,
+            job: record.id,
             state: record.state,
             gates: Vec::new(),
             rank: None,
@@ -279,7 +292,7 @@ impl Scheduler {
             forecast: None,
         };
         match record.place {
-            Place::Running => return Some(told),
+            Place::Running => return told,
             Place::Writing => told.gates.extend(self.writing_gate(slot)),
             Place::Held if record.state == State::Held => {
                 let reason = self.reasons.get(&slot).map(ToString::to_string);
@@ -295,15 +308,19 @@ impl Scheduler {
             told.gates.push(Gate::NotBefore { moment, left });
         }
         if record.place == Place::Ready {
-            told.rank = Some(self.rank(slot));
+            let rank = self.rank(slot);
+            told.rank = Some(Rank { place: rank.place + behind, ..rank });
         }
         self.shut_gates(record, &mut told.gates);
         self.limit_gates(slot, &mut told.gates);
         if told.gates.is_empty() {
             told.gates.extend(self.turn_gate(slot, told.rank));
         }
+        if let (true, Some(rank)) = (told.gates.is_empty() && behind > 0, told.rank) {
+            told.gates.push(Gate::Behind { ahead: rank.place - 1 });
+        }
         told.forecast = self.forecast(now, slot, &told);
-        Some(told)
+        told
     }
 
     /// What the job still requires of others.

@@ -75,6 +75,15 @@ impl Folds {
         self.left.iter().map(|(array, left)| (*array, &left.entry.first, left.entry.fold.count))
     }
 
+    /// The last job of its own before this folded element, and how far that is.
+    pub(super) fn last_before(&self, job: JobId) -> Option<(JobId, usize)> {
+        let (_, left) = self.left.range(..=job).next_back()?;
+        let FoldedEntry { first, fold, .. } = &left.entry;
+        let behind = job.get().checked_sub(first.id.get())?;
+        let before = JobId::new(first.id.get() - 1).ok()?;
+        (behind < fold.count).then_some((before, behind as usize + 1))
+    }
+
     /// Whether the invariant holds of the array's fold, `ready` telling who stands in line.
     pub(super) fn goes_on(&self, array: JobId, ready: impl Fn(Slot) -> bool) -> bool {
         let mut marks = self.marks.iter().filter(|(_, of)| **of == array);

@@ -121,9 +121,13 @@ impl Session {
     }
 
     async fn explain(&self, explain: Explain) -> Result<ExplainReply, Error> {
-        self.unfold_job(explain.id).await?;
         let (job, _) = self.own_job(explain.id).await?;
-        let explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;
+        let mut explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;
+        if explanation.is_none() && !job.state.is_final() {
+            // An element of a long array may have nobody before it any more that could stand for it.
+            self.unfold_job(job.id).await?;
+            explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;
+        }
         Ok(self.explained(&job, explanation.as_ref()))
     }
 

@@ -2,8 +2,8 @@
 
 use super::bench_desk::{Desk, entry};
 use super::id;
-use crate::job::{Class, State};
-use crate::scheduler::{Gate, Holder, Input, LaneSizes, Options, Rank};
+use crate::job::{ArrayPlace, Class, Fold, State};
+use crate::scheduler::{Entry, FoldedEntry, Gate, Holder, Input, LaneSizes, Options, Rank};
 
 fn gates(desk: &Desk, number: u64) -> Vec<Gate> {
     desk.scheduler.explain(desk.now, id(number)).unwrap().gates
@@ -121,4 +121,30 @@ fn a_queue_without_jobs_or_settings_is_forgotten() {
     assert_eq!(desk.scheduler.queue("a"), None);
     desk.step(Input::QueueRemoved("b".to_owned()));
     assert!(desk.scheduler.queues().is_empty() && desk.scheduler.is_empty());
+}
+
+#[test]
+fn a_folded_element_is_told_of_by_the_last_one_that_waits() {
+    let mut desk = Desk::new(1, 1);
+    let element = |number: u64| {
+        let place = Some(ArrayPlace { array: id(1), index: number });
+        Entry { place, ..entry(number) }
+    };
+    desk.submit((1..=3).map(element));
+    let fold = Fold { count: 10, step: 1 };
+    desk.step(Input::Folded(Box::new(FoldedEntry { first: element(4), fold, at_once: 3 })));
+    assert_eq!(desk.started(), [1]);
+    desk.take_writes();
+    let told = desk.scheduler.explain(desk.now, id(13)).unwrap();
+    assert_eq!((told.job, told.state), (id(13), State::Queued));
+    assert_eq!(told.rank.map(|rank| (rank.place, rank.of)), Some((12, 12)));
+    assert!(matches!(told.gates[..], [Gate::CorePermits { .. }]), "{told:?}");
+    assert!(desk.scheduler.explain(desk.now, id(14)).is_none());
+    assert_eq!(desk.scheduler.folded_from(id(1)), Some(id(4)), "nothing was unfolded for that");
+    desk.step(Input::Lanes(LaneSizes { cpu: 2, io: 1, blocking: 1 }));
+    desk.step(Input::Starts(false));
+    assert_eq!(desk.started(), [2]);
+    desk.step(Input::Lanes(LaneSizes { cpu: 3, io: 1, blocking: 1 }));
+    let told = desk.scheduler.explain(desk.now, id(13)).unwrap();
+    assert_eq!(told.gates, [Gate::StartsOff]);
 }
