@@ -207,6 +207,7 @@ async fn open_files(
     cancel: &CancellationToken,
     processes: &Processes,
 ) -> Result<(Stdin, (OwnedFd, OwnedFd)), StartError> {
+    let mut short = None;
     loop {
         let opened;
         if input.is_none() && !output.is_users() {
@@ -222,7 +223,7 @@ async fn open_files(
         }
         match opened {
             Err(error) if error.is_for_want_of_descriptors() => {
-                let _short = processes.short();
+                short.get_or_insert_with(|| processes.short());
                 let pause = tokio::time::sleep(OPEN_AGAIN);
                 if cancel.run_until_cancelled(pause).await.is_none() {
                     return Err(StartError::Cancelled);

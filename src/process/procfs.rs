@@ -17,7 +17,6 @@ const EXEC_PAUSE: Duration = Duration::from_millis(1);
 
 /// The part of `/proc/PID/stat` that is used here.
 pub(super) struct Stat {
-    pub(super) group: i32,
     /// In clock ticks since boot.
     pub(super) start_time: u64,
 }
@@ -33,10 +32,9 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let close = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    // After the name: state, parent, group, and the start time as the 20th of the rest.
-    let group = fields.nth(2)?.parse().ok()?;
-    let start_time = fields.nth(16)?.parse().ok()?;
-    Some(Stat { group, start_time })
+    // After the name comes the state; the start time is the 20th of the rest.
+    let start_time = fields.nth(19)?.parse().ok()?;
+    Some(Stat { start_time })
 }
 
 /// The attempt token in a process's environment as it was when its program started. Nothing for
@@ -98,7 +96,7 @@ mod tests {
     fn a_name_full_of_parentheses_and_spaces_hides_no_field() {
         let text = b"12 (a) R 1 (b c)) S 7 42 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 1 1";
         let stat = parse_stat(text).unwrap();
-        assert_eq!((stat.group, stat.start_time), (42, 777));
+        assert_eq!(stat.start_time, 777);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::process::Pid;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -269,9 +270,10 @@ fn own_max_rss() -> u64 {
     max_rss(&usage)
 }
 
+/// Asked of the kernel and not read from `/proc`, for which there may be no descriptor just now.
 fn in_own_group(pid: i32) -> bool {
-    let own = rustix::process::getpgrp().as_raw_nonzero().get();
-    procfs::stat(pid).is_some_and(|stat| stat.group == own)
+    let group = |pid| rustix::process::getpgid(pid).ok();
+    Pid::from_raw(pid).is_some_and(|pid| group(Some(pid)) == group(None))
 }
 
 enum Waited {

@@ -332,7 +332,7 @@ impl Spawner {
         while let Some(Request { launch, reply, wanted, _place: place }) = self.queue.pop() {
             drop(place);
             if !reply.is_closed() {
-                self.serve(&launch, reply, wanted.as_ref());
+                self.serve(launch, reply, wanted.as_ref());
             }
         }
     }
@@ -344,12 +344,13 @@ impl Spawner {
         is_wanted: impl Fn() -> bool,
     ) -> Result<Child, SpawnError> {
         let mut pause = FIRST_PAUSE;
+        let mut short = None;
         loop {
             match self.spawn(launch, None) {
                 Err((error, _))
                     if error.is_retryable() && is_wanted() && !self.queue.is_closed() =>
                 {
-                    let _short = Short::of(&self.queue.short);
+                    short.get_or_insert_with(|| Short::of(&self.queue.short));
                     thread::sleep(pause);
                     pause = (pause * 2).min(LAST_PAUSE);
                 }
@@ -358,16 +359,19 @@ impl Spawner {
         }
     }
 
-    fn serve(&self, launch: &Launch, reply: Reply, wanted: Option<&Wanted>) {
+    /// Who is told of the outcome finds the launch's descriptors closed on this side.
+    fn serve(&self, launch: Launch, reply: Reply, wanted: Option<&Wanted>) {
         let unwanted = match reply {
             Reply::Start(reply) => {
                 let wanted = || !reply.is_closed() && wanted.is_some_and(|wanted| wanted());
-                let started = self.spawn_when_there_is_room(launch, wanted);
+                let started = self.spawn_when_there_is_room(&launch, wanted);
+                drop(launch);
                 reply.send(started).err().and_then(Result::ok)
             }
-            Reply::End { child, end } => match self.spawn(launch, Some(end)) {
+            Reply::End { child, end } => match self.spawn(&launch, Some(end)) {
                 Ok(started) => child.send(started).err().filter(Child::is_unheard),
                 Err((error, end)) => {
+                    drop(launch);
                     // A listener that has gone wanted to hear of nothing.
                     let _ = end.map(|end| end.send(Err(error)));
                     None

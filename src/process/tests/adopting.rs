@@ -3,20 +3,47 @@
 
 use std::process::Command;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};
+
 use super::*;
 use crate::process::{ATTEMPT_VARIABLE, Status, become_subreaper, terminate};
 
 const INSIDE: &str = "TWOLANE_TEST_SUBREAPER";
 
-/// Runs the named test of this file again, alone in a new process.
+/// Runs the named test of this file again, alone in a new process, which is ended should it hang.
 fn again_as_subreaper(test: &str) {
     let name = format!("process::tests::adopting::{test}");
-    let status = Command::new(std::env::current_exe().unwrap())
+    let mut inside = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &name, "--nocapture", "--test-threads", "1"])
         .env(INSIDE, "1")
-        .status()
+        .spawn()
         .unwrap();
-    assert!(status.success());
+    let pidfd = pidfd_open(Pid::from_child(&inside), PidfdFlags::empty()).unwrap();
+    let bound = Timespec::try_from(ENDLESS).unwrap();
+    let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&bound)).unwrap();
+    if ended == 0 {
+        inside.kill().unwrap();
+    }
+    assert!(inside.wait().unwrap().success());
+}
+
+/// As long as it lives no descriptor is to be had, whatever is closed meanwhile: a test that took all of them
+/// would lose one to whoever had it open just then.
+struct NoDescriptors(Rlimit);
+
+impl NoDescriptors {
+    fn at_all() -> Self {
+        let before = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before }).unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for NoDescriptors {
+    fn drop(&mut self) {
+        setrlimit(Resource::Nofile, self.0).unwrap();
+    }
 }
 
 fn adopting() -> Processes {
@@ -27,7 +54,7 @@ fn adopting() -> Processes {
 /// Completes when this pid is nobody's any more, not even a zombie's. No event tells that, so it
 /// looks again and again, for a second at most: orphans are looked for once a second.
 async fn gone(pid: &str) {
-    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+    let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
     let exists = || rustix::process::test_kill_process(pid).is_ok();
     within(async {
         while exists() {
@@ -35,6 +62,13 @@ async fn gone(pid: &str) {
         }
     })
     .await;
+}
+
+/// Waits for the end of a helper and leaves its status to be taken.
+fn ended_unreaped(helper: &std::process::Child) {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let helper = WaitId::Pid(Pid::from_child(helper));
+    waitid(helper, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
 }
 
 #[tokio::test]
@@ -45,16 +79,13 @@ async fn orphans_are_reaped_and_nobody_else_s_children() {
     let processes = adopting();
     // Ended, and waited for only after the orphan was reaped.
     let mut helper = Command::new("sh").args(["-c", "exit 5"]).spawn().unwrap();
-    let helper_ended =
-        rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
-    let helper_pid = rustix::process::Pid::from_child(&helper);
     let (launch, reader) =
         piped(shell("exec 3<&0; setsid sh -c 'echo $$; read line <&3' & exec sleep 600"));
     let (keep, release) = std::io::pipe().unwrap();
     let launch = Launch { stdin: Stdin::Fd(keep.into()), ..launch };
     let child = within(processes.spawn(launch)).await.unwrap();
     let (orphan, _rest) = read_line(reader).await;
-    rustix::process::waitid(rustix::process::WaitId::Pid(helper_pid), helper_ended).unwrap();
+    ended_unreaped(&helper);
     child.end_tree(crate::process::Signal::KILL).unwrap();
     assert_eq!(within(child.exited()).await.status, Status::Signal(libc::SIGKILL, false));
     assert_eq!(helper.wait().unwrap().code(), Some(5));
@@ -93,23 +124,48 @@ async fn running_out_of_descriptors_is_worth_another_try_and_ends_no_watch() {
     }
     let processes = adopting();
     let (patient, unwanted) = (launch(&["true"]), launch(&["true"]));
-    let mut hoard = Vec::new();
-    while let Ok(file) = std::fs::File::open("/dev/null") {
-        hoard.push(file);
-    }
+    let shortage = NoDescriptors::at_all();
     // A patient launch waits until there is room, and one that is not wanted any more does not.
     let other = processes.clone();
     let waiting = tokio::spawn(async move { other.spawn_patiently(patient, || true).await });
-    while processes.short_of_room() == 0 {
-        tokio::task::yield_now().await;
-    }
+    within(async {
+        while processes.short_of_room() == 0 {
+            assert!(!waiting.is_finished(), "it waits for a descriptor");
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let error = within(processes.spawn_patiently(unwanted, || false)).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(error.errno(), Some(libc::EMFILE));
-    drop(hoard);
+    drop(shortage);
     let child = within(waiting).await.unwrap().unwrap();
     assert_eq!(within(child.exited()).await.status, Status::Code(0));
     assert_eq!(processes.short_of_room(), 0);
+}
+
+/// A sweep that asked `/proc` whose child had ended got no answer without a descriptor, and took the helper for an orphan.
+#[tokio::test]
+async fn without_descriptors_nobody_else_s_children_are_reaped_either() {
+    if std::env::var_os(INSIDE).is_none() {
+        return again_as_subreaper("without_descriptors_nobody_else_s_children_are_reaped_either");
+    }
+    let processes = adopting();
+    let mut children = Vec::new();
+    for _ in 0..2 {
+        children.push(within(processes.spawn(launch(&["sleep", "600"]))).await.unwrap());
+    }
+    let mut helper = Command::new("sh").args(["-c", "exit 5"]).spawn().unwrap();
+    ended_unreaped(&helper);
+    let shortage = NoDescriptors::at_all();
+    children[0].hurry_reaper();
+    // The second end is noticed after the sweep that was asked for before the first.
+    for child in &children {
+        child.end_tree(crate::process::Signal::KILL).unwrap();
+        assert_eq!(within(child.exited()).await.status, Status::Signal(libc::SIGKILL, false));
+    }
+    drop(shortage);
+    assert_eq!(helper.wait().unwrap().code(), Some(5));
 }
 
 #[tokio::test]

@@ -62,23 +62,32 @@ fn piped(launch: Launch) -> (Launch, PipeReader) {
     (Launch { stdout: writer.into(), ..launch }, reader)
 }
 
+/// Reads on a thread that nobody waits for: the end of a runtime waits for its own, and a read that hangs
+/// would keep the test from failing at its bound.
+async fn reading<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> T {
+    let (answer, read_out) = tokio::sync::oneshot::channel();
+    // Nobody is listening after the bound.
+    std::thread::spawn(move || drop(answer.send(read())));
+    within(read_out).await.unwrap()
+}
+
 /// Everything until the last writer is gone.
 async fn read_all(mut reader: PipeReader) -> String {
-    let reading = tokio::task::spawn_blocking(move || {
+    let text = reading(move || {
         let mut text = String::new();
         reader.read_to_string(&mut text).map(|_| text)
     });
-    within(reading).await.unwrap().unwrap()
+    text.await.unwrap()
 }
 
 /// One line, and the rest of the pipe.
 async fn read_line(reader: PipeReader) -> (String, BufReader<PipeReader>) {
-    let reading = tokio::task::spawn_blocking(move || {
+    let line = reading(move || {
         let mut lines = BufReader::new(reader);
         let mut line = String::new();
         lines.read_line(&mut line).map(|_| (line.trim_end().to_owned(), lines))
     });
-    within(reading).await.unwrap().unwrap()
+    line.await.unwrap()
 }
 
 /// What the launch prints until it has ended.
