@@ -67,14 +67,24 @@ changed; they count from its next attempt on. Keys, needs and variables are chan
 
 pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let mut edit = args.edit(desk)?;
+    let mut draft = None;
     if *edit.set == JobSpec::default() && edit.unset.is_empty() && edit.turn.is_none() {
         match args.by_hand(edit.jobs, desk).await? {
-            Some(by_hand) => edit = by_hand,
+            Some((by_hand, file)) => (edit, draft) = (by_hand, Some(file)),
             None => return DONE,
         }
     }
-    let reply = desk.call::<call::Edit>(&edit).await?;
-    change::tell("edited", &edit.jobs, &reply, desk)
+    let reply = desk.call::<call::Edit>(&edit).await;
+    let taken = reply.as_ref().is_ok_and(|reply| !reply.changed.is_empty());
+    match draft {
+        Some(file) if taken => file.remove(),
+        Some(file) => {
+            desk.out
+                .notice(format!("nothing was changed, your text is in {}", file.path.display()));
+        }
+        None => {}
+    }
+    change::tell("edited", &edit.jobs, &reply?, desk)
 }
 
 impl Args {
@@ -88,7 +98,11 @@ impl Args {
     }
 
     /// Has the user change the job as a text; none if nothing was changed.
-    async fn by_hand(&self, jobs: Selector, desk: &mut Desk) -> Result<Option<Edit>, Error> {
+    async fn by_hand(
+        &self,
+        jobs: Selector,
+        desk: &mut Desk,
+    ) -> Result<Option<(Edit, Draft)>, Error> {
         let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
         if !terminal || desk.json() {
             return Err(Error::Usage(format!(
@@ -112,11 +126,12 @@ impl Args {
             let kept = file.path.display();
             Error::Usage(format!("{problem}; nothing was changed, your text is in {kept}"))
         })?;
-        file.remove();
-        if changed.is_none() {
+        let Some(edit) = changed else {
+            file.remove();
             desk.out.notice("nothing was changed");
-        }
-        Ok(changed.map(|edit| Edit { edits: Some(details.edits), ..edit }))
+            return Ok(None);
+        };
+        Ok(Some((Edit { edits: Some(details.edits), ..edit }, file)))
     }
 
     fn set(&mut self, desk: &Desk) -> Result<JobSpec, Error> {

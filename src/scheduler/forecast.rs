@@ -94,6 +94,7 @@ impl Scheduler {
                     | Gate::Lost { .. }
                     | Gate::TooBig { .. }
                     | Gate::StartsOff
+                    | Gate::Drained { .. }
                     | Gate::QueuePaused { .. }
                     | Gate::ResourceTooSmall { .. }
             )
@@ -110,6 +111,7 @@ impl Scheduler {
             matches!(
                 gate,
                 Gate::KeyLimit { .. }
+                    | Gate::KeyRate { .. }
                     | Gate::ArrayLimit { .. }
                     | Gate::Resource { .. }
                     | Gate::PlaceKept { .. }

@@ -278,6 +278,11 @@ impl JobTable {
         (ahead, behind)
     }
 
+    /// The least offset that is taken beside this job.
+    pub(super) fn first_beside(&self, beside: JobId) -> Option<i64> {
+        self.beside.range((beside, i64::MIN)..=(beside, i64::MAX)).next().map(|(&(_, at), _)| at)
+    }
+
     /// The jobs that were put beside others, both ways; for the checks.
     pub(super) fn all_put(&self) -> (Vec<(Slot, Beside)>, usize) {
         let known = self.put.iter().filter(|(slot, beside)| self.beside.get(beside) == Some(*slot));

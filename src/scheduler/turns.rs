@@ -36,7 +36,7 @@ impl Scheduler {
         match wanted {
             Move::Last => Ok(last()),
             Move::First => match self.first_of(slot, spec).map_err(Decline::Misplaced)? {
-                Some(other) => self.put(other, false),
+                Some(other) => self.put_first(other),
                 // Nobody is there: its own place is as good as any.
                 None => Ok(last()),
             },
@@ -86,6 +86,16 @@ impl Scheduler {
         };
         let full = Decline::Misplaced(Misplaced::NoRoom(record.id));
         let offset = room.filter(|offset| *offset != at).ok_or(full)?;
+        Ok((Turn { came: Came::With(record.id), beside, offset }, record.born))
+    }
+
+    /// A free place ahead of a job that is the first in line, and of those that are being put there.
+    fn put_first(&self, other: Slot) -> Result<(Turn, i64), Decline> {
+        let record = self.jobs.get(other);
+        let (beside, at) = self.jobs.beside(other);
+        let first = self.jobs.first_beside(beside).map_or(at, |first| first.min(at));
+        let full = Decline::Misplaced(Misplaced::NoRoom(record.id));
+        let offset = first.checked_sub(NEAR).ok_or(full)?;
         Ok((Turn { came: Came::With(record.id), beside, offset }, record.born))
     }
 

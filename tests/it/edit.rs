@@ -147,3 +147,18 @@ async fn an_edit_of_what_somebody_else_edited_meanwhile_is_declined() {
     let reply = client.call::<call::Edit>(&edit).await.unwrap();
     assert!(reply.changed.is_empty() && reply.declined[0].why.contains("meanwhile"), "{reply:?}");
 }
+
+#[test]
+fn jobs_that_are_put_first_together_keep_their_order() {
+    let user = crate::cli::User::new();
+    user.out(&["queue", "pause", "default"]);
+    for _ in 0..5 {
+        user.out(&["submit", "--", "true"]);
+    }
+    user.out(&["edit", "3-5", "--first"]);
+    let place = |id: &str| user.json(&["explain", id, "--json"])["place"].clone();
+    let places = ["3", "4", "5", "1", "2"].map(place);
+    assert_eq!(places, [1, 2, 3, 4, 5]);
+    user.out(&["edit", "2", "--first"]);
+    assert_eq!(["2", "3"].map(place), [1, 2]);
+}

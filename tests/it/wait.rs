@@ -70,3 +70,13 @@ async fn a_hold_keeps_a_job_until_its_release() {
     assert_eq!(reply.changed, [id]);
     assert_eq!(daemon.wait(id).await.exit_code, 0);
 }
+
+#[test]
+fn waiting_for_what_is_not_there_is_no_success() {
+    let user = crate::cli::User::new();
+    assert_eq!(user.out(&["submit", "--array", "1-2", "--", "true"]), "1\n");
+    assert_eq!(user.code(&["wait", "1-9"]), Some(0), "a range takes what exists");
+    for nothing in ["50", "50-60", "1_7", "50_1"] {
+        assert_eq!(user.code(&["wait", nothing]), Some(121), "{nothing}");
+    }
+}

@@ -92,7 +92,7 @@ impl Session {
                             Arc::clone(jobs)
                         } else {
                             let jobs: Arc<[Selected]> =
-                                self.select(&selector, Usual::Any).await?.into();
+                                self.find(&selector, Usual::Any).await?.into();
                             found.note(whom, &jobs);
                             jobs
                         };

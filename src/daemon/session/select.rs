@@ -43,8 +43,21 @@ impl Usual {
 }
 
 impl Session {
-    /// The jobs that the selector means; a single id that is not there is an error.
+    /// The jobs that the selector means; ids of which none is there are an error.
     pub(super) async fn select(
+        &self,
+        selector: &Selector,
+        usual: Usual,
+    ) -> Result<Vec<Selected>, Error> {
+        let found = self.find(selector, usual).await?;
+        if found.is_empty() {
+            self.some_are_there(selector).await?;
+        }
+        Ok(found)
+    }
+
+    /// The jobs that the selector means, perhaps none; a single id that is not there is an error.
+    pub(super) async fn find(
         &self,
         selector: &Selector,
         usual: Usual,
@@ -60,6 +73,23 @@ impl Session {
         let there: HashSet<JobId> = found.iter().map(|job| job.id).collect();
         self.all_are_there(selector, &there).await?;
         Ok(found)
+    }
+
+    /// A range takes what exists; one in which nothing exists at all is an error, like a single id.
+    async fn some_are_there(&self, selector: &Selector) -> Result<(), Error> {
+        let range = selector.ids.first().map(|range| range.first);
+        let Some(first) = range.or(selector.elements.first().map(|range| range.array)) else {
+            return Ok(());
+        };
+        let named = Selector {
+            ids: selector.ids.clone(),
+            elements: selector.elements.clone(),
+            all_users: selector.all_users,
+            ..Selector::default()
+        };
+        let filter = self.filter(&named, Usual::Any)?;
+        let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
+        if found.is_empty() { Err(refuse::no_such_job(first)) } else { Ok(()) }
     }
 
     /// A single id that is not among those found is an error, unless it was narrowed out.
