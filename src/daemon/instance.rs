@@ -55,7 +55,15 @@ const LOCK_AGAIN: Duration = Duration::from_millis(5);
 /// The lock on a state directory, held as long as this lives.
 #[derive(Debug)]
 pub(super) struct StateLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for StateLock {
+    /// Closing the file is not enough: a half-made process has a copy of it until its program runs.
+    fn drop(&mut self) {
+        // It fails on no lock of ours, and the file is closed anyway.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// Makes the state directory if it is not there (0700: it holds environments and output) and locks it.
@@ -86,7 +94,7 @@ pub(super) fn lock_state(dir: &Path) -> Result<StateLock, InstanceError> {
     file.rewind().map_err(at(&path))?;
     file.set_len(0).and_then(|()| file.rewind()).map_err(at(&path))?;
     writeln!(file, "{}", std::process::id()).map_err(at(&path))?;
-    Ok(StateLock { _file: file })
+    Ok(StateLock { file })
 }
 
 /// The pid in the lock file. It is for people; without it the message still says what matters.
@@ -200,5 +208,14 @@ mod tests {
         std::fs::write(&path, "text").unwrap();
         assert!(matches!(listen(&path, false), Err(InstanceError::NotASocket(_))));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
+    }
+
+    #[test]
+    fn a_lock_given_up_is_free_though_a_half_made_process_has_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = lock_state(dir.path()).unwrap();
+        let _copy = lock.file.try_clone().unwrap();
+        drop(lock);
+        lock_state(dir.path()).unwrap();
     }
 }
