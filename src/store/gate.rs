@@ -16,8 +16,16 @@ pub(super) fn submitted(
     fold: Option<Fold>,
     mut next: u64,
 ) -> Result<u64, Refusal> {
+    let mut before: Option<ArrayPlace> = None;
     for job in jobs {
         let id = job.id;
+        if let (Some(before), Some(place)) = (before, job.place)
+            && before.array == place.array
+            && before.index >= place.index
+        {
+            return forbid(format!("job {id}: the elements of an array stand in order"));
+        }
+        before = job.place;
         if id.get() < next {
             return forbid(format!("job {id} can't be new: ids up to {} were given", next - 1));
         }

@@ -88,9 +88,10 @@ impl Reader for MemoryReader {
     fn counts(&mut self) -> Result<Vec<(String, State, u64)>, StoreError> {
         let content = self.disk.content();
         let mut counts = Vec::new();
-        let queues: BTreeSet<_> =
-            content.jobs.values().map(|kept| kept.job.spec.queue.clone()).collect();
         let folds = &content.folds;
+        let specs = content.jobs.values().map(|kept| &kept.job.spec);
+        let specs = specs.chain(folds.values().map(|folded| &folded.first.spec));
+        let queues: BTreeSet<_> = specs.map(|spec| spec.queue.clone()).collect();
         for queue in queues {
             for state in State::ALL {
                 let here = |kept: &&Kept| kept.job.spec.queue == queue && kept.job.state == state;

@@ -113,8 +113,11 @@ impl Pair {
                 unique: (look % 11 == 0).then(|| Arc::from(format!("k{}", start % 4))),
                 owner: u32::from(look % 2),
                 submission: first,
-                // Now and then an index comes twice, which the store must see.
-                place: array.then(|| ArrayPlace { array: first, index: u64::from(start % 64) }),
+                // Now and then an index comes twice or too late, which the store must see.
+                place: array.then(|| ArrayPlace {
+                    array: first,
+                    index: place as u64 * 7 + u64::from(start % 9),
+                }),
                 submitted_at: at(self.seconds),
                 state,
                 not_before: self.due(state),
