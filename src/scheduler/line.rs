@@ -229,28 +229,10 @@ impl Line {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::table::{Asks, Place, Record};
-    use super::super::tests::{Desk, entry, id};
+    use super::super::table::tests::record;
+    use super::super::tests::{Desk, entry};
     use super::*;
-    use crate::job::{Class, State};
     use crate::scheduler::Input;
-
-    fn record(number: u64, priority: i32) -> Record {
-        Record {
-            id: id(number),
-            born: 0,
-            queue: 0,
-            owner: 0,
-            priority,
-            attempts: 0,
-            pardoned: 0,
-            policy: 0,
-            limits: 0,
-            state: State::Queued,
-            asks: Asks::new(Class::Io, 1),
-            place: Place::Ready,
-        }
-    }
 
     /// The line agrees with a plain sorted list.
     fn agree(line: &Line, jobs: &JobTable, model: &[(Key, Slot)], probe: Key) {

@@ -316,16 +316,17 @@ impl Hasher for Spread {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn record(id: u64) -> Record {
+    /// A ready job of class `io` that asks for nothing else.
+    pub(in super::super) fn record(id: u64, priority: i32) -> Record {
         Record {
             id: JobId::new(id).unwrap(),
             born: 0,
             queue: 0,
             owner: 0,
-            priority: 0,
+            priority,
             attempts: 0,
             pardoned: 0,
             policy: 0,
@@ -356,7 +357,7 @@ mod tests {
     fn ids_far_apart_are_found_and_forgotten() {
         let mut table = JobTable::new(None);
         let ids = [1, 255, 256, 257, 1 << 20, JobId::MAX];
-        let slots = ids.map(|id| table.insert(record(id)));
+        let slots = ids.map(|id| table.insert(record(id, 0)));
         for (id, slot) in ids.into_iter().zip(slots) {
             assert_eq!(table.find(JobId::new(id).unwrap()), Some(slot));
         }
@@ -365,6 +366,6 @@ mod tests {
             assert!(table.remove(slot).is_none());
         }
         assert_eq!((table.len(), table.pages.len()), (0, 0));
-        assert_eq!(table.insert(record(7)), slots[5], "slots are used again");
+        assert_eq!(table.insert(record(7, 0)), slots[5], "slots are used again");
     }
 }

@@ -385,8 +385,8 @@ impl Control {
         for work in found {
             self.launch(work);
         }
-        let lost = wanted.iter().filter(|job| found.iter().all(|work| work.id != **job));
-        for job in lost {
+        let read: HashSet<JobId> = found.iter().map(|work| work.id).collect();
+        for job in wanted.iter().filter(|job| !read.contains(job)) {
             self.fail_to_launch(*job, "its work could not be read from the store".to_owned());
         }
     }

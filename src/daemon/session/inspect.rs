@@ -9,10 +9,11 @@ use super::call::Manner;
 use super::connection::Gone;
 use super::gates::{forecast_to_wire, gate_to_wire};
 use super::select::Usual;
+use super::submit::moment;
 use crate::job::{AttemptRecord, Class, Job, JobId, State, WallTime};
 use crate::protocol::{
     ElementCount, Elements, Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request,
-    Show, ShowReply, from_rfc3339, job_to_wire, required_to_wire, to_rfc3339,
+    Show, ShowReply, job_to_wire, required_to_wire, to_rfc3339,
 };
 use crate::scheduler::Explanation;
 use crate::store::{ArrayTally, Page};
@@ -169,10 +170,8 @@ impl Session {
 
 fn since(text: Option<&str>) -> Result<Option<WallTime>, Error> {
     let Some(text) = text else { return Ok(None) };
-    from_rfc3339(text).map(Some).ok_or_else(|| Error::InvalidValue {
-        field: "finished_since".to_owned(),
-        message: format!("{text:?} is no moment: write RFC 3339, as in 2030-01-31T09:00:00Z"),
-    })
+    let invalid = |message| Error::InvalidValue { field: "finished_since".to_owned(), message };
+    moment(text).map(Some).map_err(invalid)
 }
 
 fn elements_to_wire(tally: &ArrayTally) -> Elements {

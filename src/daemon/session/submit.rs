@@ -13,7 +13,7 @@ use super::{Bounds, Session};
 use crate::handlers::{CheckError, Placeholders, expand_output};
 use crate::job::{
     Class, Context, JobId, KeyLimit, Limits, LimitsError, RetryOn, RetryOnError, RetryPolicy, Spec,
-    format_size, parse_duration, parse_size,
+    WallTime, format_size, parse_duration, parse_size,
 };
 use crate::protocol::{
     self, Array, Error, Existing, JobSpec, MAX_BATCH, MAX_UNIQUE, Submit, SubmitReply,
@@ -288,6 +288,12 @@ fn unique(job: &JobSpec, array: bool) -> Result<Option<Unique>, (&'static str, S
     }
 }
 
+/// A moment as clients write it, or what is wrong with it.
+pub(super) fn moment(text: &str) -> Result<WallTime, String> {
+    from_rfc3339(text)
+        .ok_or_else(|| format!("{text:?} is no moment: write RFC 3339, as in 2030-01-31T09:00:00Z"))
+}
+
 /// When the job may start at the earliest.
 pub(super) fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, String)> {
     match (&job.at, &job.delay) {
@@ -298,9 +304,7 @@ pub(super) fn begin(job: &JobSpec) -> Result<Option<Begin>, (&'static str, Strin
             Ok(Some(Begin::In(delay)))
         }
         (Some(text), None) => {
-            let moment = from_rfc3339(text).ok_or_else(|| {
-                ("at", format!("{text:?} is no moment: write RFC 3339, as in 2030-01-31T09:00:00Z"))
-            })?;
+            let moment = moment(text).map_err(|message| ("at", message))?;
             let now = clock::now().wall;
             if now.0.saturating_sub(moment.0) > LATE_MICROS {
                 return Err(("at", format!("{text} is past: it is {} now", to_rfc3339(now))));
