@@ -65,6 +65,7 @@ impl Launcher {
             output: self.output(start, work)?,
             cancel: CancellationToken::new(),
             grace: spec.grace.unwrap_or(self.grace),
+            outside: Arc::default(),
             progress: Arc::default(),
         };
         Ok(Attempt { run, handler, class, timeout: spec.timeout })

@@ -13,19 +13,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{Class, Context, Failure, Outcome, Params, Usage};
 use crate::process::{
-    ATTEMPT_VARIABLE, Child, Exit, Launch, Processes, ResolveError, Signal, SpawnError, Status,
-    Stdin, resolve, terminate,
+    ATTEMPT_VARIABLE, Child, Exit, Launch, Processes, ResolveError, SpawnError, Status, Stdin,
+    finish_by, resolve, terminate,
 };
 
 use super::handler::AsyncHandler;
 use super::kind::{Kind, KindInfo};
 use super::output::{Output, OutputError};
+use super::outside::{Outside, Reins, Taken};
 use super::param::{self, Param, ParamError, ParamKind};
 use super::registry::Trades;
 use super::run::{Report, Run};
@@ -105,21 +106,41 @@ impl AsyncHandler for Command {
                 return Report::cancelled();
             }
             let (cancel, grace) = (run.cancel.clone(), run.grace);
+            let outside = Arc::clone(&run.outside);
             let child = match self.start(run).await {
                 Ok(child) => child,
                 Err(StartError::Cancelled) => return Report::cancelled(),
                 Err(error) => return error.report(),
             };
-            let exit = match cancel.run_until_cancelled(child.0.exited()).await {
-                Some(exit) => {
-                    end_stragglers(&child.0, grace).await;
-                    exit
-                }
-                None => terminate(&child.0, grace).await,
-            };
-            report(&exit)
+            attend(Taken { child, grace, ends_by: None }, &cancel, &outside).await
         })
     }
+}
+
+/// Goes on with an attempt that an earlier program of this daemon started.
+pub async fn go_on(taken: Taken, cancel: CancellationToken, outside: Arc<Outside>) -> Report {
+    attend(taken, &cancel, &outside).await
+}
+
+/// Waits for the end of a child, or brings it about.
+async fn attend(taken: Taken, cancel: &CancellationToken, outside: &Outside) -> Report {
+    let Taken { child, grace, ends_by } = taken;
+    let child = child.0.clone();
+    outside.goes_on(child.clone(), grace, ends_by);
+    if let Some(moment) = ends_by {
+        return report(&finish_by(&child, moment).await);
+    }
+    let exit = match cancel.run_until_cancelled(child.exited()).await {
+        Some(exit) => {
+            end_stragglers(&child, grace, cancel).await;
+            exit
+        }
+        None => {
+            outside.ends_by(Instant::now() + grace);
+            terminate(&child, grace).await
+        }
+    };
+    report(&exit)
 }
 
 impl Command {
@@ -256,22 +277,11 @@ fn open_input(input: Option<PathBuf>) -> Result<Stdin, StartError> {
     }
 }
 
-/// What the command left behind in its group is ended, as if it had been cancelled.
-async fn end_stragglers(child: &Child, grace: Duration) {
-    if child.stragglers() {
-        child.end_stragglers(grace).await;
-    }
-}
-
-/// A child that is killed with its tree if the attempt's future is dropped before its end.
-struct Reins(Child);
-
-impl Drop for Reins {
-    fn drop(&mut self) {
-        if self.0.exit().is_none() || self.0.stragglers() {
-            // It fails only if everybody has ended meanwhile.
-            let _ = self.0.end_tree(Signal::KILL);
-        }
+/// What the command left behind in its group is ended, as if it had been cancelled; when the attempt itself is, at once.
+async fn end_stragglers(child: &Child, grace: Duration, cancel: &CancellationToken) {
+    if child.stragglers() && cancel.run_until_cancelled(child.end_stragglers(grace)).await.is_none()
+    {
+        child.end_stragglers(Duration::ZERO).await;
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `run`, `output`, `template`, `progress` | what an attempt is given, where its output goes, how far it is |
+//! | `run`, `output`, `template`, `progress`, `outside` | what an attempt is given, where its output goes, how far it is, what of it outlives the daemon's program |
 //! | `handler`, `kind`, `param`, `registry` | how kinds declare themselves and how a submit is checked |
 //! | `command`, `http`, `checksum`, `compress`, `sleep` | the kinds themselves |
 //! | `files`, `replace` | finding the files of a tree, and writing by rename |
@@ -21,6 +21,7 @@ mod http;
 mod kind;
 mod options;
 mod output;
+mod outside;
 mod param;
 mod progress;
 mod registry;
@@ -32,10 +33,12 @@ mod template;
 mod tests;
 
 pub use crate::job::nearest;
+pub use command::go_on;
 pub use cut::{Cut, give_up, keep_head_and_tail, taken};
 pub use handler::{AsyncHandler, BlockingHandler, Handler};
 pub use kind::{Kind, KindInfo};
 pub use options::{HttpOptions, Options, OutputOptions};
+pub use outside::{Going, Outside, Taken};
 pub use output::{Output, OutputError};
 pub use param::{Param, ParamError, ParamKind};
 pub use progress::Progress;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::job::{AttemptToken, Context, Failure, JobId, Outcome, Params, Usage};
 
 use super::output::Output;
+use super::outside::Outside;
 use super::progress::Progress;
 
 /// What a handler is given for one attempt.
@@ -35,6 +36,8 @@ pub struct Run {
     pub cancel: CancellationToken,
     /// How long a process has between TERM and KILL.
     pub grace: Duration,
+    /// Where the handler tells what of the attempt goes on outside of the daemon's program.
+    pub outside: Arc<Outside>,
     /// Where the handler tells how far it is.
     pub progress: Arc<Progress>,
 }

@@ -12,27 +12,38 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Attempt, Ended, Lending, Verdict};
 use crate::handlers::{AsyncHandler, BlockingHandler, Handler, Report, Run};
-use crate::job::{Class, Failure, Outcome, Usage};
-use crate::pool::{JoinError, Pool};
+use crate::job::{AttemptToken, Class, Failure, JobId, Outcome, Usage};
+use crate::pool::{JoinError, Permits, Pool};
 
 /// Runs the attempt and makes its report.
 pub(super) async fn run(
     attempt: Attempt,
+    begun: Instant,
     verdict: Arc<Verdict>,
     lending: &Lending,
     pool: Pool,
 ) -> Ended {
     let Attempt { run, handler, class, timeout } = attempt;
     let (job, token, cancel) = (run.job, run.token, run.cancel.clone());
-    let begun = Instant::now();
     let work = on_lane(run, handler, class, lending, pool);
     let report = match timeout {
         None => work.await,
         Some(limit) => within(limit, work, &verdict, &cancel).await,
     };
+    ended(job, token, begun, report, &verdict)
+}
+
+/// What is reported of an attempt whose handler said this.
+pub(super) fn ended(
+    job: JobId,
+    token: AttemptToken,
+    begun: Instant,
+    report: Report,
+    verdict: &Verdict,
+) -> Ended {
     let usage = report.usage.unwrap_or_default();
     let usage = Usage { wall: begun.elapsed(), ..usage };
-    let outcome = judged(report.outcome, &verdict);
+    let outcome = judged(report.outcome, verdict);
     Ended {
         job,
         token,
@@ -54,7 +65,7 @@ fn judged(outcome: Outcome, verdict: &Verdict) -> Outcome {
     }
 }
 
-async fn within(
+pub(super) async fn within(
     limit: Duration,
     work: impl Future<Output = Report>,
     verdict: &Verdict,
@@ -95,13 +106,22 @@ async fn with_permits(
     pool: &Pool,
 ) -> Report {
     let cancel = run.cancel.clone();
-    let mut permits = tokio::select! {
+    let permits = tokio::select! {
         biased;
         permits = pool.permits().acquire(run.cpus as usize) => permits,
         () = cancel.cancelled() => return Report::ended(Outcome::Cancelled),
     };
+    lending_while(awaited(handler, run), permits, lending).await
+}
+
+/// Holds the permits until the work is done, but lends them while it waits.
+pub(super) async fn lending_while(
+    work: impl Future<Output = Report>,
+    mut permits: Permits,
+    lending: &Lending,
+) -> Report {
     let mut waits = lending.subscribe();
-    let mut work = pin!(awaited(handler, run));
+    let mut work = pin!(work);
     loop {
         tokio::select! {
             biased;

@@ -6,21 +6,23 @@
 //! also when its handler panics, is cancelled, runs too long or is interrupted.
 
 mod attempt;
+mod going;
 mod lending;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::handlers::{Handler, Progress, Run};
+use crate::handlers::{Handler, Outside, Progress, Run};
 use crate::job::{AttemptToken, Class, Failure, JobId, Outcome, Usage};
 use crate::pool::Pool;
 
+pub use going::{GoingOn, Resumed};
 pub use lending::{Lending, Lent};
 
 /// An attempt that is to run.
@@ -62,6 +64,8 @@ pub enum Cause {
     Interrupted,
     /// It printed more than it may.
     OutputLimit,
+    /// It ran longer than it may; found by the lane itself.
+    TimedOut,
 }
 
 /// The running attempts of both lanes.
@@ -71,6 +75,8 @@ pub struct Lanes {
     reports: mpsc::Sender<Ended>,
     tracker: TaskTracker,
     running: HashMap<AttemptToken, Running>,
+    /// Told when an attempt goes on outside that did not before.
+    told: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -81,6 +87,11 @@ struct Running {
     verdict: Arc<Verdict>,
     progress: Arc<Progress>,
     lending: Lending,
+    outside: Arc<Outside>,
+    class: Class,
+    cpus: u32,
+    timeout: Option<Duration>,
+    begun: Instant,
 }
 
 /// Why the lane ended an attempt, if it did; the first cause stays.
@@ -99,21 +110,40 @@ impl Verdict {
         let _ = self.0.compare_exchange(Self::NONE, verdict, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    fn outcome(&self) -> Option<Outcome> {
+    fn end(&self, cause: Cause) {
+        self.pass(match cause {
+            Cause::Cancelled => Self::CANCELLED,
+            Cause::Interrupted => Self::INTERRUPTED,
+            Cause::OutputLimit => Self::OUTPUT_LIMIT,
+            Cause::TimedOut => Self::TIMED_OUT,
+        });
+    }
+
+    fn cause(&self) -> Option<Cause> {
         match self.0.load(Ordering::Relaxed) {
-            Self::CANCELLED => Some(Outcome::Cancelled),
-            Self::TIMED_OUT => Some(Outcome::TimedOut),
-            Self::INTERRUPTED => Some(Outcome::Interrupted),
-            Self::OUTPUT_LIMIT => Some(Outcome::Failed(Failure::OutputLimit)),
+            Self::CANCELLED => Some(Cause::Cancelled),
+            Self::TIMED_OUT => Some(Cause::TimedOut),
+            Self::INTERRUPTED => Some(Cause::Interrupted),
+            Self::OUTPUT_LIMIT => Some(Cause::OutputLimit),
             _ => None,
         }
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        Some(match self.cause()? {
+            Cause::Cancelled => Outcome::Cancelled,
+            Cause::TimedOut => Outcome::TimedOut,
+            Cause::Interrupted => Outcome::Interrupted,
+            Cause::OutputLimit => Outcome::Failed(Failure::OutputLimit),
+        })
     }
 }
 
 impl Lanes {
     /// Lanes over `pool` that report on `reports`.
     pub fn new(pool: Pool, reports: mpsc::Sender<Ended>) -> Self {
-        Self { pool, reports, tracker: TaskTracker::new(), running: HashMap::new() }
+        let (running, told) = (HashMap::new(), Arc::default());
+        Self { pool, reports, tracker: TaskTracker::new(), running, told }
     }
 
     /// Runs an attempt. Must be called on a tokio runtime.
@@ -126,15 +156,21 @@ impl Lanes {
             verdict: Arc::default(),
             progress: Arc::default(),
             lending: Lending::new(),
+            outside: Arc::new(Outside::new(Arc::clone(&self.told))),
+            class: attempt.class,
+            cpus: attempt.run.cpus,
+            timeout: attempt.timeout,
+            begun: Instant::now(),
         };
         attempt.run.cancel = running.cancel.clone();
+        attempt.run.outside = Arc::clone(&running.outside);
         attempt.run.progress = Arc::clone(&running.progress);
         let verdict = Arc::clone(&running.verdict);
-        let lending = running.lending.clone();
+        let (lending, begun) = (running.lending.clone(), running.begun);
         self.running.insert(token, running);
         let (pool, reports) = (self.pool.clone(), self.reports.clone());
         self.tracker.spawn(async move {
-            let ended = attempt::run(attempt, verdict, &lending, pool).await;
+            let ended = attempt::run(attempt, begun, verdict, &lending, pool).await;
             // The receiver is gone only when the daemon is ending and has stopped listening.
             let _ = reports.send(ended).await;
         });
@@ -144,11 +180,7 @@ impl Lanes {
     pub fn end(&self, token: AttemptToken, cause: Cause) -> bool {
         let found = self.running.get(&token);
         if let Some(running) = found {
-            running.verdict.pass(match cause {
-                Cause::Cancelled => Verdict::CANCELLED,
-                Cause::Interrupted => Verdict::INTERRUPTED,
-                Cause::OutputLimit => Verdict::OUTPUT_LIMIT,
-            });
+            running.verdict.end(cause);
             running.cancel.cancel();
         }
         found.is_some()

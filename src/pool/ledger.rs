@@ -79,6 +79,13 @@ impl Ledger {
         taken.then(|| Permits::new(Arc::clone(&self.shared), count))
     }
 
+    /// Takes `count` permits at once, free or not: for somebody who burns so many cores already. The ledger is overdrawn
+    /// until others give back.
+    pub fn charge(&self, count: usize) -> Permits {
+        self.shared.book.charge(count);
+        Permits::new(Arc::clone(&self.shared), count)
+    }
+
     /// How many permits there are.
     pub fn total(&self) -> usize {
         self.shared.book.total()

@@ -88,6 +88,11 @@ impl Child {
         self.process.tree.leader_unreaped().then_some(stat.start_time)
     }
 
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.process.started
+    }
+
     /// The attempt token that its launch carried, if any.
     pub fn attempt(&self) -> Option<&OsStr> {
         self.process.attempt.as_deref()

@@ -8,6 +8,7 @@
 //! read again. If the pid changed hands before the pidfd was opened, the second reading sees the
 //! stranger; if it did afterwards, the pidfd belongs to the dead one and the signal goes nowhere.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,6 +32,8 @@ const KILL_WAIT: Duration = Duration::from_secs(1);
 pub enum Owner<'a> {
     /// Every attempt of a store: its tokens start with the store's id.
     Store(&'a str),
+    /// The same, but for attempts that go on, by their whole tokens.
+    StoreBut(&'a str, &'a HashSet<OsString>),
     /// One attempt, by its whole token.
     Attempt(&'a OsStr),
 }
@@ -39,6 +42,7 @@ impl Owner<'_> {
     fn owns(&self, token: &OsStr) -> bool {
         match self {
             Self::Store(id) => !id.is_empty() && token.as_bytes().starts_with(id.as_bytes()),
+            Self::StoreBut(id, going_on) => Self::Store(id).owns(token) && !going_on.contains(token),
             Self::Attempt(whole) => token == *whole,
         }
     }

@@ -37,12 +37,15 @@
 
 mod child;
 mod exit;
+mod handover;
 mod image;
 mod launch;
 mod leftovers;
 mod limits;
+mod mask;
 mod memory;
 mod procfs;
+mod queue;
 mod reaper;
 mod resolve;
 mod spawner;
@@ -54,12 +57,14 @@ mod vfork;
 
 pub use child::Child;
 pub use exit::{Exit, ResourceUse, Status};
+pub use handover::{Bequest, replace_image, take_inherited};
 pub use launch::{ATTEMPT_VARIABLE, Launch, Place, SpawnError, Stdin};
 pub use leftovers::{Leftover, Owner, Swept, end_leftovers, leftovers};
 pub use limits::{become_subreaper, close_inherited, raise_nofile};
+pub use mask::{block_signals, unblock_signals};
 pub use memory::give_memory_back;
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
 pub use spawner::{Options, Processes, Short, StartError};
-pub use terminate::terminate;
+pub use terminate::{finish_by, terminate};
 pub use tree::SignalError;

@@ -59,6 +59,8 @@ pub(super) struct Reaper {
     adopt_orphans: bool,
     living: Mutex<HashMap<i32, Arc<Process>>>,
     births: Vec<AtomicI32>,
+    /// Whether ends are left for the next image of this program to take.
+    holds: Mutex<bool>,
     /// Spawner threads that may still register a child.
     registrars: AtomicUsize,
 }
@@ -81,6 +83,7 @@ impl Reaper {
             adopt_orphans,
             living: Mutex::default(),
             births: (0..spawners).map(|_| AtomicI32::new(0)).collect(),
+            holds: Mutex::new(false),
             registrars: AtomicUsize::new(0),
         })
     }
@@ -126,6 +129,18 @@ impl Reaper {
         }
     }
 
+    /// Reaps no child of ours any more: when this returns, no end is being taken, and those that were taken are told.
+    pub(super) fn hold(&self) {
+        *self.holds() = true;
+    }
+
+    /// Reaps again, also those that ended meanwhile.
+    pub(super) fn release(&self) {
+        *self.holds() = false;
+        self.sweep_wanted.store(true, Ordering::Release);
+        self.wake_up();
+    }
+
     /// Whether orphans come to this process, and to this reaper.
     pub(super) fn adopts_orphans(&self) -> bool {
         self.adopt_orphans
@@ -161,7 +176,10 @@ impl Reaper {
                 }
             }
             if self.sweep_wanted.swap(false, Ordering::AcqRel) {
-                self.sweep(&mut held);
+                self.reap_held(&mut held);
+                if self.adopt_orphans {
+                    self.sweep(&mut held);
+                }
             }
         }
     }
@@ -173,6 +191,14 @@ impl Reaper {
     /// Reaps one of ours whose end was announced. A tracer gets to see a process before its parent
     /// does; such a one is held and asked for again at the next tick.
     fn reap(&self, pid: i32, held: &mut Vec<i32>) {
+        let holds = self.holds();
+        if *holds {
+            if let Some(process) = self.living().get(&pid) {
+                let _ = epoll::delete(&self.epoll, process.tree.pidfd());
+                held.push(pid);
+            }
+            return;
+        }
         let Some(process) = self.living().remove(&pid) else { return };
         // Its pidfd stays open in the owners' hands and would go on being readable.
         let _ = epoll::delete(&self.epoll, process.tree.pidfd());
@@ -187,12 +213,16 @@ impl Reaper {
         }
     }
 
-    fn on_timer(&self, held: &mut Vec<i32>) {
-        drain(&self.timer);
-        self.timer_armed.store(false, Ordering::SeqCst);
+    fn reap_held(&self, held: &mut Vec<i32>) {
         for pid in mem::take(held) {
             self.reap(pid, held);
         }
+    }
+
+    fn on_timer(&self, held: &mut Vec<i32>) {
+        drain(&self.timer);
+        self.timer_armed.store(false, Ordering::SeqCst);
+        self.reap_held(held);
         if self.adopt_orphans {
             let others = self.sweep(held);
             if others || !self.living().is_empty() {
@@ -213,6 +243,9 @@ impl Reaper {
                 return true;
             }
             if self.living().contains_key(&pid) {
+                if *self.holds() {
+                    return true;
+                }
                 self.reap(pid, held);
             } else if in_own_group(pid) {
                 return true;
@@ -237,6 +270,11 @@ impl Reaper {
     fn wake_up(&self) {
         // Full means that a wake-up is on its way already.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    /// Held while an end is taken and told, none of which can panic halfway.
+    fn holds(&self) -> MutexGuard<'_, bool> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lock is held for single map operations only, none of which can panic halfway.

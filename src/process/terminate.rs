@@ -30,6 +30,12 @@ pub async fn terminate(child: &Child, grace: Duration) -> Exit {
     let deadline = Instant::now() + grace;
     // A signal that can't be sent (another user's process) leaves only waiting, here and below.
     let _ = child.end_tree(Signal::TERM);
+    finish_by(child, deadline.into_std()).await
+}
+
+/// The rest of [`terminate`] for a tree that was asked to end already and has its grace until this moment.
+pub async fn finish_by(child: &Child, deadline: std::time::Instant) -> Exit {
+    let deadline = Instant::from_std(deadline);
     if timeout_at(deadline, child.exited()).await.is_err() {
         let _ = child.end_tree(Signal::KILL);
     }

@@ -144,16 +144,15 @@ impl Scheduler {
         let units = self.charge(pick);
         self.rooms[class].take(permits);
         self.turn = (class + 1) % SEATS;
-        self.counter += 1;
-        let counter = self.counter;
-        self.running.insert(slot, Running { counter, cancel: CancelWish::None, hold: None, units });
+        let token = self.next_token();
+        self.running.insert(slot, Running { token, cancel: CancelWish::None, hold: None, units });
         let record = self.jobs.get_mut(slot);
         debug_assert!(record.state.may_become(State::Running), "{} is {}", record.id, record.state);
         record.state = State::Running;
         record.attempts = record.attempts.saturating_add(1);
         let (job, attempt) = (record.id, record.attempts);
         let demand = demand(CLASSES[class], permits);
-        actions.push(Action::Start(Start { job, attempt, token: self.token(counter), demand }));
+        actions.push(Action::Start(Start { job, attempt, token, demand }));
     }
 
     /// Takes the job out of its line and lets its queue, its class and its limits pay for the start.

@@ -287,7 +287,7 @@ impl Scheduler {
             gates: Vec::new(),
             rank: None,
             running: self.running.get(&slot).map(|running| {
-                (self.token(running.counter), super::views::demand(record.class(), 1).lane())
+                (running.token, super::views::demand(record.class(), 1).lane())
             }),
             forecast: None,
         };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::entry::{Entry, LaneSizes, Resource, Revision};
 use super::folds::FoldedEntry;
+use super::on_handed_over::HandedOver;
 use crate::job::{
     AttemptToken, Awaited, Change, Edited, JobId, KeyRule, Outcome, QueueRecord, Usage,
 };
@@ -13,6 +14,8 @@ use crate::job::{
 pub enum Input {
     /// Jobs were committed and may be scheduled.
     Submitted(Vec<Entry>),
+    /// Attempts of the last life go on: they hold what they held. To be told before the other jobs of the store.
+    HandedOver(Vec<HandedOver>),
     /// Elements of an array were committed as one: they become jobs as their turn comes near.
     Folded(Box<FoldedEntry>),
     /// Somebody names elements of a folded array, up to this id: they are to become jobs now.
@@ -36,6 +39,18 @@ pub enum Input {
         retry_after: Option<Duration>,
         /// Whether another attempt may end better; without it no retry follows, whatever the policy says.
         retryable: bool,
+    },
+    /// The daemon ended the attempt for a reason of its own: the job is queued again without having used up a try, or
+    /// fails if it is not to run again.
+    Interrupted {
+        /// Which job.
+        job: JobId,
+        /// The attempt's token.
+        token: AttemptToken,
+        /// What it used.
+        usage: Usage,
+        /// Whether it is to run again.
+        again: bool,
     },
     /// A user wants the job to end.
     Cancel {

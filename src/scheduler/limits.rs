@@ -361,6 +361,26 @@ impl LimitTable {
         units
     }
 
+    /// Counts a job with this set that runs already, with the units that it was given, as far as there are such resources.
+    pub(super) fn take_over(&mut self, set: u32, given: &[(Arc<str>, Vec<Arc<str>>)]) -> Units {
+        for index in 0..self.of(set).len() {
+            let (number, amount) = self.of(set)[index];
+            if let Some(limit) = self.get_mut(number) {
+                limit.used += amount;
+            }
+        }
+        let mut units = Units::new();
+        for (name, taken) in given {
+            let number = self.names.get(&LimitName::Resource(Arc::clone(name))).copied();
+            let Some(number) = number else { continue };
+            if let Some(limit) = self.get_mut(number) {
+                limit.held.extend(taken.iter().cloned());
+                units.push((number, taken.clone()));
+            }
+        }
+        units
+    }
+
     /// A job with this set and these units has ended.
     pub(super) fn end(&mut self, set: u32, units: &Units) {
         for index in 0..self.of(set).len() {

@@ -49,6 +49,7 @@ mod line;
 mod lines;
 mod on_edit;
 mod on_ended;
+mod on_handed_over;
 mod on_request;
 mod on_required;
 mod on_settings;
@@ -84,6 +85,7 @@ pub use self::explain::{Explanation, Gate, Holder, Origin, Rank};
 pub use self::folds::FoldedEntry;
 pub use self::forecast::{Basis, Forecast};
 pub use self::input::Input;
+pub use self::on_handed_over::HandedOver;
 pub use self::invariants::Violation;
 pub use self::options::{Aging, AgingError, Options, OptionsError};
 pub use self::views::{ClassView, Live, QueueView, ResourceView};
@@ -154,8 +156,8 @@ pub struct Scheduler {
 /// An attempt that is under way.
 #[derive(Debug)]
 struct Running {
-    /// The token's counter; store and life are the scheduler's.
-    counter: u64,
+    /// Its name: of this life, unless the last one handed it over.
+    token: AttemptToken,
     /// Whether a user wants it to end.
     cancel: CancelWish,
     /// Whether a user wants the job held before its next attempt.
@@ -188,9 +190,9 @@ enum Writing {
     Moved(State),
     /// A user's edit.
     Edited(Box<on_edit::Editing>),
-    /// The attempt with this token counter ended and the job goes to this state.
+    /// The attempt with this token ended and the job goes to this state.
     Ended {
-        counter: u64,
+        token: AttemptToken,
         next: State,
         /// The refused change, kept to be asked for again.
         again: Option<Box<Change>>,
@@ -256,6 +258,7 @@ impl Scheduler {
         self.open_keys();
         match input {
             Input::Submitted(entries) => self.on_submitted(now, entries, actions),
+            Input::HandedOver(attempts) => self.on_handed_over(now, attempts, actions),
             Input::Folded(entry) => self.on_folded(now, *entry),
             Input::Unfold { array, through } => self.on_unfold(array, through),
             Input::Committed(Change::Unfolded { array, count }) => {
@@ -265,6 +268,9 @@ impl Scheduler {
             Input::Ended { job, token, outcome, usage, retry_after, retryable } => {
                 let end = on_ended::End { outcome, usage, retry_after, retryable };
                 self.on_ended(now, job, token, end, actions);
+            }
+            Input::Interrupted { job, token, usage, again } => {
+                self.on_interrupted(now, (job, token), usage, again, actions);
             }
             Input::Cancel { job, reason } => self.on_cancel(now, job, reason, actions),
             Input::Hold { job, reason } => self.on_hold(now, job, reason, actions),
@@ -314,7 +320,9 @@ impl Scheduler {
         self.timers.next_wall().filter(|_| self.may_fire())
     }
 
-    fn token(&self, counter: u64) -> AttemptToken {
-        AttemptToken { store: self.store, life: self.life, counter }
+    /// The name of the next attempt.
+    fn next_token(&mut self) -> AttemptToken {
+        self.counter += 1;
+        AttemptToken { store: self.store, life: self.life, counter: self.counter }
     }
 }

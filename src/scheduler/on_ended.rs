@@ -24,12 +24,7 @@ impl Scheduler {
         end: End,
         actions: &mut Vec<Action>,
     ) {
-        let Some(slot) = self.jobs.find(job) else { return };
-        let current = self.running.get(&slot).map(|running| self.token(running.counter));
-        if current != Some(token) {
-            return;
-        }
-        let Some(running) = self.running.remove(&slot) else { return };
+        let Some((slot, running)) = self.stop_running(job, token) else { return };
         let queue = self.jobs.get(slot).queue;
         self.queues.get_mut(queue).recent.note(&end.outcome, end.usage.wall);
         self.free(slot, &running.units);
@@ -38,17 +33,56 @@ impl Scheduler {
         if let Some(pause) = pause.filter(|_| !next.is_final()) {
             self.timers.remember(slot, Deadline::after(now, pause));
         }
-        if let (State::Held, Some(HoldWish { reason: Some(reason) })) = (next, running.hold) {
-            self.reasons.insert(slot, reason.into());
-        }
         let keeps = matches!(next, State::Scheduled | State::Held);
         let not_before = if keeps { self.timers.moment(slot) } else { None };
-        let writing = Writing::Ended { counter: token.counter, next, again: None };
-        self.writing.insert(slot, writing);
+        self.write_end(slot, running, next);
         let End { outcome, usage, .. } = end;
         let at = now.wall;
         let change = Change::Ended { job, token, outcome, usage, at, next, not_before };
         actions.push(Action::Write(change));
+    }
+
+    pub(super) fn on_interrupted(
+        &mut self,
+        now: Now,
+        (job, token): (JobId, AttemptToken),
+        usage: Usage,
+        again: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((slot, running)) = self.stop_running(job, token) else { return };
+        self.free(slot, &running.units);
+        let next = match (running.cancel, again) {
+            (CancelWish::None, false) => State::Failed,
+            (CancelWish::None, true) if running.hold.is_some() => State::Held,
+            (CancelWish::None, true) => State::Queued,
+            _ => State::Cancelled,
+        };
+        if !next.is_final() {
+            let record = self.jobs.get_mut(slot);
+            record.pardoned = record.pardoned.saturating_add(1);
+        }
+        self.write_end(slot, running, next);
+        let outcome =
+            if next == State::Cancelled { Outcome::Cancelled } else { Outcome::Interrupted };
+        let (at, not_before) = (now.wall, None);
+        let change = Change::Ended { job, token, outcome, usage, at, next, not_before };
+        actions.push(Action::Write(change));
+    }
+
+    /// The job whose attempt this is, which does not run any more; `None` if it is not the current one.
+    fn stop_running(&mut self, job: JobId, token: AttemptToken) -> Option<(Slot, Running)> {
+        let slot = self.jobs.find(job)?;
+        self.running.get(&slot).filter(|running| running.token == token)?;
+        Some((slot, self.running.remove(&slot)?))
+    }
+
+    /// Where the job goes is under way to the disk.
+    fn write_end(&mut self, slot: Slot, running: Running, next: State) {
+        if let (State::Held, Some(HoldWish { reason: Some(reason) })) = (next, running.hold) {
+            self.reasons.insert(slot, reason.into());
+        }
+        self.writing.insert(slot, Writing::Ended { token: running.token, next, again: None });
     }
 
     /// Gives back what the attempt held.

@@ -52,8 +52,7 @@ impl Scheduler {
         let Some(running) = self.running.get_mut(&slot) else { return };
         if running.cancel == CancelWish::Asked {
             running.cancel = CancelWish::Aborted;
-            let token = self.running[&slot].counter;
-            actions.push(Action::Abort { job, token: self.token(token) });
+            actions.push(Action::Abort { job, token: running.token });
         }
     }
 

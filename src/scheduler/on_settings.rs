@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pace::Pace;
 use super::{Action, CancelWish, LaneSizes, Resource, Scheduler};
-use crate::job::QueueRecord;
+use crate::job::{AttemptToken, QueueRecord};
 
 impl Scheduler {
     pub(super) fn on_queue_set(&mut self, record: QueueRecord) {
@@ -90,7 +90,8 @@ impl Scheduler {
         self.starts = allowed;
         if !allowed {
             let asked = |(slot, running): (_, &super::Running)| {
-                (running.cancel == CancelWish::Asked).then_some((running.counter, slot))
+                let AttemptToken { life, counter, .. } = running.token;
+                (running.cancel == CancelWish::Asked).then_some((life, counter, slot))
             };
             let mut waiting: Vec<_> = self
                 .running
@@ -99,7 +100,7 @@ impl Scheduler {
                 .filter_map(asked)
                 .collect();
             waiting.sort_unstable();
-            for (_, slot) in waiting {
+            for (.., slot) in waiting {
                 self.abort(slot, actions);
             }
         }

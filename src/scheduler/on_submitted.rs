@@ -51,7 +51,7 @@ impl Scheduler {
         }
     }
 
-    fn take_in(&mut self, born: i64, entry: &Entry) -> Slot {
+    pub(super) fn take_in(&mut self, born: i64, entry: &Entry) -> Slot {
         let queue = self.queues.number(&entry.queue);
         let (class, permits) = asked(entry.demand);
         let limits = entry.limits.as_deref();

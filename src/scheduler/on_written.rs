@@ -89,8 +89,8 @@ impl Scheduler {
             Change::Ended { job, token, .. } => {
                 let slot = find(*job)?;
                 match self.writing.get(&slot)? {
-                    Writing::Ended { counter, next, again: None } => {
-                        (self.token(*counter) == *token).then_some((slot, Answered::Goes(*next)))
+                    Writing::Ended { token: ended, next, again: None } => {
+                        (ended == token).then_some((slot, Answered::Goes(*next)))
                     }
                     _ => None,
                 }

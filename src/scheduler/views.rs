@@ -129,7 +129,7 @@ impl Scheduler {
             priority: record.priority,
             demand: demand(record.class(), record.permits()),
             attempts: record.attempts,
-            token: running.map(|running| self.token(running.counter)),
+            token: running.map(|running| running.token),
             cancel_asked: running.is_some_and(|running| running.cancel != CancelWish::None),
             hold_asked: running.is_some_and(|running| running.hold.is_some()),
         }
@@ -153,7 +153,7 @@ impl Scheduler {
     /// The attempts that are under way, in no particular order.
     pub fn attempts(&self) -> impl Iterator<Item = (JobId, AttemptToken)> {
         let ids = self.running.iter();
-        ids.map(|(&slot, running)| (self.jobs.get(slot).id, self.token(running.counter)))
+        ids.map(|(&slot, running)| (self.jobs.get(slot).id, running.token))
     }
 
     /// Whether anything new may start.

@@ -58,6 +58,7 @@ pub(super) fn run_in(folder: &Path, params: Value) -> Run {
         output: Output::new(folder.join("1.out"), Some(folder.join("1.err"))),
         cancel: tokio_util::sync::CancellationToken::new(),
         grace: GENEROUS,
+        outside: Arc::default(),
         progress: Arc::new(Progress::default()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use crate::job::{
-    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, RetryPolicy,
+    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, Outcome, RetryPolicy,
     State, Turn,
 };
 use crate::scheduler::{Demand, Entry, FoldedEntry, Input};
@@ -285,7 +285,10 @@ impl World {
                 let allows = |policy: &RetryPolicy| {
                     counted <= policy.retries && policy.retry_on.covers(outcome)
                 };
-                assert!(next.is_final() || stored.policies.iter().any(allows), "{change:?}");
+                let pardoned = *outcome == Outcome::Interrupted && !next.is_final();
+                stored.pardoned += u32::from(pardoned);
+                let allowed = pardoned || stored.policies.iter().any(allows);
+                assert!(next.is_final() || allowed, "{change:?}");
                 stored.go(*next, *not_before);
             }
             Change::Moved { from, to, not_before, .. } => {

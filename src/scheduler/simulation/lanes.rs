@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::Pending;
-use super::world::World;
+use super::world::{Key, World};
 use crate::job::{AttemptToken, Change, Failure, JobId, Outcome, Usage};
 use crate::scheduler::{Demand, Input, Start};
 
@@ -33,7 +33,7 @@ impl World {
         self.started.entry(queue).or_default().push(self.now.boot);
         self.note_key_starts(job);
         let units = self.scheduler.units(job).into_iter().flat_map(|(_, units)| units).collect();
-        self.attempts.insert(token.counter, Attempt { job, demand, units, doomed: false });
+        self.attempts.insert((token.life, token.counter), Attempt { job, demand, units, doomed: false });
         self.pending.push_back(Pending::Change(Change::Started {
             job,
             attempt,
@@ -45,17 +45,18 @@ impl World {
     }
 
     pub(super) fn abort(&mut self, job: JobId, token: AttemptToken) {
-        assert_eq!(token, self.token(token.counter), "a foreign attempt");
-        let attempt = self.attempts.get_mut(&token.counter).expect("an attempt that runs");
+        let key = (token.life, token.counter);
+        assert_eq!(token, self.token(key), "a foreign attempt");
+        let attempt = self.attempts.get_mut(&key).expect("an attempt that runs");
         assert_eq!(attempt.job, job, "another job's attempt");
         assert!(!attempt.doomed, "{job} is aborted twice");
         attempt.doomed = true;
     }
 
     pub(super) fn end_some_attempt(&mut self) {
-        let counters: Vec<_> = self.attempts.keys().copied().collect();
-        let Some(counter) = self.dice.pick(&counters) else { return };
-        let doomed = self.attempts[&counter].doomed;
+        let keys: Vec<_> = self.attempts.keys().copied().collect();
+        let Some(key) = self.dice.pick(&keys) else { return };
+        let doomed = self.attempts[&key].doomed;
         let outcome = match self.dice.roll(if doomed { 3 } else { 10 }) {
             1 => Outcome::Failed(Failure::Exit(1)),
             0 if doomed => Outcome::Cancelled,
@@ -66,30 +67,37 @@ impl World {
             _ => Outcome::Succeeded,
         };
         if self.dice.chance(10) {
-            self.report_something_stale(counter);
+            self.report_something_stale(key);
         }
-        self.end(counter, outcome);
+        self.end(key, outcome);
         if self.dice.chance(10) {
-            self.report_something_stale(counter);
+            self.report_something_stale(key);
         }
     }
 
-    pub(super) fn end(&mut self, counter: u64, outcome: Outcome) {
-        let Some(attempt) = self.attempts.remove(&counter) else { return };
+    pub(super) fn end(&mut self, key: Key, outcome: Outcome) {
+        let Some(attempt) = self.attempts.remove(&key) else { return };
         let retry_after = self.dice.chance(10).then(|| Duration::from_secs(self.dice.roll(5)));
-        let (job, token, usage) = (attempt.job, self.token(counter), Usage::default());
+        let (job, token, usage) = (attempt.job, self.token(key), Usage::default());
         self.input(Input::Ended { job, token, outcome, usage, retry_after, retryable: true });
     }
 
+    /// The daemon takes an attempt back.
+    pub(super) fn interrupt(&mut self, key: Key) {
+        let Some(Attempt { job, .. }) = self.attempts.remove(&key) else { return };
+        let (token, usage, again) = (self.token(key), Usage::default(), self.dice.chance(70));
+        self.input(Input::Interrupted { job, token, usage, again });
+    }
+
     /// An outcome of an attempt that is no longer, or never was.
-    fn report_something_stale(&mut self, counter: u64) {
-        let mut token = self.token(counter);
-        if self.attempts.contains_key(&counter) {
-            token.life -= 1;
+    fn report_something_stale(&mut self, key: Key) {
+        let mut token = self.token(key);
+        if self.attempts.contains_key(&key) {
+            token.counter += 1 << 40;
         }
         let job = self.dice.roll(self.next_id) + 1;
         let job =
-            self.attempts.get(&counter).map_or(JobId::new(job).unwrap(), |attempt| attempt.job);
+            self.attempts.get(&key).map_or(JobId::new(job).unwrap(), |attempt| attempt.job);
         let (outcome, usage) = (Outcome::Succeeded, Usage::default());
         let written = self.pending.len();
         self.input(Input::Ended { job, token, outcome, usage, retry_after: None, retryable: true });

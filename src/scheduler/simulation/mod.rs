@@ -79,6 +79,8 @@ fn a_world_is_wild_enough_to_meet_every_kind_of_event() {
     }
     for event in [
         "crash",
+        "restart",
+        "outcome: Interrupted, usage",
         "Refused",
         "Abort",
         "CancelAsked",

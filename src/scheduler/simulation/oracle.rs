@@ -30,6 +30,9 @@ impl World {
                 let new = entries.iter().filter(|entry| self.scheduler.job(entry.id).is_none());
                 new.cloned().collect()
             }
+            Input::HandedOver(attempts) => {
+                attempts.iter().map(|handed| handed.entry.clone()).collect()
+            }
             Input::Committed(Change::Unfolded { array, count }) => {
                 let Some(first) = self.scheduler.folded_from(*array) else { return };
                 let unfolded = self.disk.range(first..first.after(*count));

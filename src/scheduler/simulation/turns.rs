@@ -47,6 +47,12 @@ impl World {
                     self.stands.now.insert(entry.id, stand);
                 }
             }
+            Input::HandedOver(attempts) => {
+                for handed in attempts {
+                    let stand = self.stand(&handed.entry);
+                    self.stands.now.insert(handed.entry.id, stand);
+                }
+            }
             Input::Folded(folded) => {
                 let array = folded.first.place.expect("an element").array;
                 let came = self.came(folded.first.submitted_at);

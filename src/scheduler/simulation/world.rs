@@ -13,8 +13,11 @@ use crate::job::{
     WallTime,
 };
 use crate::scheduler::{
-    Action, Aging, Decline, Entry, FoldedEntry, Input, LaneSizes, Options, Resource, Scheduler,
+    Action, Aging, Decline, Entry, FoldedEntry, HandedOver, Input, LaneSizes, Options, Resource, Scheduler,
 };
+
+/// What names an attempt in one store: the life that started it, and its counter.
+pub(super) type Key = (u64, u64);
 
 /// One world. The scheduler sees it only through inputs and changes it only through actions.
 pub(super) struct World {
@@ -38,7 +41,7 @@ pub(super) struct World {
     pub(super) put_off: BTreeSet<JobId>,
     /// Jobs whose time has come at least once.
     pub(super) had_time: BTreeSet<JobId>,
-    pub(super) attempts: BTreeMap<u64, Attempt>,
+    pub(super) attempts: BTreeMap<Key, Attempt>,
     pub(super) tokens: BTreeSet<(u64, u64)>,
     pub(super) lanes: LaneSizes,
     pub(super) lent: u32,
@@ -202,8 +205,10 @@ impl World {
     }
 
     fn maybe_crash(&mut self) {
-        if self.dice.chance(50) {
-            self.crash();
+        match self.dice.roll(4) {
+            0 | 1 => self.crash(),
+            2 => self.restart(),
+            _ => {}
         }
     }
 
@@ -216,6 +221,36 @@ impl World {
         self.pending.clear();
         self.answers.clear();
         self.attempts.clear();
+        self.history.push("crash".to_owned());
+        let rerun = self.dice.chance(70);
+        self.begin_life(rerun);
+    }
+
+    /// The program is replaced in order: some attempts go on, the others are interrupted and queued again.
+    fn restart(&mut self) {
+        if self.disk_is_full {
+            return;
+        }
+        self.sync_and_answer_all();
+        self.history.push("restart".to_owned());
+        let keys: Vec<_> = self.attempts.keys().copied().collect();
+        self.set_starts(false);
+        for key in keys {
+            if self.dice.chance(30) {
+                self.interrupt(key);
+            }
+        }
+        self.sync_and_answer_all();
+        // The new program may not begin, and the old one goes on.
+        if self.dice.chance(70) {
+            self.begin_life(true);
+        } else {
+            self.set_starts(true);
+        }
+    }
+
+    /// Another scheduler finds what is on the disk, and the attempts that go on.
+    fn begin_life(&mut self, rerun: bool) {
         self.put_off.clear();
         self.life += 1;
         self.limits.clear();
@@ -225,7 +260,6 @@ impl World {
         self.key_starts.clear();
         self.lent = 0;
         (self.disk_is_full, self.starts) = (false, true);
-        self.history.push("crash".to_owned());
         self.scheduler = Scheduler::new(options(), self.lanes, STORE, self.life);
         self.input(Input::MaxRunning(self.max_running));
         self.input(Input::Resources(self.resources.clone()));
@@ -233,11 +267,17 @@ impl World {
         for queue in self.queues.values().cloned().collect::<Vec<_>>() {
             self.input(Input::QueueSet(queue));
         }
-        let rerun = self.dice.chance(70);
-        for stored in self.disk.values_mut().filter(|stored| stored.state == State::Running) {
-            stored.recover(rerun);
+        let handed: Vec<_> = self.attempts.iter().map(|(&key, one)| self.handed(key, one)).collect();
+        let goes_on: BTreeSet<_> = handed.iter().map(|handed| handed.entry.id).collect();
+        let running = |stored: &&mut Stored| stored.state == State::Running;
+        for stored in self.disk.values_mut().filter(running) {
+            if !goes_on.contains(&stored.job.id) {
+                stored.recover(rerun);
+            }
         }
+        self.input(Input::HandedOver(handed));
         let unfinished = self.disk.values().filter(|stored| !stored.state.is_final());
+        let unfinished = unfinished.filter(|stored| !goes_on.contains(&stored.job.id));
         let entries = unfinished.map(|stored| self.entry(stored.job.id)).collect();
         self.input(Input::Submitted(entries));
         for folded in self.folds.clone() {
@@ -245,8 +285,24 @@ impl World {
         }
     }
 
-    pub(super) fn token(&self, counter: u64) -> AttemptToken {
-        AttemptToken { store: STORE, life: self.life, counter }
+    fn handed(&self, key: Key, attempt: &Attempt) -> HandedOver {
+        let stored = &self.disk[&attempt.job];
+        assert_eq!(stored.token, Some(self.token(key)), "what runs is written down");
+        HandedOver {
+            entry: self.entry(attempt.job),
+            token: self.token(key),
+            cancel_asked: attempt.doomed,
+            hold_asked: stored.hold_asked,
+            units: if attempt.units.is_empty() {
+                Vec::new()
+            } else {
+                vec![("gpu".into(), attempt.units.clone())]
+            },
+        }
+    }
+
+    pub(super) fn token(&self, (life, counter): Key) -> AttemptToken {
+        AttemptToken { store: STORE, life, counter }
     }
 
     /// Faults end, gates open, nothing new comes: now everything must end, and soon. The bound: each
@@ -302,9 +358,9 @@ impl World {
         self.now.wall = self.now.wall.plus(FAR);
         self.input(Input::Tick);
         self.sync_and_answer_all();
-        if let Some((&counter, attempt)) = self.attempts.first_key_value() {
+        if let Some((&key, attempt)) = self.attempts.first_key_value() {
             let outcome = if attempt.doomed { Outcome::Cancelled } else { Outcome::Succeeded };
-            self.end(counter, outcome);
+            self.end(key, outcome);
         }
         self.sync_and_answer_all();
         self.check_books();
