@@ -53,6 +53,7 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
         stream: args.stream(),
         follow: args.follow,
         tail: args.tail,
+        from: None,
     };
     let mut replies = desk.connect().await?.stream::<call::Logs>(&logs).await?;
     let mut ended = false;

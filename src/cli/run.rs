@@ -161,7 +161,7 @@ pub(super) async fn attend(
     terminal: bool,
     desk: &mut Desk,
 ) -> Result<End, Error> {
-    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None, from: None };
     let _lent = lend::while_waiting(desk).await;
     let replies = client.stream::<call::Logs>(&logs).await?;
     let mut watching = pin!(watch(replies, desk.out.streams()));

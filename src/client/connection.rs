@@ -213,7 +213,7 @@ mod tests {
             theirs.write_all(&[0]).await.unwrap();
         }
         let id = "1".parse().unwrap();
-        let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+        let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None, from: None };
         let mut replies = Client::over(mine).stream::<call::Logs>(&logs).await.unwrap();
         assert!(replies.next().await.unwrap().is_ok());
         assert!(replies.next().await.unwrap().is_ok());

@@ -100,6 +100,7 @@ pub const KEYS: &[Key] = &[
     fixed("http.body_limit", Shape::Size { least: 0 }),
     fixed("http.redirects", Shape::Count(0..=100)),
     live("daemon.drain_timeout", Shape::Duration { least_ms: 0, or_off: false }),
+    live("daemon.restart_timeout", Shape::Duration { least_ms: 0, or_off: false }),
     live("daemon.max_connections", Shape::Count(1..=1_000_000)),
     fixed("daemon.log", Shape::Log),
     live("queues.*.max", Shape::Count(0..=MOST)),

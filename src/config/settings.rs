@@ -246,6 +246,9 @@ pub struct DaemonSettings {
     /// How long running jobs have to end by themselves when the daemon stops.
     #[serde(with = "text::duration")]
     pub drain_timeout: Duration,
+    /// How long jobs that run inside the daemon have to end by themselves when its program is replaced.
+    #[serde(with = "text::duration")]
+    pub restart_timeout: Duration,
     /// Connections at once; further ones are closed at once.
     pub max_connections: u32,
     /// What is logged: a level, or levels by module as in `info,twolane=debug`.
@@ -256,6 +259,8 @@ impl Default for DaemonSettings {
     fn default() -> Self {
         Self {
             drain_timeout: Duration::from_secs(30),
+            // Shorter than a drain: nothing new starts meanwhile, and what has not ended loses no try.
+            restart_timeout: Duration::from_secs(10),
             max_connections: 12_000,
             log: "info".to_owned(),
         }

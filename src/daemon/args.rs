@@ -26,6 +26,12 @@ pub struct Args {
     /// Check the config, say what is wrong with it, and leave.
     #[arg(long)]
     pub check_config: bool,
+    /// Say whether this program can go on where one stopped that hands over in this form, and leave.
+    #[arg(long, value_name = "FORM", hide = true)]
+    pub check_handover: Option<u32>,
+    /// Go on with what the program before this one in the same process left behind this descriptor.
+    #[arg(long, value_name = "FD", hide = true)]
+    pub handover_fd: Option<i32>,
     /// Write one line to this descriptor when the socket is open, or why it could not be.
     #[arg(long, value_name = "FD", hide = true)]
     pub ready_fd: Option<i32>,

@@ -1,36 +1,40 @@
 //! Putting a daemon together and starting it, in the one order in which nothing can be lost.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::args::Args;
-use super::control::{Control, LoopState};
-use super::event::{Ask, Event};
+use super::control::{Control, LoopState, Succession};
+use super::event::Event;
+use super::handover::{Estate, FORMAT, Handover, Heirs, Place, tokens_of};
 use super::happening::BACKLOG;
-use super::instance::{self, InstanceError, StateLock};
+use super::image::Image;
+use super::instance::InstanceError;
 use super::launch::Launcher;
 use super::layer::Layers;
 use super::places::{NoPlace, Places};
 use super::readers::Readers;
 use super::requests::Requests;
+use super::running::Running;
 use super::session::{self, Connections, Hub, SocketPlace};
 use super::settings::{About, Live};
+use super::signals::Ear;
 use super::uniques::Uniques;
 use super::waiters::Waiters;
 use super::works::Works;
 use super::writer::Writer;
 use super::{caps, clock, house, recovery, signals};
-use crate::config::{self, ConfigError, Loaded, Mode, Sources};
+use crate::config::{self, ConfigError, Loaded, Sources};
 use crate::handlers::{AddError, Kind, Registry, Trades};
+use crate::job::JobId;
 use crate::lanes::Lanes;
-use crate::pool::{self, BuildError, Pool};
-use crate::process::{self, Processes};
+use crate::pool::{BuildError, Pool};
+use crate::process::{self, Bequest, Child, Processes};
 use crate::scheduler::{Action, Agenda, AgingError, Input, Scheduler};
 use crate::store::journal::{Journal, JournalError};
 use crate::store::sqlite::{self, SqliteStore};
@@ -65,6 +69,12 @@ pub enum StartError {
     /// `scheduler.aging` is no ageing.
     #[error("scheduler.aging: {0}")]
     Aging(#[from] AgingError),
+    /// It can't go on with what the program before it would leave.
+    #[error("it takes over in form {FORMAT}, and the running daemon hands over in form {form}")]
+    OtherForm {
+        /// The form.
+        form: u32,
+    },
     /// The pool's threads could not be started.
     #[error("the pool could not be started: {0}")]
     Pool(#[from] BuildError),
@@ -93,18 +103,7 @@ pub struct Builder {
     env: Vec<(String, String)>,
     layers: Layers,
     owns_process: bool,
-}
-
-/// A daemon that runs.
-#[derive(Debug)]
-pub struct Running {
-    socket: PathBuf,
-    events: mpsc::Sender<Event>,
-    control: JoinHandle<Result<(), StoreError>>,
-    sessions: JoinHandle<()>,
-    ending: CancellationToken,
-    pool: Pool,
-    lock: StateLock,
+    handover: Option<Handover>,
 }
 
 impl Builder {
@@ -152,6 +151,13 @@ impl Builder {
         self
     }
 
+    /// Goes on with what an earlier program of this process left.
+    #[must_use]
+    pub(super) fn inherits(mut self, handover: Option<Handover>) -> Self {
+        self.handover = handover;
+        self
+    }
+
     fn variable(&self, name: &str) -> Option<PathBuf> {
         let found = self.env.iter().find(|(known, value)| known == name && !value.is_empty());
         found.map(|(_, value)| PathBuf::from(value))
@@ -172,15 +178,24 @@ impl Builder {
         Ok(config::load(&self.sources(&places))?)
     }
 
+    /// Whether this program can go on where one stopped that hands over in this form: its config is valid, and so is its
+    /// store. Changes nothing.
+    pub(super) fn check_handover(&self, form: u32) -> Result<(), StartError> {
+        if form != FORMAT {
+            return Err(StartError::OtherForm { form });
+        }
+        let places = Places::find(&self.args, |name| self.variable(name))?;
+        Ok(SqliteStore::look(&places.state_dir)?)
+    }
+
     /// Starts the daemon. Returns when it answers on its socket. Must be called on a tokio runtime.
-    pub async fn start(self) -> Result<Running, StartError> {
+    pub async fn start(mut self) -> Result<Running, StartError> {
         let places = Places::find(&self.args, |name| self.variable(name))?;
         let sources = self.sources(&places);
         let loaded = config::load(&sources)?;
-        let lock = instance::lock_state(&places.state_dir)?;
-        let listener = instance::listen(&places.socket, places.mode == Mode::System)?;
+        let place = Place::take(self.handover.take(), &places)?;
         let socket = places.socket.clone();
-        let running = self.over_store(places, sources, loaded, lock, listener).await;
+        let running = self.over_store(places, sources, loaded, place).await;
         if running.is_err() {
             // Nobody will answer there. If it can't be removed, the next daemon takes it over.
             let _ = std::fs::remove_file(socket);
@@ -194,11 +209,12 @@ impl Builder {
         places: Places,
         sources: Sources,
         loaded: Loaded,
-        lock: StateLock,
-        listener: UnixListener,
+        place: Place,
     ) -> Result<Running, StartError> {
         let descriptors =
             process::raise_nofile().map_err(system("raising the descriptor limit"))?;
+        // What an earlier program found is what children are to get; this one finds what that raised it to.
+        let descriptors = place.estate.nofile.unwrap_or(descriptors);
         let options = sqlite::Options {
             wal_limit_bytes: loaded.settings.store.wal_limit,
             ..sqlite::Options::default()
@@ -208,7 +224,7 @@ impl Builder {
         let attempts = attempts_at_once(&loaded);
         let (mut journal, left) = Journal::open(&places.state_dir, attempts, recovery.store)?;
         recovery::replay(&mut *store, &mut journal, &left)?;
-        let started = Started { places, sources, loaded, descriptors, lock, listener, journal };
+        let started = Started { places, sources, loaded, descriptors, place, journal };
         self.assemble(started, store, recovery).await
     }
 
@@ -218,20 +234,26 @@ impl Builder {
         mut store: Box<dyn Store>,
         recovery: Recovery,
     ) -> Result<Running, StartError> {
-        let Started { places, sources, loaded, descriptors, lock, listener, journal } = started;
+        let Started { places, sources, loaded, descriptors, place, journal } = started;
+        let Place { lock, listener, estate } = place;
+        let clean = recovery.clean || estate.is_inherited();
         let connections = Arc::<Connections>::default();
         let settings = settings(&places, sources, loaded, &connections);
         let output_dir = places.state_dir.join("output");
-        let launcher = self.launcher(&settings, descriptors, &output_dir)?;
+        let image = self.image(&estate);
+        let (launcher, heirs) =
+            self.launcher(&settings, descriptors, &output_dir, estate)?;
         let pool = Pool::new(settings.pool_options())?;
-        recovery::sweep(recovery.store).await;
-        let entered = enter(&mut *store, &recovery, &launcher, &settings)?;
+        recovery::sweep(recovery.store, tokens_of(&heirs)).await;
+        let entered = enter(&mut *store, &recovery, &launcher, &settings, heirs)?;
         let readers = Readers::start(&*store)?;
         let (events, inbox) = mpsc::channel(EVENTS);
         let (reports, reported) = mpsc::channel(REPORTS);
         let (press, printing) = caps::press();
         let queues = recovery::queues(recovery.queues, settings.queues());
         let (folds, folds_seen) = watch::channel(Vec::new());
+        let (leaving, left) = watch::channel(false);
+        let (replacing, asked) = mpsc::channel(1);
         let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
         let writer = Writer::start(store, journal, events.clone()).map_err(system("a thread"))?;
         let hub = Arc::new(Hub {
@@ -245,9 +267,12 @@ impl Builder {
             output_dir: output_dir.clone(),
             connections,
             ending: CancellationToken::new(),
+            leaving: left,
         });
-        let careful = if recovery.clean { Duration::ZERO } else { CAREFUL };
-        let control = Control {
+        let careful = if clean { Duration::ZERO } else { CAREFUL };
+        let ear = self.listen(&pool, &events)?;
+        let succession = Succession { image, nofile: descriptors, replacing, leaving, ear };
+        let mut control = Control {
             events: inbox,
             reports: reported,
             own: events.clone(),
@@ -271,9 +296,10 @@ impl Builder {
             next_id: recovery.next_id,
             output_dir,
             press,
+            succession,
             state: LoopState::beginning_with(entered.actions, recovery.drain, careful),
         };
-        self.listen(&pool, &events)?;
+        control.resume(entered.heirs, &entered.once);
         house::keep(&hub, printing);
         let ending = hub.ending.clone();
         let place = SocketPlace { path: places.socket, mode: places.mode };
@@ -285,27 +311,45 @@ impl Builder {
             ending,
             pool,
             lock,
+            replacing: asked,
         })
     }
 
     /// Has the loop told of what happens outside of it.
-    fn listen(&self, pool: &Pool, events: &mpsc::Sender<Event>) -> Result<(), StartError> {
-        if self.owns_process {
-            signals::listen(events.clone()).map_err(system("listening for signals"))?;
-        }
+    fn listen(
+        &self,
+        pool: &Pool,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<Option<Ear>, StartError> {
         wake_when_lent(pool, events);
-        Ok(())
+        let ear = self.owns_process.then(|| signals::listen(events.clone())).transpose();
+        ear.map_err(system("listening for signals"))
     }
 
-    fn processes(&self, settings: &Live, nofile: u64) -> Result<Processes, StartError> {
+    /// The program that may be replaced, if it is this daemon's alone.
+    fn image(&self, estate: &Estate) -> Option<Image> {
+        let image = self.owns_process.then(|| Image::of_this_process(estate.program.clone()));
+        image.transpose().unwrap_or_else(|error| {
+            tracing::warn!("a restart will not be possible, the own program is not found: {error}");
+            None
+        })
+    }
+
+    fn processes(
+        &self,
+        settings: &Live,
+        nofile: u64,
+        bequests: Vec<Bequest>,
+    ) -> Result<(Processes, Vec<Option<Child>>), StartError> {
         if self.owns_process {
             process::become_subreaper().map_err(system("becoming the reaper of orphans"))?;
         }
-        Ok(Processes::start(process::Options {
+        let options = process::Options {
             adopt_orphans: self.owns_process,
             nofile: Some(nofile),
             ..settings.process_options()
-        })?)
+        };
+        Ok(Processes::start_with(options, bequests)?)
     }
 
     fn launcher(
@@ -313,14 +357,16 @@ impl Builder {
         settings: &Live,
         descriptors: u64,
         output_dir: &Path,
-    ) -> Result<Launcher, StartError> {
-        let processes = self.processes(settings, descriptors)?;
-        Ok(Launcher {
+        estate: Estate,
+    ) -> Result<(Launcher, Heirs), StartError> {
+        let (processes, children) = self.processes(settings, descriptors, estate.bequests())?;
+        let launcher = Launcher {
             registry: Arc::new(self.registry(settings, processes.clone())?),
             processes,
             output_dir: output_dir.to_owned(),
             grace: settings.settings().command.grace,
-        })
+        };
+        Ok((launcher, estate.heirs(children)))
     }
 
     fn registry(&self, settings: &Live, processes: Processes) -> Result<Registry, StartError> {
@@ -343,8 +389,7 @@ struct Started {
     loaded: Loaded,
     /// The soft limit on descriptors before it was raised; children get it back.
     descriptors: u64,
-    lock: StateLock,
-    listener: UnixListener,
+    place: Place,
     journal: Journal,
 }
 
@@ -395,6 +440,9 @@ struct Entered {
     /// What the scheduler wants done about them.
     actions: Vec<Action>,
     uniques: Uniques,
+    /// The attempts that go on, and those of their jobs that run at most once.
+    heirs: Heirs,
+    once: HashSet<JobId>,
 }
 
 /// A scheduler that knows every unfinished job.
@@ -403,6 +451,7 @@ fn enter(
     recovery: &Recovery,
     launcher: &Launcher,
     settings: &Live,
+    heirs: Heirs,
 ) -> Result<Entered, StartError> {
     let sizes = settings.sizes().into();
     let options = settings.scheduler_options()?;
@@ -420,8 +469,9 @@ fn enter(
     scheduler.step(clock::now(), Input::Keys(keys), &mut actions);
     let interrupt = settings.interrupts_after_crash();
     let at = clock::now().wall;
-    let found = recovery::recover(store, launcher, interrupt, at, &mut uniques)?;
-    let recovery::Found { entries, folded, judged } = found;
+    let found = recovery::recover(store, launcher, interrupt, at, &mut uniques, heirs)?;
+    let recovery::Found { entries, folded, judged, going } = found;
+    scheduler.step(clock::now(), Input::HandedOver(going.attempts), &mut actions);
     scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);
     for folded in folded {
         scheduler.step(clock::now(), Input::Folded(Box::new(folded)), &mut actions);
@@ -431,43 +481,6 @@ fn enter(
     }
     // Jobs that were judged to have ended stand in the way of no run.
     let agenda = recovery::agenda(recovery.next_schedule, store.schedules()?);
-    Ok(Entered { scheduler, agenda, actions, uniques })
-}
-
-impl Running {
-    /// Where it listens.
-    pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
-    /// Asks it to end: with `at_once`, without waiting for running jobs.
-    pub async fn stop(&self, at_once: bool) {
-        let (answer, done) = oneshot::channel();
-        if self.events.send(Event::Asked(Ask::Stop(at_once, answer))).await.is_ok() {
-            // An answer that does not come means that it has ended already.
-            let _ = done.await;
-        }
-    }
-
-    /// Waits until it has ended; `Err` when the store could not be counted on any more.
-    pub async fn ended(self) -> Result<(), StoreError> {
-        let result = match self.control.await {
-            Ok(result) => result,
-            Err(error) => {
-                Err(StoreError::Broken { path: "control loop".into(), reason: error.to_string() })
-            }
-        };
-        if let Err(error) = std::fs::remove_file(&self.socket)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!("{}: {error}", self.socket.display());
-        }
-        self.pool.shutdown_async(pool::Shutdown::Abandon).await;
-        drop(self.lock);
-        // Clients that wait for the end see their connection close: last, so that whoever starts the next daemon then
-        // finds the place free. A session can't panic the daemon; what it did is in the log.
-        self.ending.cancel();
-        let _ = self.sessions.await;
-        result
-    }
+    let recovery::Going { heirs, once, .. } = going;
+    Ok(Entered { scheduler, agenda, actions, uniques, heirs, once })
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::time::{
@@ -22,6 +22,32 @@ pub(super) fn now() -> Now {
         boot: Duration::new(boot.tv_sec.unsigned_abs(), boot.tv_nsec.unsigned_abs() as u32),
         wall: WallTime(wall.tv_sec * 1_000_000 + wall.tv_nsec / 1_000),
     }
+}
+
+/// A moment as the number that the next program of this process understands too: nanoseconds of the clock that neither
+/// steps nor counts suspend.
+pub(super) fn nanoseconds_of(moment: Instant) -> u64 {
+    let (now, number) = monotonic();
+    let past = |span: Duration| number.saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(0));
+    match moment.checked_duration_since(now) {
+        Some(ahead) => number.saturating_add(u64::try_from(ahead.as_nanos()).unwrap_or(u64::MAX)),
+        None => past(now.saturating_duration_since(moment)),
+    }
+}
+
+/// The moment with this number.
+pub(super) fn moment_of(nanoseconds: u64) -> Instant {
+    let (now, number) = monotonic();
+    let moment = match nanoseconds.checked_sub(number) {
+        Some(ahead) => now.checked_add(Duration::from_nanos(ahead)),
+        None => now.checked_sub(Duration::from_nanos(number - nanoseconds)),
+    };
+    moment.unwrap_or(now)
+}
+
+fn monotonic() -> (Instant, u64) {
+    let (now, time) = (Instant::now(), clock_gettime(ClockId::Monotonic));
+    (now, time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
 }
 
 /// An alarm on both clocks: the boot clock, which counts suspend and never steps, and the wall clock,

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
+use super::image::{FileId, Unfit};
 use super::requests::RequestId;
 use super::writer::Written;
 use crate::job::{
@@ -61,6 +63,10 @@ pub(super) enum Event {
         /// How the others ended.
         endings: Endings,
     },
+    /// The installed program was asked whether it can take this one's place.
+    Checked(Result<FileId, Unfit>),
+    /// No session is left, and nobody is let in; this is the socket.
+    SessionsLeft(Arc<UnixListener>),
     /// The operating system or the service manager wants something.
     Signal(Signal),
     /// An attempt has printed more than it may.
@@ -78,7 +84,7 @@ pub(super) enum Event {
 pub(super) enum Signal {
     /// TERM or INT: drain and end; the second time end at once.
     Stop,
-    /// HUP: read the config again.
+    /// HUP: read the config again, and replace the program if another one is installed.
     Reload,
 }
 
@@ -138,6 +144,8 @@ pub(super) enum Ask {
     Reload(Answer<protocol::ReloadReply>),
     /// Start nothing more, or start again.
     Drain(Option<Drain>, Answer<()>),
+    /// Replace the daemon's program; with `true`, without waiting for what runs inside it.
+    Restart(bool, Answer<protocol::RestartReply>),
     /// End the daemon.
     Stop(bool, oneshot::Sender<()>),
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,6 +79,12 @@ enum Why {
     TimedOut,
 }
 
+/// What every form begins with.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
+}
+
 /// Why there is nothing to go on with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandoverError {
@@ -92,7 +98,7 @@ pub(super) enum HandoverError {
 
 /// What the last program left.
 #[derive(Debug)]
-pub struct Handover {
+pub(super) struct Handover {
     note: Note,
     lock: OwnedFd,
     listener: OwnedFd,
@@ -193,11 +199,6 @@ impl Handover {
     pub(super) fn receive(number: RawFd) -> Result<Self, HandoverError> {
         let mut text = Vec::new();
         File::from(take_inherited(number)?).read_to_end(&mut text)?;
-        /// What every form begins with.
-        #[derive(Deserialize)]
-        struct Form {
-            format: u32,
-        }
         let Form { format } = serde_json::from_slice(&text)?;
         if format != FORMAT {
             return Err(HandoverError::OtherForm(format));
@@ -212,22 +213,128 @@ impl Handover {
         vec![self.lock.as_raw_fd(), self.listener.as_raw_fd()]
     }
 
-    /// The places of the last program, which are this one's too.
-    pub(super) fn settle(self, places: &Places) -> Result<(Places3, Estate), InstanceError> {
-        let Self { note, lock, listener } = self;
-        let lock = StateLock::inherited(&places.state_dir, lock)?;
-        let same = note.socket == places.socket;
-        let listener = if same { Some(listener) } else { None };
-        let listener = match listener {
-            Some(listener) => instance::listen_on(&places.socket, listener)?,
-            None => instance::listen(&places.socket, places.mode == Mode::System)?,
+    /// Whether it is of a daemon in these places.
+    fn is_for(&self, places: &Places) -> bool {
+        (&self.note.state_dir, &self.note.socket) == (&places.state_dir, &places.socket)
+    }
+}
+
+/// A daemon's place: its lock and its socket, and what an earlier program of it left, if one did.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) lock: StateLock,
+    pub(super) listener: UnixListener,
+    pub(super) estate: Estate,
+}
+
+/// What an earlier program left; nothing where there was none.
+#[derive(Debug, Default)]
+pub(super) struct Estate {
+    /// Where the program is installed.
+    pub(super) program: Option<PathBuf>,
+    /// The soft limit on descriptors that children get.
+    pub(super) nofile: Option<u64>,
+    /// The attempts that go on.
+    attempts: Vec<Told>,
+}
+
+/// The attempts that were taken over and not gone on with yet; of those that are left, the processes end.
+pub(super) type Heirs = HashMap<JobId, Inherited>;
+
+impl Place {
+    /// Takes the place over, or takes it for the first time.
+    pub(super) fn take(handover: Option<Handover>, places: &Places) -> Result<Self, InstanceError> {
+        let Some(handover) = handover.filter(|handover| handover.is_for(places)) else {
+            let lock = instance::lock_state(&places.state_dir)?;
+            let listener = instance::listen(&places.socket, places.mode == Mode::System)?;
+            return Ok(Self { lock, listener, estate: Estate::default() });
         };
+        let Handover { note, lock, listener } = handover;
+        let lock = instance::inherit_lock(&places.state_dir, lock)?;
+        let listener = instance::inherit_socket(&places.socket, listener)?;
         let Note { version, program, nofile, attempts, .. } = note;
-        Ok(((lock, listener), Estate { version, program, nofile, attempts }))
+        tracing::info!(attempts = attempts.len(), "going on where version {version} stopped");
+        let estate = Estate { program: Some(program), nofile: Some(nofile), attempts };
+        Ok(Self { lock, listener, estate })
+    }
+}
+
+impl Estate {
+    /// The processes that go on.
+    pub(super) fn bequests(&self) -> Vec<Bequest> {
+        self.attempts.iter().map(Told::bequest).collect()
     }
 
-    /// Whether it is of a daemon with this state.
-    pub(super) fn is_for(&self, places: &Places) -> bool {
-        self.note.state_dir == places.state_dir
+    /// Whether a program was here before in this process.
+    pub(super) const fn is_inherited(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// The attempts with their processes, as far as those are still there.
+    pub(super) fn heirs(self, children: Vec<Option<Child>>) -> Heirs {
+        let all = self.attempts.into_iter().zip(children);
+        let taken = all.filter_map(|(told, child)| {
+            let (job, pid) = (told.job, told.pid);
+            let inherited = child.and_then(|child| told.taken_with(child));
+            if inherited.is_none() {
+                tracing::error!(%job, pid, "a process that was handed over is not there");
+            }
+            Some((job, inherited?))
+        });
+        taken.collect()
+    }
+}
+
+/// The tokens of attempts that go on, whose processes are no left-overs.
+pub(super) fn tokens_of(heirs: &Heirs) -> HashSet<OsString> {
+    heirs.values().map(|one| one.resumed.token.to_string().into()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::StoreId;
+
+    #[test]
+    fn what_is_told_of_an_attempt_reads_back() {
+        let begun = Instant::now();
+        let token = AttemptToken { store: StoreId::new(7), life: 3, counter: 9 };
+        let process = Bequest {
+            pid: 4_711,
+            start_time: 17,
+            started: begun,
+            attempt: Some(token.to_string().into()),
+        };
+        let grace = Duration::from_secs(10);
+        let one = GoingOn {
+            job: JobId::new(12).unwrap(),
+            attempt: 2,
+            token,
+            class: Class::Cpu,
+            cpus: 2,
+            timeout: Some(Duration::from_secs(60)),
+            begun,
+            cause: Some(Cause::TimedOut),
+            going: Going { process, grace, ends_by: Some(begun + grace) },
+        };
+        let units = Units::from([("gpu".to_owned(), vec!["1".to_owned()])]);
+        let told = Told::of(&one, units);
+        let text = serde_json::to_string(&told).unwrap();
+        let read: Told = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, told);
+        let bequest = read.bequest();
+        assert_eq!((bequest.pid, bequest.attempt), (4_711, Some(token.to_string().into())));
+        let apart = bequest.started.max(begun) - bequest.started.min(begun);
+        assert!(apart < Duration::from_millis(1), "{apart:?}");
+    }
+
+    #[test]
+    fn a_note_in_another_form_is_refused_by_its_number() {
+        let mut file = File::from(memfd_create("note", MemfdFlags::CLOEXEC).unwrap());
+        file.write_all(br#"{"format": 4000000000, "what": "ever"}"#).unwrap();
+        file.rewind().unwrap();
+        let number = std::os::fd::IntoRawFd::into_raw_fd(file);
+        let refused = Handover::receive(number).unwrap_err();
+        assert!(matches!(refused, HandoverError::OtherForm(4_000_000_000)), "{refused}");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,31 @@ pub(super) fn lock_state(dir: &Path) -> Result<StateLock, InstanceError> {
     file.set_len(0).and_then(|()| file.rewind()).map_err(at(&path))?;
     writeln!(file, "{}", std::process::id()).map_err(at(&path))?;
     Ok(StateLock { file })
+}
+
+/// Goes on with the lock that an earlier program of this process took.
+pub(super) fn inherit_lock(dir: &Path, lock: OwnedFd) -> Result<StateLock, InstanceError> {
+    let file = File::from(lock);
+    // It is the same lock as long as it is the same open file; of any other this is the first asking.
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(StateLock { file }),
+        Err(errno) => {
+            Err(InstanceError::Path { path: dir.join("lock"), source: io::Error::from(errno) })
+        }
+    }
+}
+
+/// Goes on with the socket that an earlier program of this process opened; who connected meanwhile is served.
+pub(super) fn inherit_socket(path: &Path, socket: OwnedFd) -> Result<UnixListener, InstanceError> {
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    let opened = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
+    opened.map_err(|source| InstanceError::Path { path: path.to_owned(), source })
+}
+
+impl AsFd for StateLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 /// The pid in the lock file. It is for people; without it the message still says what matters.

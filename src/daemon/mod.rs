@@ -10,8 +10,10 @@ mod caps;
 mod clock;
 mod control;
 mod event;
+mod handover;
 mod happening;
 mod house;
+mod image;
 mod instance;
 mod launch;
 mod layer;
@@ -22,6 +24,7 @@ mod refuse;
 mod requests;
 mod resources;
 mod retention;
+mod running;
 mod session;
 mod settings;
 mod signals;
@@ -42,10 +45,13 @@ use clap::Parser;
 
 use crate::process::close_inherited;
 
+use handover::Handover;
+
 pub use args::Args;
-pub use builder::{Builder, Running, StartError};
+pub use builder::{Builder, StartError};
 pub use instance::InstanceError;
 pub use places::NoPlace;
+pub use running::Running;
 
 /// The exit code for a wrong command line or config.
 const USAGE: u8 = 2;
@@ -64,17 +70,26 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
-    if let Err(error) = close_inherited(args.ready_fd.as_slice()) {
+    let handover = inherited(&args);
+    let crossed = handover.iter().flat_map(Handover::descriptors);
+    let keep: Vec<_> = args.ready_fd.into_iter().chain(crossed).collect();
+    if let Err(error) = close_inherited(&keep) {
         eprintln!("{}: inherited descriptors stay open: {error}", crate::DAEMON_NAME);
     }
     let env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let builder = Builder::new(args.clone()).env(env).owns_process();
+    let builder = Builder::new(args.clone()).env(env).owns_process().inherits(handover);
     let loaded = match builder.check_config() {
         Ok(loaded) => loaded,
         Err(error) => return give_up(&args, &error, ExitCode::from(USAGE)),
     };
+    if let Some(form) = args.check_handover {
+        return match builder.check_handover(form) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => give_up(&args, &error, ExitCode::FAILURE),
+        };
+    }
     if args.check_config {
         println!("the config is valid");
         return ExitCode::SUCCESS;
@@ -82,7 +97,17 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(error) = telemetry::start(&loaded.settings.daemon.log) {
         return give_up(&args, &error, ExitCode::from(USAGE));
     }
+    if let Err(error) = signals::wait_for_listener() {
+        return give_up(&args, &error, ExitCode::FAILURE);
+    }
     run(builder, &args)
+}
+
+/// What the program before this one in the same process left. What can't be understood is let go: then this start is like
+/// one after a crash.
+fn inherited(args: &Args) -> Option<Handover> {
+    let received = Handover::receive(args.handover_fd?);
+    received.inspect_err(|error| eprintln!("{}: {error}", crate::DAEMON_NAME)).ok()
 }
 
 fn run(builder: Builder, args: &Args) -> ExitCode {

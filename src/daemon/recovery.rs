@@ -3,18 +3,21 @@
 //! Jobs that were running are judged before anything starts: those that a user wanted to end are
 //! cancelled, those that must not run twice are interrupted, all others are queued again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::UNFOLDED_AT_ONCE;
+use super::handover::{Heirs, Inherited};
 use super::launch::Launcher;
 use super::uniques::Uniques;
 use crate::job::{
-    Change, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, StoreId, Usage, WallTime,
+    Change, Class, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, StoreId, Usage, WallTime,
 };
+use crate::lanes::Cause;
 use crate::process::{self, Owner};
-use crate::scheduler::{Agenda, Entry, FoldedEntry, Planned};
+use crate::scheduler::{Agenda, Demand, Entry, FoldedEntry, HandedOver, Planned};
 use crate::store::journal::Journal;
 use crate::store::{Pending, Store, StoreError, StoredSchedule};
 
@@ -33,16 +36,32 @@ pub(super) struct Found {
     pub(super) folded: Vec<FoldedEntry>,
     /// What became of them.
     pub(super) judged: Judged,
+    /// Those whose attempts go on.
+    pub(super) going: Going,
 }
 
-/// Finds the unfinished jobs and judges those that were running.
+/// Jobs whose attempts an earlier program of this process handed over.
+#[derive(Debug, Default)]
+pub(super) struct Going {
+    /// For the scheduler.
+    pub(super) attempts: Vec<HandedOver>,
+    /// For the lanes.
+    pub(super) heirs: Heirs,
+    /// Those that run at most once.
+    pub(super) once: HashSet<JobId>,
+}
+
+/// Finds the unfinished jobs and judges those that were running, but for those whose attempts go on: one whose token is
+/// still the current one is neither lost nor run again. Processes of others end here.
 pub(super) fn recover(
     store: &mut dyn Store,
     launcher: &Launcher,
     interrupt: bool,
     at: WallTime,
     uniques: &mut Uniques,
+    mut left: Heirs,
 ) -> Result<Found, StoreError> {
+    let mut going = Going::default();
     let (mut entries, mut folded) = (Vec::new(), Vec::new());
     let mut changes = Vec::new();
     let mut judged = Judged::default();
@@ -52,6 +71,10 @@ pub(super) fn recover(
         if let Some(fold) = pending.fold {
             let first = entry(pending, launcher);
             folded.push(FoldedEntry { first, fold, at_once: UNFOLDED_AT_ONCE });
+        } else if let Some(inherited) = still_runs(&pending, &mut left) {
+            keep_key(uniques, &pending);
+            judged.going_on += 1;
+            going.take(pending, inherited, interrupt, launcher);
         } else if pending.state == State::Running {
             let change = judge(&pending, interrupt, at, &mut judged);
             ended.extend(change.as_ref().and_then(ending));
@@ -80,13 +103,51 @@ pub(super) fn recover(
             awaited.ending = Some(ending.clone());
         }
     }
-    Ok(Found { entries, folded, judged })
+    Ok(Found { entries, folded, judged, going })
 }
 
-/// Ends what the last life left running, before any of its jobs can run again.
-pub(super) async fn sweep(store: StoreId) {
+/// The attempt that was handed over, if it is the job's current one.
+fn still_runs(pending: &Pending, left: &mut Heirs) -> Option<Inherited> {
+    let handed = left.get(&pending.id)?;
+    let is_current =
+        pending.state == State::Running && pending.token == Some(handed.resumed.token);
+    if is_current { left.remove(&pending.id) } else { None }
+}
+
+impl Going {
+    fn take(
+        &mut self,
+        pending: Pending,
+        mut inherited: Inherited,
+        interrupt: bool,
+        launcher: &Launcher,
+    ) {
+        let (id, resumed) = (pending.id, &inherited.resumed);
+        let (class, token) = (resumed.class, resumed.token);
+        let permits = if class == Class::Cpu { resumed.cpus } else { 0 };
+        let was_cancelled = resumed.cause == Some(Cause::Cancelled);
+        let (cancel_asked, hold_asked) = (pending.cancel_asked, pending.hold_asked);
+        if pending.at_most_once || interrupt {
+            self.once.insert(id);
+        }
+        self.attempts.push(HandedOver {
+            entry: Entry { demand: Demand { class, permits }, ..entry(pending, launcher) },
+            token,
+            cancel_asked: cancel_asked || was_cancelled,
+            hold_asked,
+            units: std::mem::take(&mut inherited.units),
+        });
+        if cancel_asked {
+            inherited.resumed.cause.get_or_insert(Cause::Cancelled);
+        }
+        self.heirs.insert(id, inherited);
+    }
+}
+
+/// Ends what the last life left running, before any of its jobs can run again; but for attempts that go on.
+pub(super) async fn sweep(store: StoreId, going_on: HashSet<OsString>) {
     let swept = tokio::task::spawn_blocking(move || {
-        process::end_leftovers(Owner::Store(&store.to_string()), LEFTOVER_GRACE)
+        process::end_leftovers(Owner::StoreBut(&store.to_string(), &going_on), LEFTOVER_GRACE)
     });
     match swept.await {
         Ok(Ok(swept)) if swept.signalled > 0 => {
@@ -142,6 +203,8 @@ pub(super) struct Judged {
     pub(super) interrupted: u64,
     /// Of these, cancelled.
     pub(super) cancelled: u64,
+    /// Of these, going on as if nothing had happened.
+    pub(super) going_on: u64,
 }
 
 const fn goes_on(pending: &Pending, interrupt: bool) -> bool {

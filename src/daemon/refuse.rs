@@ -2,7 +2,7 @@
 
 use crate::handlers::nearest;
 use crate::job::JobId;
-use crate::protocol::Error;
+use crate::protocol::{Error, IdRange};
 
 /// There is no such queue.
 pub(super) fn unknown_queue<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
@@ -40,6 +40,12 @@ pub(super) fn not_permitted(what: &str) -> Error {
         "{what} is for root and the daemon's own user; ask them, or use your own daemon with --user"
     );
     Error::NotPermitted { message }
+}
+
+/// The daemon's program is being replaced; for a wait, these jobs are still to be waited for.
+pub(super) fn restarting(jobs: Option<Vec<IdRange>>) -> Error {
+    let message = "the daemon is being restarted: call again on a new connection".to_owned();
+    Error::Restarting { jobs, message }
 }
 
 /// The daemon is ending and has stopped answering.

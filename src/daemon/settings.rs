@@ -94,6 +94,11 @@ impl Live {
         self.loaded.settings.daemon.drain_timeout
     }
 
+    /// How long what runs inside the daemon has when its program is replaced.
+    pub(super) const fn restart_timeout(&self) -> Duration {
+        self.loaded.settings.daemon.restart_timeout
+    }
+
     /// Whether a job that a crash cut short is not run again.
     pub(super) fn interrupts_after_crash(&self) -> bool {
         self.loaded.settings.command.after_crash == AfterCrash::Interrupt

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::ReplyError;
+use super::select::IdRange;
 use crate::job::{JobId, State};
 
 /// Why a call was refused.
@@ -105,6 +106,19 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// The daemon is not restarted and goes on as it was.
+    RestartRefused {
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// The daemon's program is being replaced while jobs go on: the call is to be made again on a new connection.
+    Restarting {
+        /// For Wait: the jobs whose end was not told yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jobs: Option<Vec<IdRange>>,
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// The config is not valid; the old one stays in force.
     InvalidConfig {
         /// What is wrong and what to do.
@@ -162,6 +176,8 @@ impl Error {
             | Self::StorageFull { message }
             | Self::StorageFailed { message }
             | Self::Stopping { message }
+            | Self::RestartRefused { message }
+            | Self::Restarting { message, .. }
             | Self::InvalidConfig { message }
             | Self::InvalidMessage { message }
             | Self::MessageTooLong { message, .. }

@@ -65,6 +65,21 @@ pub struct Logs {
     /// Begin with the last so many lines of each stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<u64>,
+    /// Begin here instead, where an earlier call stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Position>,
+}
+
+/// How far a job's output was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Which attempt.
+    pub attempt: u32,
+    /// How many bytes of its standard output, those that are not kept included.
+    pub out: u64,
+    /// How many of its standard error.
+    pub err: u64,
 }
 
 /// One of a job's two outputs.
@@ -86,6 +101,9 @@ pub struct LogsReply {
     pub stream: Stream,
     /// The bytes, as base64 (RFC 4648, with padding).
     pub data: String,
+    /// Where in its stream the piece begins; none in a reply without a piece.
+    #[serde(default)]
+    pub offset: Option<u64>,
     /// So many bytes that stood here are not kept any more.
     #[serde(default)]
     pub cut: Option<u64>,

@@ -316,6 +316,26 @@ pub struct Drain {
     pub reason: Option<String>,
 }
 
+/// Starts the installed program in the daemon's place, in the same process. Commands go on; what runs inside the daemon
+/// has its time to end and is queued again if it has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Restart {
+    /// Do not wait for what runs inside the daemon: queue it again now.
+    pub now: bool,
+}
+
+/// The last word of the old program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartReply {
+    /// Its version.
+    pub version: String,
+    /// How many commands go on.
+    pub kept: u64,
+    /// How many jobs that ran inside the daemon were queued again.
+    pub queued_again: u64,
+}
+
 /// Drains and then ends the daemon; the reply comes before it does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

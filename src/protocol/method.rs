@@ -117,6 +117,7 @@ methods! {
     Watch: observe::Watch => observe::WatchReply, "Tells what happens.";
     Reload: manage::Empty => manage::ReloadReply, "Reads the config again.";
     Drain: manage::Drain => manage::Empty, "Starts nothing more.";
+    Restart: manage::Restart => manage::RestartReply, "Replaces the daemon's program.";
     Stop: manage::Stop => manage::Empty, "Ends the daemon.";
 }
 

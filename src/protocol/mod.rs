@@ -28,7 +28,7 @@ pub use convert::{
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
 pub use explain::{Explain, ExplainReply, Forecast, Gate, Holder};
-pub use follow::{Finished, Lend, Logs, LogsReply, Stream, Wait, WaitReply};
+pub use follow::{Finished, Lend, Logs, LogsReply, Position, Stream, Wait, WaitReply};
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
     Array, Attempt, Context, Details, Existing, Job, JobSpec, Required, Show, ShowReply, Submit,
@@ -37,7 +37,7 @@ pub use job::{
 pub use manage::{
     Cancel, ChangeReply, Declined, Drain, Edit, Empty, Hold, Lanes, LanesReply, Pause, Prune,
     PruneReply, Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue,
-    Resource, Resume, Retry, SetLanes, SetQueue, Stop, Worker,
+    Resource, Restart, RestartReply, Resume, Retry, SetLanes, SetQueue, Stop, Worker,
 };
 pub use method::{DecodeError, METHODS, Method, Request, call};
 pub use observe::{

@@ -115,7 +115,7 @@ impl Fixture {
 
     /// Everything the job wrote to standard output, once it is final.
     pub(crate) async fn output(&self, id: JobId) -> String {
-        let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+        let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None, from: None };
         let mut replies =
             self.client().await.stream::<call::Logs>(&logs).await.expect("the call goes out");
         let mut bytes = Vec::new();

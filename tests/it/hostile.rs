@@ -113,7 +113,7 @@ async fn followers_and_waiters_that_vanish_leave_the_job_alone() {
     let daemon = Fixture::start().await;
     make_fifo(&daemon.folder().join("gate"));
     let id = daemon.submit_one(shell("echo begun; read line < gate; echo $line")).await;
-    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None, from: None };
     let mut follower = daemon.client().await.stream::<call::Logs>(&logs).await.unwrap();
     within(follower.next()).await.unwrap().unwrap();
     drop(follower);
@@ -140,7 +140,7 @@ async fn a_job_that_prints_a_gigabyte_costs_the_daemon_no_memory() {
     let length = std::fs::metadata(path.expect("it has output")).unwrap().len();
     assert_eq!(length, 1 << 30);
     // A reader that leaves in the middle of it.
-    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None, from: None };
     let mut replies = daemon.client().await.stream::<call::Logs>(&logs).await.unwrap();
     for _ in 0..50 {
         within(replies.next()).await.unwrap().unwrap();
@@ -157,7 +157,7 @@ async fn a_job_that_ignores_term_is_killed_after_its_grace() {
     let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
     let job = JobSpec { grace: Some("100ms".to_owned()), ..shell(script) };
     let id = daemon.submit_one(job).await;
-    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None, from: None };
     let mut replies = daemon.client().await.stream::<call::Logs>(&logs).await.unwrap();
     within(replies.next()).await.unwrap().unwrap();
     let cancel = Cancel { jobs: range(id, 1), reason: None };

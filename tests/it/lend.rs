@@ -35,7 +35,7 @@ fn a_job_that_hands_one_in_and_waits_for_it_does_not_either() {
 
 /// The first line of a job's output, as soon as it is there.
 async fn first_line(daemon: &Fixture, id: JobId) -> String {
-    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None };
+    let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None, from: None };
     let mut replies = daemon.client().await.stream::<call::Logs>(&logs).await.unwrap();
     let mut text = String::new();
     while !text.ends_with('\n') {

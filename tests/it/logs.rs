@@ -18,7 +18,7 @@ async fn read(daemon: &Fixture, logs: Logs) -> (String, Vec<u32>) {
 }
 
 const fn logs(id: JobId) -> Logs {
-    Logs { id, attempt: None, stream: None, follow: false, tail: None }
+    Logs { id, attempt: None, stream: None, follow: false, tail: None, from: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

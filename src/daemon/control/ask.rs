@@ -28,6 +28,7 @@ impl Control {
             Ask::SetLanes(change, answer) => self.on_set_lanes(change, answer),
             Ask::Drain(on, answer) => self.on_drain(on, answer),
             Ask::Stop(at_once, answer) => self.on_stop(at_once, answer),
+            Ask::Restart(at_once, answer) => self.on_restart(at_once, Some(answer)),
             Ask::Reload(answer) => {
                 let result = self.reload();
                 let _ = answer.send(result);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::super::event::{Answer, Signal};
+use super::super::image::Image;
 use super::super::{clock, systemd};
 use super::{Control, Then};
 use crate::job::{Change, Deadline, Drain, Outcome, State, WallTime};
@@ -56,6 +57,8 @@ impl Control {
             Signal::Reload => {
                 if let Err(error) = self.reload() {
                     tracing::error!("the old config stays in force: {}", error.message());
+                } else if self.succession.image.as_ref().is_some_and(Image::is_replaced) {
+                    self.on_restart(false, None);
                 }
             }
         }
@@ -106,6 +109,7 @@ impl Control {
 
     fn stop(&mut self, at_once: bool) {
         systemd::stopping();
+        self.go_on("the daemon ends");
         self.step(Input::Starts(false));
         if at_once {
             tracing::info!(running = self.lanes.len(), "ending now");
@@ -146,8 +150,9 @@ impl Control {
             Phase::Running | Phase::Draining => None,
         };
         let scheduler = self.scheduler.next_deadline();
+        let restart = self.restart_deadline();
         let turns = if self.takes_turns() { self.agenda.next() } else { (None, None) };
-        let boot = [own, scheduler].into_iter().flatten().map(|deadline| deadline.boot);
+        let boot = [own, scheduler, restart].into_iter().flatten().map(|deadline| deadline.boot);
         let gathered = self.gathering_left().map(|left| clock::now().boot + left);
         let wall = [self.scheduler.next_wall(), turns.1];
         (boot.chain(gathered).chain(turns.0).min(), wall.into_iter().flatten().min())
@@ -155,7 +160,7 @@ impl Control {
 
     /// Whether schedules have their turns: not while nothing can be written, nor when the daemon ends.
     pub(super) fn takes_turns(&self) -> bool {
-        self.refuses_jobs().is_none()
+        self.refuses_jobs().is_none() && !self.is_passing_on()
     }
 
     /// Whether everything is done that has to be done before the daemon ends. With a full disk what
@@ -178,7 +183,8 @@ impl Control {
 
     /// Lets new work start, if nothing else forbids it.
     pub(super) fn allow_starts(&mut self) {
-        if self.state.phase == Phase::Running && self.state.full.is_none() {
+        let opens = self.state.full.is_none() && !self.is_passing_on();
+        if self.state.phase == Phase::Running && opens {
             self.step(Input::Starts(true));
         }
     }
@@ -205,6 +211,9 @@ impl Control {
             return ("degraded", Some(problem));
         }
         match self.state.phase {
+            Phase::Running if self.is_passing_on() => {
+                ("draining", Some("the daemon is being restarted".to_owned()))
+            }
             Phase::Running => ("running", None),
             Phase::Draining => {
                 let reason = self.state.drain.as_ref().and_then(|drain| drain.reason.as_deref());

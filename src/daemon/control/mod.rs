@@ -14,6 +14,7 @@ mod end;
 mod gather;
 mod observe;
 mod queue;
+mod restart;
 mod schedule;
 mod shortage;
 mod submit;
@@ -47,6 +48,7 @@ use crate::scheduler::{Action, Agenda, Input, Planned, Scheduler, Start};
 use crate::store::{StoreError, Work};
 
 pub(super) use self::end::Phase;
+pub(super) use self::restart::Succession;
 pub(super) use self::unfold::UNFOLDED_AT_ONCE;
 
 /// The most events taken in one turn: enough to share one commit, few enough to stay responsive.
@@ -106,6 +108,8 @@ pub(super) struct Control {
     pub(super) output_dir: PathBuf,
     /// To whoever watches what attempts print.
     pub(super) press: Press,
+    /// What it takes to replace the program.
+    pub(super) succession: Succession,
     pub(super) state: LoopState,
 }
 
@@ -159,6 +163,8 @@ pub(super) struct LoopState {
     lent: u32,
     pub(super) counters: observe::Counters,
     phase: Phase,
+    /// The restart that is under way.
+    restart: Option<restart::Restart>,
     /// Why the daemon is drained, while it is.
     drain: Option<Drain>,
     /// Why nothing can be written, while that is so.
@@ -210,6 +216,8 @@ impl Control {
                 () = std::future::ready(()), if !self.state.bulk.is_empty() => {}
                 _ = self.events.recv_many(&mut events, TURN) => {}
                 _ = self.reports.recv_many(&mut reports, TURN) => {}
+                // A restart waits for commands that are just beginning.
+                () = self.lanes.one_goes_on(), if self.state.restart.is_some() => {}
                 rung = self.alarm.rings() => {
                     if let Err(error) = rung {
                         tracing::error!("the alarm of the control loop failed: {error}");
@@ -219,6 +227,9 @@ impl Control {
             }
             events.extend(reports.drain(..).map(Event::Ended));
             self.turn(std::mem::take(&mut events))?;
+            if self.state.restart.is_some() {
+                self.pass_on().await;
+            }
         }
         Ok(())
     }
@@ -232,6 +243,7 @@ impl Control {
             self.on_event(event)?;
         }
         self.go_on_with_bulk();
+        self.go_on_with_restart();
         self.take_turns();
         self.perform();
         self.load_wanted();
@@ -258,6 +270,8 @@ impl Control {
             Event::Overflowed(token) => {
                 self.lanes.end(token, Cause::OutputLimit);
             }
+            Event::Checked(checked) => self.on_checked(checked),
+            Event::SessionsLeft(listener) => self.on_sessions_left(listener),
             Event::Signal(signal) => self.on_signal(signal),
             Event::Due => {
                 self.step(Input::Tick);
@@ -282,6 +296,10 @@ impl Control {
         self.state.abort_early.remove(&ended.token);
         let once = self.state.once.remove(&ended.job).unwrap_or(false);
         self.state.counters.ended(&ended.outcome);
+        let stops = matches!(self.state.phase, Phase::Stopping { .. });
+        if ended.outcome == Outcome::Interrupted && !stops {
+            return self.interrupted_by_restart(&ended, once);
+        }
         if ended.outcome == Outcome::Interrupted {
             let hold = self.scheduler.job(ended.job).is_some_and(|live| live.hold_asked);
             let change = end::interrupted(&ended, once, hold, clock::now().wall);
@@ -441,7 +459,7 @@ impl Control {
         self.press.begins();
         if self.state.abort_early.remove(&token) {
             self.lanes.end(token, Cause::Cancelled);
-        } else if self.is_ending_now() {
+        } else if self.is_ending_now() || self.is_forcing() {
             self.lanes.end(token, Cause::Interrupted);
         }
     }
@@ -457,15 +475,6 @@ impl Control {
             retryable: true,
             retry_after: None,
         });
-    }
-
-    /// Lets the scheduler know when running jobs have lent core permits or taken them back.
-    fn look_at_lent(&mut self) {
-        let lent = u32::try_from(self.pool.permits().lent()).unwrap_or(u32::MAX);
-        if lent != self.state.lent {
-            self.state.lent = lent;
-            self.step(Input::Lent(lent));
-        }
     }
 
     /// Tells watchers, if there are any.

@@ -9,7 +9,7 @@ use super::Control;
 use crate::config::Mode;
 use crate::job::{Change, Class, JobId, Outcome, State};
 use crate::protocol::{self, LanesReply, Resource, StatsReply, StatusReply, Worker, to_rfc3339};
-use crate::scheduler::ResourceView;
+use crate::scheduler::{Input, ResourceView};
 
 /// Counters since the daemon started.
 #[derive(Debug)]
@@ -91,6 +91,15 @@ impl Counters {
 }
 
 impl Control {
+    /// Lets the scheduler know when running jobs have lent core permits or taken them back.
+    pub(super) fn look_at_lent(&mut self) {
+        let lent = u32::try_from(self.pool.permits().lent()).unwrap_or(u32::MAX);
+        if lent != self.state.lent {
+            self.state.lent = lent;
+            self.step(Input::Lent(lent));
+        }
+    }
+
     /// How far the running ones of these jobs are.
     pub(super) fn progress(&self, jobs: &[JobId]) -> Vec<(JobId, u64, Option<u64>)> {
         let wanted: HashSet<JobId> = jobs.iter().copied().collect();

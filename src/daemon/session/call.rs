@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
+use super::super::refuse;
 use super::Session;
 use super::connection::{Gone, Incoming};
 use crate::protocol::{
@@ -28,6 +29,10 @@ impl Session {
     pub(super) async fn run(mut self) {
         // A client that goes is the ordinary end of a session.
         let _: Result<(), Gone> = self.answer_all().await;
+        if self.connection.has_left() {
+            let jobs = self.untold.take();
+            let _ = self.last_word(&refuse::restarting(jobs)).await;
+        }
     }
 
     async fn answer_all(&mut self) -> Result<(), Gone> {

@@ -9,6 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,14 @@ pub(super) enum Incoming {
     TooLong,
 }
 
+/// Completes when the daemon's program is to be replaced.
+pub(super) async fn leaves(leaving: &mut watch::Receiver<bool>) {
+    if leaving.wait_for(|leaving| *leaving).await.is_err() {
+        // Nobody can say so any more.
+        std::future::pending::<()>().await;
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
     frames: FramedRead<OwnedReadHalf, AnyDelimiterCodec>,
@@ -47,10 +56,19 @@ pub(super) struct Connection {
     finished: bool,
     /// Fires when the daemon ends: nothing more is waited for.
     ending: CancellationToken,
+    /// Whether the daemon's program is being replaced: what was asked is answered, and nothing more is waited for.
+    leaving: watch::Receiver<bool>,
+    /// Nothing more is let in for that, and whether a call was given up.
+    shut: bool,
+    left: bool,
 }
 
 impl Connection {
-    pub(super) fn new(stream: UnixStream, ending: CancellationToken) -> Self {
+    pub(super) fn new(
+        stream: UnixStream,
+        ending: CancellationToken,
+        leaving: watch::Receiver<bool>,
+    ) -> Self {
         let (reader, writer) = stream.into_split();
         let codec = AnyDelimiterCodec::new_with_max_length(vec![0], vec![0], MAX_MESSAGE);
         Self {
@@ -61,6 +79,9 @@ impl Connection {
             ahead_bytes: 0,
             finished: false,
             ending,
+            leaving,
+            shut: false,
+            left: false,
         }
     }
 
@@ -84,10 +105,27 @@ impl Connection {
                 tokio::select! {
                     frame = self.frames.next() => frame,
                     () = self.ending.cancelled() => return Err(Gone),
+                    () = leaves(&mut self.leaving), if !self.shut => {
+                        self.let_nothing_in();
+                        continue;
+                    }
                 }
             };
             self.take_in(frame);
         }
+    }
+
+    /// What the client has sent is still read; what it sends from now on it knows to be lost, and can send again.
+    fn let_nothing_in(&mut self) {
+        self.shut = true;
+        let stream: &UnixStream = self.writer.as_ref();
+        // It fails only if the client has gone.
+        let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Read);
+    }
+
+    /// Whether a call was given up because the daemon's program is being replaced.
+    pub(super) const fn has_left(&self) -> bool {
+        self.left
     }
 
     fn take_in(&mut self, frame: Option<Result<Bytes, AnyDelimiterCodecError>>) {
@@ -139,6 +177,10 @@ impl Connection {
                 biased;
                 done = &mut work => return Ok(done),
                 () = self.ending.cancelled() => return Err(Gone),
+                () = leaves(&mut self.leaving) => {
+                    self.left = true;
+                    return Err(Gone);
+                }
                 frame = self.frames.next(), if may_read => {
                     self.take_in(frame);
                     if self.finished {

@@ -88,13 +88,34 @@ pub(super) struct Growing {
     pub(super) stream: Stream,
     path: PathBuf,
     file: Option<File>,
-    /// Begin with the last so many lines.
-    tail: Option<u64>,
+    /// Where the first read begins.
+    begin: Begin,
+}
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// At the start.
+    #[default]
+    Start,
+    /// With the last so many lines.
+    Tail(u64),
+    /// So many bytes on.
+    At(u64),
 }
 
 impl Growing {
-    pub(super) fn new(stream: Stream, path: PathBuf, tail: Option<u64>) -> Self {
-        Self { stream, path, file: None, tail }
+    pub(super) fn new(stream: Stream, path: PathBuf, begin: Begin) -> Self {
+        Self { stream, path, file: None, begin }
+    }
+
+    /// How many bytes come before the next piece.
+    pub(super) fn position(&mut self) -> u64 {
+        let position = self.file.as_mut().and_then(|file| file.stream_position().ok());
+        position.unwrap_or(match self.begin {
+            Begin::At(offset) => offset,
+            Begin::Start | Begin::Tail(_) => 0,
+        })
     }
 
     /// The next piece; empty when there is no more for now. A file that is not there is empty.
@@ -112,8 +133,10 @@ impl Growing {
                 }
                 Err(error) => return Err(error),
             };
-            if let Some(lines) = self.tail {
-                seek_tail(&mut file, lines, Cut::of(&self.path)?)?;
+            match self.begin {
+                Begin::Start => {}
+                Begin::Tail(lines) => seek_tail(&mut file, lines, Cut::of(&self.path)?)?,
+                Begin::At(offset) => drop(file.seek(SeekFrom::Start(offset))?),
             }
             self.file = Some(file);
         }
@@ -189,7 +212,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         std::fs::write(&path, text).unwrap();
-        text_of(Growing::new(Stream::Out, path, Some(lines)).read().unwrap())
+        text_of(Growing::new(Stream::Out, path, Begin::Tail(lines)).read().unwrap())
     }
 
     #[test]
@@ -207,7 +230,7 @@ mod tests {
         let path = dir.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
-        assert_eq!(text_of(Growing::new(Stream::Out, path, None).read().unwrap()), "");
+        assert_eq!(text_of(Growing::new(Stream::Out, path, Begin::Start).read().unwrap()), "");
     }
 
     #[test]
@@ -222,7 +245,7 @@ mod tests {
     fn a_file_that_comes_later_is_read_from_its_start() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
-        let mut growing = Growing::new(Stream::Out, path.clone(), None);
+        let mut growing = Growing::new(Stream::Out, path.clone(), Begin::Start);
         assert_eq!(text_of(growing.read().unwrap()), "");
         std::fs::write(&path, "one").unwrap();
         assert_eq!(text_of(growing.read().unwrap()), "one");
@@ -236,7 +259,7 @@ mod tests {
         let lines: Vec<String> = (0..100_000).map(|line| format!("{line:07}\n")).collect();
         let text = lines.concat();
         std::fs::write(&path, &text).unwrap();
-        let mut early = Growing::new(Stream::Out, path.clone(), None);
+        let mut early = Growing::new(Stream::Out, path.clone(), Begin::Start);
         let first = text_of(early.read().unwrap());
         crate::handlers::keep_head_and_tail(&path, 64 << 10).unwrap();
         let cut = Cut::of(&path).unwrap().unwrap();
@@ -251,7 +274,7 @@ mod tests {
                 }
             }
         };
-        let whole = all(Growing::new(Stream::Out, path.clone(), None));
+        let whole = all(Growing::new(Stream::Out, path.clone(), Begin::Start));
         assert_eq!(whole, (format!("{}{}", &text[..begin], &text[end..]), end - begin));
         // One that was reading already hears of what it has missed.
         let (rest, missing) = all(early);
@@ -259,10 +282,10 @@ mod tests {
         assert!(from < end, "the cut lies behind what was read at once");
         assert_eq!(missing, end - from.max(begin));
         assert_eq!(rest, format!("{}{}", text.get(from..begin).unwrap_or(""), &text[end..]));
-        let tail = all(Growing::new(Stream::Out, path.clone(), Some(2)));
+        let tail = all(Growing::new(Stream::Out, path.clone(), Begin::Tail(2)));
         assert_eq!(tail, ("0099998\n0099999\n".to_owned(), 0));
         // More lines than the tail has.
-        let more = all(Growing::new(Stream::Out, path, Some(6_000)));
+        let more = all(Growing::new(Stream::Out, path, Begin::Tail(6_000)));
         assert!(more.1 == end - begin && more.0.ends_with(&text[end..]));
     }
 }

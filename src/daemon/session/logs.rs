@@ -12,7 +12,7 @@ use super::super::launch::output_dir_of;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
-use super::follow::{Changes, Growing, Piece};
+use super::follow::{Begin, Changes, Growing, Piece};
 use super::wait::Watching;
 use crate::handlers::{Placeholders, expand_output};
 use crate::job::{AttemptRecord, Job};
@@ -58,9 +58,16 @@ impl Session {
             return Err(Error::InvalidValue { field: "attempt".to_owned(), message });
         }
         let folder = output_dir_of(&self.hub.output_dir, job.id);
+        let from = logs.from;
         let attempt = logs.attempt.unwrap_or(job.attempts).max(1);
+        let attempt = from.map_or(attempt, |from| from.attempt.max(1));
         let mut reading = Reading { job, logs, folder, attempt, files: Vec::new() };
-        reading.open(reading.logs.tail);
+        let tail = reading.logs.tail.map_or(Begin::Start, Begin::Tail);
+        reading.open(|stream| match (from, stream) {
+            (None, _) => tail,
+            (Some(from), Stream::Out) => Begin::At(from.out),
+            (Some(from), Stream::Err) => Begin::At(from.err),
+        });
         Ok(reading)
     }
 
@@ -113,10 +120,14 @@ impl Session {
             for at in 0..reading.files.len() {
                 loop {
                     let file = &mut reading.files[at];
-                    let (data, cut) = match file.read() {
+                    let read = file.read();
+                    let after = file.position();
+                    let (data, cut, length) = match read {
                         Ok(Piece::Bytes(bytes)) if bytes.is_empty() => break,
-                        Ok(Piece::Bytes(bytes)) => (STANDARD.encode(bytes), None),
-                        Ok(Piece::Cut(length)) => (String::new(), Some(length)),
+                        Ok(Piece::Bytes(bytes)) => {
+                            (STANDARD.encode(&bytes), None, bytes.len() as u64)
+                        }
+                        Ok(Piece::Cut(length)) => (String::new(), Some(length), length),
                         Err(error) => {
                             tracing::warn!(job = %reading.job.id, "output can't be read: {error}");
                             break;
@@ -126,6 +137,7 @@ impl Session {
                         attempt: reading.attempt,
                         stream: file.stream,
                         data,
+                        offset: Some(after.saturating_sub(length)),
                         cut,
                         finished: None,
                     };
@@ -147,22 +159,22 @@ impl Session {
         let attempt =
             if reading.job.attempts == 0 && finished.is_none() { 0 } else { reading.attempt };
         let (stream, data) = (Stream::Out, String::new());
-        let reply = LogsReply { attempt, stream, data, cut: None, finished };
+        let reply = LogsReply { attempt, stream, data, offset: None, cut: None, finished };
         self.reply(&reply, false, manner).await
     }
 }
 
 impl Reading {
     /// Opens the files of the attempt.
-    fn open(&mut self, tail: Option<u64>) {
+    fn open(&mut self, begin: impl Fn(Stream) -> Begin) {
         let wanted = |stream| self.logs.stream.is_none_or(|only| only == stream);
         let mut files = Vec::new();
         if wanted(Stream::Out) {
-            files.push(Growing::new(Stream::Out, self.out_path(), tail));
+            files.push(Growing::new(Stream::Out, self.out_path(), begin(Stream::Out)));
         }
         if wanted(Stream::Err) {
             let path = self.folder.join(format!("{}.err", self.attempt));
-            files.push(Growing::new(Stream::Err, path, tail));
+            files.push(Growing::new(Stream::Err, path, begin(Stream::Err)));
         }
         self.files = files;
     }
@@ -189,7 +201,7 @@ impl Reading {
         let before = self.out_path();
         let out = self.files.drain(..).find(|file| file.stream == Stream::Out);
         self.attempt = next;
-        self.open(None);
+        self.open(|_| Begin::Start);
         // A user's file goes on where it is: all attempts write to it.
         if let (Some(out), true) = (out, self.out_path() == before)
             && let Some(first) = self.files.first_mut()

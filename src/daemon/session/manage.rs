@@ -43,6 +43,13 @@ impl Session {
                 let result = self.hub.ask(Ask::Config).await;
                 self.finish(result, manner).await
             }
+            Request::Restart(restart) => {
+                let result = match self.admins_only("restarting the daemon") {
+                    Ok(()) => self.hub.request(|answer| Ask::Restart(restart.now, answer)).await,
+                    Err(error) => Err(error),
+                };
+                self.finish(result, manner).await
+            }
             Request::Reload(_) => {
                 let result = match self.admins_only("reading the config again") {
                     Ok(()) => self.hub.request(Ask::Reload).await,

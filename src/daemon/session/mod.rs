@@ -35,7 +35,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::connection::Connection;
+use self::connection::{Connection, leaves};
 use self::follow::Changes;
 use super::event::{Ask, Event, FoldedRange};
 use super::happening::Happening;
@@ -46,7 +46,7 @@ use super::retention::Keep;
 use crate::config::Mode;
 use crate::handlers::{OutputOptions, Registry};
 use crate::job::KeyRule;
-use crate::protocol::Error;
+use crate::protocol::{Error, IdRange};
 
 /// What sessions share. Nothing here is the control loop's state: they have to ask for that.
 #[derive(Debug)]
@@ -71,6 +71,8 @@ pub(super) struct Hub {
     pub(super) connections: Arc<Connections>,
     /// Fires when sessions are to end.
     pub(super) ending: CancellationToken,
+    /// Whether they are to close because the daemon's program is being replaced.
+    pub(super) leaving: tokio::sync::watch::Receiver<bool>,
 }
 
 /// What submissions are checked against; published by the control loop.
@@ -177,20 +179,26 @@ impl SocketPlace {
 }
 
 /// Takes connections until `hub.ending` fires, then waits for the sessions to end.
-pub(super) async fn serve(mut listener: UnixListener, place: SocketPlace, hub: Arc<Hub>) {
+pub(super) async fn serve(listener: UnixListener, place: SocketPlace, hub: Arc<Hub>) {
+    let (mut listener, mut leaving) = (Arc::new(listener), hub.leaving.clone());
     let sessions = TaskTracker::new();
     let mut changes = None;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
+            () = hub.ending.cancelled() => break,
+            () = leaves(&mut leaving) => {
+                leave(&sessions, &listener, &hub).await;
+                continue;
+            }
             () = place.changed(&mut changes) => {
                 // At the daemon's own end the path goes for good.
                 if !hub.events.is_closed() {
-                    listener = place.open_again().unwrap_or(listener);
+                    listener = place.open_again().map_or(listener, Arc::new);
                 }
                 continue;
             }
-            () = hub.ending.cancelled() => break,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -205,8 +213,23 @@ pub(super) async fn serve(mut listener: UnixListener, place: SocketPlace, hub: A
         }
     }
     drop(listener);
+    say_farewell(&sessions).await;
+}
+
+/// Lets nobody in while the sessions close, hands the socket over, and goes on if the program is not replaced after all.
+async fn leave(sessions: &TaskTracker, listener: &Arc<UnixListener>, hub: &Hub) {
+    let mut leaving = hub.leaving.clone();
+    say_farewell(sessions).await;
+    // Here and below: the loop is gone only when the daemon has ended.
+    let _ = hub.events.send(Event::SessionsLeft(Arc::clone(listener))).await;
+    let goes_on = async { leaving.wait_for(|leaving| !*leaving).await.is_ok() };
+    hub.ending.run_until_cancelled(goes_on).await;
+    sessions.reopen();
+}
+
+/// Answers on their way are still written, but a client that does not read holds up no end.
+async fn say_farewell(sessions: &TaskTracker) {
     sessions.close();
-    // Answers on their way are still written, but a client that does not read holds up no end.
     if tokio::time::timeout(FAREWELL, sessions.wait()).await.is_err() {
         tracing::warn!("{} clients did not read their last answers", sessions.len());
     }
@@ -232,7 +255,8 @@ fn welcome(stream: UnixStream, hub: &Arc<Hub>) -> Option<impl Future<Output = ()
     let session = Session {
         hub: Arc::clone(hub),
         uid,
-        connection: Connection::new(stream, hub.ending.clone()),
+        connection: Connection::new(stream, hub.ending.clone(), hub.leaving.clone()),
+        untold: None,
     };
     Some(async move {
         let _counted = counted;
@@ -246,6 +270,8 @@ struct Session {
     /// Who the kernel says it is.
     uid: u32,
     connection: Connection,
+    /// The jobs whose end a wait had not told when it was given up.
+    untold: Option<Vec<IdRange>>,
 }
 
 impl Hub {

@@ -1,5 +1,7 @@
 //! Waiting until jobs are final.
 
+use std::collections::{BTreeSet, HashSet};
+
 use tokio::sync::mpsc;
 
 use super::super::event::{Ask, WaiterId, Waiting};
@@ -8,7 +10,7 @@ use super::call::Manner;
 use super::connection::Gone;
 use super::select::Usual;
 use crate::job::JobId;
-use crate::protocol::{Error, Finished, Wait, WaitReply, finished_to_wire};
+use crate::protocol::{Error, Finished, IdRange, Wait, WaitReply, finished_to_wire};
 use crate::store::{Filter, Selected};
 
 /// The most finished jobs told in one reply.
@@ -22,8 +24,8 @@ pub(super) struct Watching {
     pub(super) ended: Vec<Finished>,
     /// Brings the others.
     pub(super) coming: mpsc::Receiver<Finished>,
-    /// How many others.
-    pub(super) left: u64,
+    /// The others.
+    pub(super) left: BTreeSet<JobId>,
 }
 
 impl Session {
@@ -61,7 +63,8 @@ impl Session {
             // A reader sees a commit a moment before the loop does: jobs that it does not know yet are asked for
             // again.
             if self.all_have_ended(&gone).await? {
-                let left = (all - gone.len()) as u64;
+                let gone_now: HashSet<JobId> = gone.iter().copied().collect();
+                let left = jobs.into_iter().filter(|job| !gone_now.contains(job)).collect();
                 let ended = self.ends_of(gone).await?;
                 return Ok(Watching { id, ended, coming, left });
             }
@@ -89,26 +92,48 @@ impl Session {
     async fn tell_as_they_end(&mut self, watching: Watching, manner: Manner) -> Result<(), Gone> {
         let Watching { ended: mut finished, mut coming, mut left, .. } = watching;
         loop {
-            if manner.more && (!finished.is_empty() || left == 0) {
+            if manner.more && (!finished.is_empty() || left.is_empty()) {
                 for part in finished.chunks(TOLD_AT_ONCE) {
-                    let reply = WaitReply { finished: part.to_vec(), remaining: left };
+                    let remaining = left.len() as u64;
+                    let reply = WaitReply { finished: part.to_vec(), remaining };
                     self.reply(&reply, true, manner).await?;
                 }
                 self.connection.flush().await?;
                 finished.clear();
             }
-            if left == 0 {
+            if left.is_empty() {
                 let reply = WaitReply { finished, remaining: 0 };
                 return self.reply(&reply, false, manner).await;
             }
-            let taken =
-                self.connection.unless_gone(coming.recv_many(&mut finished, TOLD_AT_ONCE)).await?;
-            if taken == 0 {
+            let before = finished.len();
+            let more = coming.recv_many(&mut finished, TOLD_AT_ONCE);
+            let taken = self.connection.unless_gone(more).await;
+            if let Err(gone) = taken {
+                // Without more, nothing of it was told.
+                let untold = left.into_iter().chain(finished.iter().map(|ended| ended.id));
+                self.untold = Some(ranges(untold.collect()));
+                return Err(gone);
+            }
+            if taken == Ok(0) {
                 return Err(Gone);
             }
-            left -= taken as u64;
+            for ended in &finished[before..] {
+                left.remove(&ended.id);
+            }
         }
     }
+}
+
+/// The ids as ranges.
+fn ranges(ids: BTreeSet<JobId>) -> Vec<IdRange> {
+    let mut ranges: Vec<IdRange> = Vec::new();
+    for id in ids {
+        match ranges.last_mut() {
+            Some(range) if range.last.after(1) == id => range.last = id,
+            _ => ranges.push(IdRange { first: id, last: id }),
+        }
+    }
+    ranges
 }
 
 fn ended_to_wire(job: &Selected) -> Finished {

@@ -106,6 +106,11 @@ impl SqliteStore {
         Self::open_in_boot(dir, options, now, boot_id.trim())
     }
 
+    /// Whether this program understands the store in `dir`, be it by migrating it. Changes nothing, also while it is in use.
+    pub fn look(dir: &Path) -> Result<(), StoreError> {
+        open::look(&dir.join(open::FILE_NAME), &Options::default())
+    }
+
     /// As [`SqliteStore::open`], under the boot of this name.
     pub(crate) fn open_in_boot(
         dir: &Path,

@@ -94,7 +94,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 /// Refuses a file that is not ours or too new, through a connection that can't write.
-fn look(path: &Path, options: &Options) -> Result<(), StoreError> {
+pub(super) fn look(path: &Path, options: &Options) -> Result<(), StoreError> {
     let about = fs::metadata(path).map_err(|error| denied(path, &error))?;
     if !about.is_file() {
         return Err(foreign(path, "it is not a file"));
