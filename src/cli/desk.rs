@@ -101,6 +101,11 @@ impl Desk {
         self.reach(true).await
     }
 
+    /// Where the daemon listens that was reached.
+    pub(super) fn reached_at(&self) -> Option<PathBuf> {
+        self.reached.as_ref().map(|place| place.socket.clone())
+    }
+
     /// Connects to a daemon that runs already.
     pub(super) async fn connect_only(&mut self) -> Result<Client, Error> {
         self.reach(false).await

@@ -61,6 +61,9 @@ pub(super) enum Error {
     /// The output can't be written.
     #[error("can't write the output: {0}")]
     Output(io::Error),
+    /// The daemon was to be restarted and was not.
+    #[error("{0}")]
+    NotRestarted(String),
     /// The caller said no to a question.
     #[error("nothing was changed")]
     SaidNo,
@@ -102,6 +105,7 @@ impl Error {
             }
             Self::Call(error) | Self::CallAbout { error, .. } => call_code(error),
             Self::NobodyReads => exit_code::SUCCESS,
+            Self::NotRestarted(_) => exit_code::REFUSED,
             Self::Output(_) | Self::SaidNo | Self::System { .. } => exit_code::FAILURE,
         }
     }
@@ -130,6 +134,7 @@ impl Error {
             Self::Start { .. } | Self::Prepare { .. } => "StartFailed",
             Self::Call(_) | Self::CallAbout { .. } => "CallFailed",
             Self::NobodyReads | Self::Output(_) => "OutputFailed",
+            Self::NotRestarted(_) => "NotRestarted",
             Self::SaidNo => "SaidNo",
             Self::Surroundings(_) => "Surroundings",
             Self::System { .. } => "System",

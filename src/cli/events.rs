@@ -4,6 +4,7 @@ use super::desk::Desk;
 use super::error::Error;
 use super::moment;
 use super::table::visible;
+use super::way_back::WayBack;
 use crate::client::CallError;
 use crate::protocol::{Event, Watch, call};
 
@@ -17,9 +18,19 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let watch = Watch { all_users: args.all_users };
-    let mut replies = desk.connect().await?.stream::<call::Watch>(&watch).await?;
+    let client = desk.connect().await?;
+    let mut way_back = WayBack::of(desk);
+    let mut replies = client.stream::<call::Watch>(&watch).await?;
     while let Some(reply) = replies.next().await {
-        let event = reply?.event;
+        let event = match reply {
+            Ok(reply) => reply.event,
+            Err(error) => {
+                replies = way_back.after(error).await?.stream::<call::Watch>(&watch).await?;
+                desk.out.notice("the daemon was restarted; what happened in that moment is not told");
+                continue;
+            }
+        };
+        way_back.was_of_use();
         if desk.json() {
             desk.out.json(&event)?;
         } else {

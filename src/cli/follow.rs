@@ -5,9 +5,47 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::error::Error;
 use super::output::Streams;
-use crate::client::CallError;
+use super::way_back::WayBack;
+use crate::client::{CallError, Client, Replies};
 use crate::job::{State, exit_code};
-use crate::protocol::{Finished, LogsReply, Stream};
+use crate::protocol::{Finished, Logs, LogsReply, Stream, call};
+
+/// A job's output as it comes, through restarts of the daemon: no byte is left out or comes twice.
+pub(super) struct Reading {
+    logs: Logs,
+    replies: Replies<call::Logs>,
+    way_back: WayBack,
+}
+
+impl Reading {
+    /// Begins to read.
+    pub(super) async fn new(
+        logs: Logs,
+        client: Client,
+        way_back: WayBack,
+    ) -> Result<Self, CallError> {
+        let replies = client.stream::<call::Logs>(&logs).await?;
+        Ok(Self { logs, replies, way_back })
+    }
+
+    /// The next reply; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<LogsReply>, Error> {
+        loop {
+            match self.replies.next().await {
+                None => return Ok(None),
+                Some(Ok(reply)) => {
+                    self.way_back.was_of_use();
+                    self.logs.from = reply.at.or(self.logs.from);
+                    return Ok(Some(reply));
+                }
+                Some(Err(error)) => {
+                    let client = self.way_back.after(error).await?;
+                    self.replies = client.stream::<call::Logs>(&self.logs).await?;
+                }
+            }
+        }
+    }
+}
 
 /// Writes one piece of output where it belongs, or says how much is missing there.
 pub(super) async fn copy(piece: &LogsReply, streams: &mut Streams) -> Result<(), Error> {

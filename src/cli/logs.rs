@@ -2,10 +2,11 @@
 
 use super::desk::{DONE, Desk};
 use super::error::Error;
-use super::follow;
+use super::follow::{self, Reading};
 use super::select;
+use super::way_back::WayBack;
 use crate::client::CallError;
-use crate::protocol::{Logs, Stream, call};
+use crate::protocol::{Logs, Stream};
 
 /// Show a job's output, byte by byte as it was written.
 #[derive(Clone, Debug, clap::Args)]
@@ -55,11 +56,11 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
         tail: args.tail,
         from: None,
     };
-    let mut replies = desk.connect().await?.stream::<call::Logs>(&logs).await?;
+    let client = desk.connect().await?;
+    let mut reading = Reading::new(logs, client, WayBack::of(desk)).await?;
     let mut ended = false;
     let mut streams = desk.out.streams();
-    while let Some(reply) = replies.next().await {
-        let reply = reply?;
+    while let Some(reply) = reading.next().await? {
         ended = reply.finished.is_some();
         if desk.json() {
             desk.out.json(&reply)?;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `args` | the command line as a whole |
 //! | `desk`, `start`, `output`, `error`, `table`, `moment`, `when` | what every command has at hand |
+//! | `way_back` | making a lasting call again when the daemon's program is replaced |
 //! | `job_options`, `environment`, `inputs`, `pattern`, `template`, `pipeline`, `sheet`, `batch`, `spool` | making, changing and sending jobs |
 //! | `select`, `change`, `follow`, `graph` | naming jobs, changing them, copying their output, drawing them |
 //! | the rest | a command each |
@@ -64,6 +65,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod way_back;
 mod when;
 
 use std::ffi::{OsStr, OsString};
@@ -166,7 +168,7 @@ async fn perform(command: Command, desk: &mut Desk) -> Result<i32, Error> {
         Command::Status(args) => status::run(args, desk).await,
         Command::Config(args) => config::run(args, desk).await,
         Command::Reload(args) => reload::run(args, desk).await,
-        Command::Restart(args) => restart::run(&args),
+        Command::Restart(args) => restart::run(args, desk).await,
         Command::Drain(args) => drain::run(args, desk).await,
         Command::Stop(args) => stop::run(args, desk).await,
         Command::Completions(args) => completions::run(args, desk),

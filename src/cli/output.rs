@@ -36,7 +36,8 @@ const A_WHILE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 type Sink = Rc<RefCell<Box<dyn Write>>>;
 
-/// Both outputs of a command.
+/// Both outputs of a command; clones write to the same places.
+#[derive(Clone)]
 pub(super) struct Output {
     out: Sink,
     err: Sink,

@@ -12,13 +12,14 @@ use super::batch::Sender;
 use super::desk::{DONE, Desk};
 use super::environment::Disposition;
 use super::error::Error;
-use super::follow;
+use super::follow::{self, Reading};
 use super::job_options::{JobOptions, texts};
 use super::lend;
 use super::output::Streams;
 use super::spool::{self, Spool};
 use super::submit;
-use crate::client::{CallError, Client, Replies};
+use super::way_back::WayBack;
+use crate::client::{CallError, Client};
 use crate::job::{JobId, exit_code};
 use crate::protocol::{Cancel, Finished, IdRange, JobSpec, Logs, Selector, call};
 
@@ -163,8 +164,8 @@ pub(super) async fn attend(
 ) -> Result<End, Error> {
     let logs = Logs { id, attempt: None, stream: None, follow: true, tail: None, from: None };
     let _lent = lend::while_waiting(desk).await;
-    let replies = client.stream::<call::Logs>(&logs).await?;
-    let mut watching = pin!(watch(replies, desk.out.streams()));
+    let reading = Reading::new(logs, client, WayBack::of(desk)).await?;
+    let mut watching = pin!(watch(reading, desk.out.streams()));
     let (mut asked, mut cancelled, mut deaf) = (false, false, false);
     loop {
         let signal = tokio::select! {
@@ -207,12 +208,12 @@ const fn wish(signal: i32, terminal: bool, asked: bool, cancelled: bool) -> Wish
 /// Copies the job's output until there is no more; tells how the job ended, and how many bytes were gone before they
 /// could be read.
 async fn watch(
-    mut replies: Replies<call::Logs>,
+    mut reading: Reading,
     mut streams: Streams,
 ) -> Result<(Finished, u64), Error> {
     let mut missing = 0;
     loop {
-        let reply = replies.next().await.unwrap_or(Err(CallError::Closed))?;
+        let reply = reading.next().await?.ok_or(CallError::Closed)?;
         follow::copy(&reply, &mut streams).await?;
         missing += reply.cut.unwrap_or(0);
         if let Some(finished) = reply.finished {

@@ -5,9 +5,10 @@ use super::error::Error;
 use super::follow;
 use super::lend;
 use super::select::Select;
+use super::way_back::WayBack;
 use crate::client::{CallError, Client};
 use crate::job::{State, exit_code};
-use crate::protocol::{Finished, Selector, Wait, call};
+use crate::protocol::{self, Finished, Selector, Wait, call};
 
 /// Wait until jobs are final.
 ///
@@ -31,11 +32,21 @@ pub(super) async fn until_final(
     desk: &mut Desk,
 ) -> Result<i32, Error> {
     let _lent = lend::while_waiting(desk).await;
+    let mut way_back = WayBack::of(desk);
     let mut replies = client.stream::<call::Wait>(&Wait { jobs }).await?;
     let (mut count, mut worst, mut only) = (0u64, exit_code::SUCCESS, exit_code::SUCCESS);
     let mut remaining = 0;
     while let Some(reply) = replies.next().await {
-        let reply = reply?;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                let Some(jobs) = untold(&error) else { return Err(error.into()) };
+                let client = way_back.after(error).await?;
+                replies = client.stream::<call::Wait>(&Wait { jobs }).await?;
+                continue;
+            }
+        };
+        way_back.was_of_use();
         remaining = reply.remaining;
         for finished in &reply.finished {
             count += 1;
@@ -55,6 +66,17 @@ pub(super) async fn until_final(
         }
         1 => Ok(only),
         _ => Ok(worst),
+    }
+}
+
+/// The jobs that a daemon whose program is being replaced has not told of yet. Which these are it alone knows: the set was
+/// fixed when the call came.
+fn untold(error: &CallError) -> Option<Selector> {
+    match error {
+        CallError::Refused(protocol::Error::Restarting { jobs: Some(jobs), .. }) => {
+            Some(Selector { ids: jobs.clone(), ..Selector::default() })
+        }
+        _ => None,
     }
 }
 

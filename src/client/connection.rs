@@ -2,7 +2,7 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,10 +18,15 @@ use crate::protocol::{Error, MAX_MESSAGE, Method, Reply, ReplyError, encode};
 const FULL_TRIES: u32 = 2_000;
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 
+/// How often a call is sent again that was not taken.
+const UNTAKEN_TRIES: u32 = 3;
+
 /// A connection to the daemon.
 #[derive(Debug)]
 pub struct Client {
     frames: Framed<UnixStream, AnyDelimiterCodec>,
+    /// Where the daemon listens, if that is known.
+    path: Option<PathBuf>,
 }
 
 /// The replies of one call, which has used up its connection. Dropping it ends the call.
@@ -38,7 +43,9 @@ impl Client {
         let mut tries = 0;
         loop {
             match UnixStream::connect(path).await {
-                Ok(stream) => return Ok(Self::over(stream)),
+                Ok(stream) => {
+                    return Ok(Self { path: Some(path.to_owned()), ..Self::over(stream) });
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < FULL_TRIES => {
                     tries += 1;
                     tokio::time::sleep(FULL_PAUSE).await;
@@ -51,7 +58,7 @@ impl Client {
     /// Talks over a stream that is connected already.
     pub fn over(stream: UnixStream) -> Self {
         let codec = AnyDelimiterCodec::new_with_max_length(vec![0], vec![0], MAX_MESSAGE);
-        Self { frames: Framed::new(stream, codec) }
+        Self { frames: Framed::new(stream, codec), path: None }
     }
 
     /// Calls a method that answers once.
@@ -59,8 +66,17 @@ impl Client {
         &mut self,
         parameters: &M::Parameters,
     ) -> Result<M::Reply, CallError> {
-        self.send::<M>(parameters, false).await?;
-        self.receive::<M>().await.map(|(reply, _)| reply)
+        let mut tries = 0;
+        loop {
+            let taken = self.send::<M>(parameters, false).await?;
+            match self.receive::<M>().await {
+                Err(CallError::Closed) if !taken && tries < UNTAKEN_TRIES => {
+                    tries += 1;
+                    self.connect_again().await?;
+                }
+                result => return result.map(|(reply, _)| reply),
+            }
+        }
     }
 
     /// Calls a method that answers any number of times.
@@ -68,7 +84,13 @@ impl Client {
         mut self,
         parameters: &M::Parameters,
     ) -> Result<Replies<M>, CallError> {
-        self.send::<M>(parameters, true).await?;
+        let mut tries = 0;
+        while !self.send::<M>(parameters, true).await? && tries < UNTAKEN_TRIES {
+            tries += 1;
+            if self.connect_again().await.is_err() {
+                break;
+            }
+        }
         Ok(Replies { client: self, ended: false, method: PhantomData })
     }
 
@@ -77,11 +99,19 @@ impl Client {
         while let Some(Ok(_)) = self.frames.next().await {}
     }
 
+    /// A new connection to the same daemon, or to the program that has taken its place.
+    async fn connect_again(&mut self) -> Result<(), CallError> {
+        let path = self.path.as_deref().ok_or(CallError::Closed)?;
+        *self = Self::connect(path).await.map_err(|_| CallError::Closed)?;
+        Ok(())
+    }
+
+    /// Sends a call. `false` when the daemon had hung up: it can't have taken it as a whole, so it did nothing of it.
     async fn send<M: Method>(
         &mut self,
         parameters: &M::Parameters,
         more: bool,
-    ) -> Result<(), CallError> {
+    ) -> Result<bool, CallError> {
         let method = format!("{}.{}", crate::INTERFACE, M::NAME);
         let message = encode::call(&method, parameters, more)?;
         if message.len() > MAX_MESSAGE {
@@ -91,7 +121,7 @@ impl Client {
         match self.frames.send(text).await {
             // A daemon that refuses early says why before it hangs up: that answer is still to be read.
             Err(error) if !hung_up(&error) => Err(broken(error)),
-            _ => Ok(()),
+            sent => Ok(sent.is_ok()),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The voice: typed calls over the daemon's socket.
 //!
 //! Owns one connection's framing and the rules that find the socket. Never prints, never starts a
-//! daemon, never retries a call: a call that was lost may have been done. Invariant: replies belong to
+//! daemon, never repeats a call that may have been
+//! done: only one that the daemon can't have taken is sent again on a new connection. Invariant: replies belong to
 //! calls in order, so a connection that streams is used up by its stream.
 //!
 //! | file | what it is |

@@ -101,9 +101,9 @@ pub struct LogsReply {
     pub stream: Stream,
     /// The bytes, as base64 (RFC 4648, with padding).
     pub data: String,
-    /// Where in its stream the piece begins; none in a reply without a piece.
+    /// How far the output was read with this piece: from here another call goes on. None in a reply without a piece.
     #[serde(default)]
-    pub offset: Option<u64>,
+    pub at: Option<Position>,
     /// So many bytes that stood here are not kept any more.
     #[serde(default)]
     pub cut: Option<u64>,

@@ -24,6 +24,7 @@ mod output;
 mod pipeline;
 mod recovery;
 mod refusals;
+mod restart;
 mod retry;
 mod schedule;
 mod shortage;

@@ -16,7 +16,7 @@ use super::follow::{Begin, Changes, Growing, Piece};
 use super::wait::Watching;
 use crate::handlers::{Placeholders, expand_output};
 use crate::job::{AttemptRecord, Job};
-use crate::protocol::{Error, Finished, Logs, LogsReply, Stream, finished_to_wire};
+use crate::protocol::{Error, Finished, Logs, LogsReply, Position, Stream, finished_to_wire};
 
 /// What is read of one job.
 struct Reading {
@@ -120,24 +120,21 @@ impl Session {
             for at in 0..reading.files.len() {
                 loop {
                     let file = &mut reading.files[at];
-                    let read = file.read();
-                    let after = file.position();
-                    let (data, cut, length) = match read {
+                    let (data, cut) = match file.read() {
                         Ok(Piece::Bytes(bytes)) if bytes.is_empty() => break,
-                        Ok(Piece::Bytes(bytes)) => {
-                            (STANDARD.encode(&bytes), None, bytes.len() as u64)
-                        }
-                        Ok(Piece::Cut(length)) => (String::new(), Some(length), length),
+                        Ok(Piece::Bytes(bytes)) => (STANDARD.encode(bytes), None),
+                        Ok(Piece::Cut(length)) => (String::new(), Some(length)),
                         Err(error) => {
                             tracing::warn!(job = %reading.job.id, "output can't be read: {error}");
                             break;
                         }
                     };
+                    let stream = file.stream;
                     let reply = LogsReply {
                         attempt: reading.attempt,
-                        stream: file.stream,
+                        stream,
                         data,
-                        offset: Some(after.saturating_sub(length)),
+                        at: Some(reading.position()),
                         cut,
                         finished: None,
                     };
@@ -159,12 +156,24 @@ impl Session {
         let attempt =
             if reading.job.attempts == 0 && finished.is_none() { 0 } else { reading.attempt };
         let (stream, data) = (Stream::Out, String::new());
-        let reply = LogsReply { attempt, stream, data, offset: None, cut: None, finished };
+        let reply = LogsReply { attempt, stream, data, at: None, cut: None, finished };
         self.reply(&reply, false, manner).await
     }
 }
 
 impl Reading {
+    /// How far it was read.
+    fn position(&mut self) -> Position {
+        let mut position = Position { attempt: self.attempt, ..Position::default() };
+        for file in &mut self.files {
+            match file.stream {
+                Stream::Out => position.out = file.position(),
+                Stream::Err => position.err = file.position(),
+            }
+        }
+        position
+    }
+
     /// Opens the files of the attempt.
     fn open(&mut self, begin: impl Fn(Stream) -> Begin) {
         let wanted = |stream| self.logs.stream.is_none_or(|only| only == stream);

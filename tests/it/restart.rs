@@ -1,0 +1,448 @@
+//! The daemon's program is replaced while jobs go on, as real processes.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, test_kill_process};
+use tempfile::TempDir;
+use twolane::client::{CallError, Client};
+use twolane::job::{JobId, State};
+use twolane::protocol::{
+    Cancel, Context, Empty, Error, Finished, Job, JobSpec, Restart, RestartReply, Show,
+    StatusReply, Submit, Wait, call,
+};
+
+use crate::fixture::{command, kind, range, shell, within};
+use crate::instance::Daemon;
+
+/// A daemon of the real program, perhaps of a copy of its own.
+struct Site {
+    daemon: Daemon,
+    program: PathBuf,
+    folder: TempDir,
+}
+
+impl Site {
+    fn start() -> Self {
+        Self::of(TempDir::new().unwrap(), Path::new(env!("CARGO_BIN_EXE_twolaned")))
+    }
+
+    /// With a program that may be replaced.
+    fn with_own_program() -> Self {
+        let folder = TempDir::new().unwrap();
+        let program = folder.path().join("twolaned");
+        install(&program);
+        Self::of(folder, &program)
+    }
+
+    fn of(folder: TempDir, program: &Path) -> Self {
+        let daemon = Daemon::of(&mut line(program, folder.path()));
+        Self { daemon, program: program.to_owned(), folder }
+    }
+
+    fn pid(&self) -> u32 {
+        self.daemon.child.id()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.path("state").join("twolane.sock")
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(&self.socket()).await.unwrap()
+    }
+
+    async fn status(&self) -> StatusReply {
+        within(self.client().await.call::<call::Status>(&Empty {})).await.unwrap()
+    }
+
+    async fn submit(&self, job: JobSpec) -> JobId {
+        let context = Context {
+            cwd: self.folder.path().display().to_string(),
+            umask: Some(0o022),
+            env: [("PATH".to_owned(), std::env::var("PATH").unwrap())].into(),
+        };
+        let submit = Submit { jobs: vec![job], context: Some(context), ..Submit::default() };
+        let reply = within(self.client().await.call::<call::Submit>(&submit)).await.unwrap();
+        reply.first.unwrap()
+    }
+
+    async fn show(&self, id: JobId) -> Job {
+        within(self.client().await.call::<call::Show>(&Show { id })).await.unwrap().job
+    }
+
+    async fn until(&self, id: JobId, wanted: impl Fn(&Job) -> bool) -> Job {
+        within(async {
+            loop {
+                let job = self.show(id).await;
+                if wanted(&job) {
+                    return job;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
+    async fn running(&self, id: JobId) -> Job {
+        self.until(id, |job| job.state == State::Running).await
+    }
+
+    async fn wait(&self, id: JobId) -> Finished {
+        let wait = Wait { jobs: range(id, 1) };
+        let reply = within(self.client().await.call::<call::Wait>(&wait)).await.unwrap();
+        reply.finished.into_iter().next().unwrap()
+    }
+
+    async fn ask_to_restart(&self, now: bool) -> Result<RestartReply, CallError> {
+        within(self.client().await.call::<call::Restart>(&Restart { now })).await
+    }
+
+    /// Restarts, and sees the next program answer in the same process.
+    async fn restart(&self) -> RestartReply {
+        let before = self.status().await;
+        let reply = self.ask_to_restart(true).await.unwrap();
+        let after = self.status().await;
+        assert_ne!(before.started_at, after.started_at, "another program answers");
+        assert_eq!((before.pid, after.pid), (self.pid(), self.pid()));
+        assert_eq!(after.health, "running");
+        reply
+    }
+
+    fn cli(&self, words: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twolane"));
+        command.arg("--socket").arg(self.socket()).args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("TWOLANE_ATTEMPT").current_dir(self.folder.path()).spawn().unwrap()
+    }
+}
+
+fn line(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--state-dir").arg(folder.join("state")).env_remove("NOTIFY_SOCKET");
+    command.env("TWOLANE_CFG__LANES__CPU", "2").stdin(Stdio::null());
+    command
+}
+
+/// Puts a new copy of the program there, as a package would.
+fn install(program: &Path) {
+    let fresh = program.with_extension("new");
+    std::fs::copy(env!("CARGO_BIN_EXE_twolaned"), &fresh).unwrap();
+    std::fs::rename(fresh, program).unwrap();
+}
+
+/// Lets a test say when a job goes on: the job reads lines from it.
+fn pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+/// Opens the pipe once the job reads from it.
+async fn open(path: PathBuf) -> File {
+    let opening = tokio::task::spawn_blocking(move || File::options().write(true).open(path));
+    within(opening).await.unwrap().unwrap()
+}
+
+/// The next line of a process, which must come.
+async fn next(mut lines: Lines<BufReader<ChildStdout>>) -> (String, Lines<BufReader<ChildStdout>>) {
+    let reading = tokio::task::spawn_blocking(move || {
+        let line = lines.next().expect("a line").unwrap();
+        (line, lines)
+    });
+    within(reading).await.unwrap()
+}
+
+async fn ended(child: Child) -> (Option<i32>, String, String) {
+    let waiting = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let output = within(waiting).await.unwrap().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+fn lives(pid: &str) -> bool {
+    test_kill_process(Pid::from_raw(pid.trim().parse().unwrap()).unwrap()).is_ok()
+}
+
+fn refusal(result: Result<RestartReply, CallError>) -> String {
+    match result {
+        Err(CallError::Refused(Error::RestartRefused { message })) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Burns a little, then says each line that it is told, until the last one.
+const COUNTS: &str = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec 3<pipe; \
+    while read line <&3; do echo $line; [ $line = end ] && exit 7; done; exit 9";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_goes_on_through_three_restarts_with_all_who_follow_it() {
+    let site = Site::start();
+    pipe(&site.path("pipe"));
+    let mut run = site.cli(&["run", "--shell", COUNTS]);
+    let mut said = BufReader::new(run.stdout.take().unwrap()).lines();
+    let mut tell = open(site.path("pipe")).await;
+    let id: JobId = "1".parse().unwrap();
+    let (waits, follows) = (site.cli(&["wait", "1"]), site.cli(&["logs", "-f", "1"]));
+    let mut open_after = Vec::new();
+    for round in 0..3 {
+        writeln!(tell, "before-{round}").unwrap();
+        let line;
+        (line, said) = next(said).await;
+        assert_eq!(line, format!("before-{round}"));
+        let reply = site.restart().await;
+        assert_eq!((reply.kept, reply.queued_again), (1, 0));
+        writeln!(tell, "after-{round}").unwrap();
+        let line;
+        (line, said) = next(said).await;
+        assert_eq!(line, format!("after-{round}"), "nothing is lost or said twice");
+        open_after.push(descriptors(site.pid()));
+    }
+    assert_eq!(open_after[0], open_after[2], "no descriptor is left behind");
+    writeln!(tell, "end").unwrap();
+    let (line, said) = next(said).await;
+    assert_eq!(line, "end");
+    run.stdout = Some(said_out(said));
+    assert_eq!(ended(run).await.0, Some(7));
+    assert_eq!(ended(waits).await.0, Some(7));
+    let (code, out, _) = ended(follows).await;
+    let expected = "before-0\nafter-0\nbefore-1\nafter-1\nbefore-2\nafter-2\nend\n";
+    assert_eq!((code, out.as_str()), (Some(0), expected));
+    let job = site.show(id).await;
+    assert_eq!((job.state, job.exit_code, job.attempt_count), (State::Failed, Some(7), 1));
+    let attempt = &job.details.as_ref().unwrap().attempts[0];
+    assert!(attempt.cpu_seconds.unwrap() > 0.0, "{attempt:?}");
+    assert!(attempt.wall_seconds.unwrap() > 0.0, "{attempt:?}");
+}
+
+/// Nothing is left to be read of it.
+fn said_out(mut lines: Lines<BufReader<ChildStdout>>) -> ChildStdout {
+    assert!(lines.next().is_none(), "the job has said everything");
+    // A process whose output was read to its end is waited for as one without any.
+    Command::new("true").stdout(Stdio::piped()).spawn().unwrap().stdout.take().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_cancelled_after_a_restart_ends_with_its_whole_tree() {
+    let site = Site::start();
+    pipe(&site.path("pipe"));
+    let script = "sh -c 'echo $$ > child; exec sleep 1000' & setsid sh -c 'echo $$ > stray; exec sleep 1000' & \
+        until [ -s child ] && [ -s stray ]; do :; done; read go < pipe; wait";
+    let id = site.submit(shell(script)).await;
+    drop(open(site.path("pipe")).await);
+    site.restart().await;
+    let cancel = Cancel { jobs: range(id, 1), reason: None };
+    within(site.client().await.call::<call::Cancel>(&cancel)).await.unwrap();
+    assert_eq!(site.wait(id).await.state, State::Cancelled);
+    for name in ["child", "stray"] {
+        let pid = std::fs::read_to_string(site.path(name)).unwrap();
+        within(async {
+            while lives(&pid) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_goes_on_counting_through_a_restart() {
+    let site = Site::start();
+    let job = JobSpec { timeout: Some("2s".to_owned()), ..command(&["sleep", "1000"]) };
+    let id = site.submit(job).await;
+    site.running(id).await;
+    site.restart().await;
+    assert_eq!(site.wait(id).await.outcome.as_deref(), Some("timed_out"));
+    let job = site.show(id).await;
+    let wall = job.details.as_ref().unwrap().attempts[0].wall_seconds.unwrap();
+    assert!((2.0..30.0).contains(&wall), "{wall}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grace_goes_on_through_a_restart_and_term_is_sent_once() {
+    let site = Site::start();
+    let script = "trap 'echo term >> said' TERM; echo ready > ready; while :; do sleep 0.01; done";
+    let id = site.submit(JobSpec { grace: Some("3s".to_owned()), ..shell(script) }).await;
+    within(async {
+        while !site.path("ready").exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let cancel = Cancel { jobs: range(id, 1), reason: None };
+    within(site.client().await.call::<call::Cancel>(&cancel)).await.unwrap();
+    within(async {
+        while !site.path("said").exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    site.restart().await;
+    assert_eq!(site.wait(id).await.state, State::Cancelled);
+    assert_eq!(std::fs::read_to_string(site.path("said")).unwrap(), "term\n");
+}
+
+/// It ends when the next program runs already and has not looked for it yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_ends_in_the_middle_of_a_restart_is_told_with_its_code() {
+    let site = Site::start();
+    let script = format!(
+        "until tr '\\0' ' ' < /proc/{}/cmdline | grep -q handover-fd; do :; done; exit 5",
+        site.pid()
+    );
+    let id = site.submit(shell(&script)).await;
+    site.running(id).await;
+    assert_eq!(site.restart().await.kept, 1);
+    assert_eq!(site.wait(id).await.exit_code, 5);
+    assert_eq!(site.show(id).await.attempt_count, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_inside_the_daemon_is_queued_again_and_loses_no_try() {
+    let site = Site::start();
+    let id = site.submit(kind("sleep", &[("for", "1h")])).await;
+    site.running(id).await;
+    let reply = site.restart().await;
+    assert_eq!((reply.kept, reply.queued_again), (0, 1));
+    let job = site.until(id, |job| job.state == State::Running && job.attempt_count == 2).await;
+    let attempts = job.details.unwrap().attempts;
+    assert_eq!(attempts[0].outcome.as_deref(), Some("interrupted"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_inside_the_daemon_has_its_time_to_end() {
+    let site = Site::start();
+    let id = site.submit(kind("sleep", &[("for", "300ms")])).await;
+    site.running(id).await;
+    let reply = site.ask_to_restart(false).await.unwrap();
+    assert_eq!((reply.kept, reply.queued_again), (0, 0));
+    let job = site.show(id).await;
+    assert_eq!((job.state, job.attempt_count), (State::Succeeded, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handed_over_keeps_its_permits() {
+    let site = Site::start();
+    pipe(&site.path("pipe"));
+    let cpu = |job: JobSpec| JobSpec { class: Some("cpu".to_owned()), ..job };
+    let first = site.submit(cpu(shell("read line < pipe"))).await;
+    let second = site.submit(cpu(command(&["sleep", "1000"]))).await;
+    let third = site.submit(cpu(command(&["sleep", "1000"]))).await;
+    site.running(second).await;
+    let tell = open(site.path("pipe")).await;
+    assert_eq!(site.restart().await.kept, 2);
+    let status = site.status().await;
+    assert_eq!((status.cpu_used, status.cpu), (2, 2));
+    assert_eq!(site.show(third).await.state, State::Queued);
+    drop(tell);
+    site.wait(first).await;
+    site.running(third).await;
+    assert_eq!(site.status().await.cpu_used, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_says_no_is_not_started_and_nothing_has_changed() {
+    let site = Site::with_own_program();
+    let id = site.submit(command(&["sleep", "1000"])).await;
+    site.running(id).await;
+    let before = site.status().await;
+    std::fs::remove_file(&site.program).unwrap();
+    let told = refusal(site.ask_to_restart(true).await);
+    assert!(told.contains(site.program.to_str().unwrap()), "{told}");
+    std::fs::write(&site.program, "#!/bin/sh\necho 'too old for this' >&2\nexit 3\n").unwrap();
+    assert!(refusal(site.ask_to_restart(true).await).contains("may execute"));
+    let executable = Command::new("chmod").arg("755").arg(&site.program).status().unwrap();
+    assert!(executable.success());
+    assert!(refusal(site.ask_to_restart(true).await).contains("too old for this"));
+    let after = site.status().await;
+    assert_eq!((before.started_at, after.health.as_str()), (after.started_at, "running"));
+    let (code, _, told) = ended(site.cli(&["restart"])).await;
+    assert_eq!(code, Some(121));
+    assert!(told.contains("too old for this"), "{told}");
+    install(&site.program);
+    assert_eq!(site.restart().await.kept, 1);
+    assert_eq!(site.show(id).await.attempt_count, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_can_not_be_executed_after_all_leaves_everything_as_it_was() {
+    let site = Site::with_own_program();
+    let id = site.submit(command(&["sleep", "1000"])).await;
+    site.running(id).await;
+    // It says yes, and then it is another one: the file changes between its word and its start.
+    let script = "#!/bin/sh\necho '#!/nowhere' > $0\nexit 0\n";
+    std::fs::remove_file(&site.program).unwrap();
+    std::fs::write(&site.program, script).unwrap();
+    let executable = Command::new("chmod").arg("755").arg(&site.program).status().unwrap();
+    assert!(executable.success());
+    assert!(refusal(site.ask_to_restart(true).await).contains("replaced a moment ago"));
+    // What can't be executed says yes to nothing; one that is no program at all gets as far as the start.
+    let before = site.status().await;
+    let loader = "#!/bin/sh\nfor word; do case $word in --check-handover) exit 0;; esac; done\nexit 9\n";
+    std::fs::write(&site.program, loader).unwrap();
+    assert_eq!(site.status().await.started_at, before.started_at);
+    assert_eq!(site.show(id).await.state, State::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hup_replaces_the_program_only_if_another_one_is_installed() {
+    let site = Site::with_own_program();
+    let id = site.submit(command(&["sleep", "1000"])).await;
+    site.running(id).await;
+    let before = site.status().await;
+    install(&site.program);
+    site.daemon.signal(Signal::HUP);
+    within(async {
+        while site.status().await.started_at == before.started_at {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(site.status().await.pid, site.pid());
+    assert_eq!(site.show(id).await.attempt_count, 1);
+    let after = site.status().await;
+    site.daemon.signal(Signal::HUP);
+    // A restart by hand is no second one behind that of the signal.
+    site.restart().await;
+    assert_ne!(site.status().await.started_at, after.started_at);
+    let exe = std::fs::read_link(format!("/proc/{}/exe", site.pid())).unwrap();
+    assert_eq!(exe, site.program, "it is the new file that runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_killed_after_a_restart_is_one_that_was_killed() {
+    let mut site = Site::start();
+    pipe(&site.path("pipe"));
+    let id = site.submit(shell("echo $$ >> pids; read line < pipe; exec sleep 1000")).await;
+    drop(open(site.path("pipe")).await);
+    site.restart().await;
+    site.daemon.signal(Signal::KILL);
+    site.daemon.child.wait().unwrap();
+    site.daemon = Daemon::of(&mut line(&site.program, site.folder.path()));
+    site.until(id, |job| job.attempt_count == 2).await;
+    let pids = std::fs::read_to_string(site.path("pids")).unwrap();
+    assert!(!lives(pids.lines().next().unwrap()), "it was ended before its job ran again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn term_ends_a_daemon_that_was_restarted_in_order() {
+    let mut site = Site::start();
+    site.restart().await;
+    let (code, out, told) = ended(site.cli(&["restart", "--json"])).await;
+    assert_eq!(code, Some(0), "{told}");
+    let reply: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(reply["pid"], site.pid());
+    assert_eq!((&reply["kept"], &reply["queued_again"]), (&0.into(), &0.into()));
+    site.daemon.signal(Signal::TERM);
+    assert!(site.daemon.child.wait().unwrap().success());
+    assert!(!site.socket().exists());
+}
