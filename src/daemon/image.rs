@@ -122,9 +122,10 @@ impl Image {
         };
         let child = processes.spawn(launch).await;
         let child = child.map_err(|error| unasked(io::Error::other(error)))?;
-        let Ok(exit) = tokio::time::timeout(PATIENCE, child.exited()).await else {
-            // It fails only if it has ended meanwhile.
-            let _ = child.end_tree(Signal::KILL);
+        let answer = tokio::time::timeout(PATIENCE, child.exited()).await;
+        // It fails only if nothing is left of it.
+        let _ = child.end_tree(Signal::KILL);
+        let Ok(exit) = answer else {
             let problem = format!("it said nothing for {} s", PATIENCE.as_secs());
             return Err(Unfit::Unasked { path: path.clone(), problem });
         };

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use rustix::process::{Pid, Signal, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use twolane::client::{CallError, Client};
 use twolane::job::{JobId, State};
@@ -126,7 +126,8 @@ impl Site {
 fn line(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg("--state-dir").arg(folder.join("state")).env_remove("NOTIFY_SOCKET");
-    command.env("TWOLANE_CFG__LANES__CPU", "2").stdin(Stdio::null());
+    command.env("TWOLANE_CFG__LANES__CPU", "2").env("TWOLANE_CFG__DAEMON__DRAIN_TIMEOUT", "0s");
+    command.stdin(Stdio::null());
     command
 }
 
@@ -169,8 +170,10 @@ fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
+/// A process that nobody has waited for yet does not live.
 fn lives(pid: &str) -> bool {
-    test_kill_process(Pid::from_raw(pid.trim().parse().unwrap()).unwrap()).is_ok()
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
 }
 
 fn refusal(result: Result<RestartReply, CallError>) -> String {
@@ -193,7 +196,6 @@ async fn a_command_goes_on_through_three_restarts_with_all_who_follow_it() {
     let mut tell = open(site.path("pipe")).await;
     let id: JobId = "1".parse().unwrap();
     let (waits, follows) = (site.cli(&["wait", "1"]), site.cli(&["logs", "-f", "1"]));
-    let mut open_after = Vec::new();
     for round in 0..3 {
         writeln!(tell, "before-{round}").unwrap();
         let line;
@@ -205,9 +207,7 @@ async fn a_command_goes_on_through_three_restarts_with_all_who_follow_it() {
         let line;
         (line, said) = next(said).await;
         assert_eq!(line, format!("after-{round}"), "nothing is lost or said twice");
-        open_after.push(descriptors(site.pid()));
     }
-    assert_eq!(open_after[0], open_after[2], "no descriptor is left behind");
     writeln!(tell, "end").unwrap();
     let (line, said) = next(said).await;
     assert_eq!(line, "end");
@@ -229,6 +229,25 @@ fn said_out(mut lines: Lines<BufReader<ChildStdout>>) -> ChildStdout {
     assert!(lines.next().is_none(), "the job has said everything");
     // A process whose output was read to its end is waited for as one without any.
     Command::new("true").stdout(Stdio::piped()).spawn().unwrap().stdout.take().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_leaves_no_descriptor_behind() {
+    let site = Site::start();
+    let id = site.submit(command(&["sleep", "1000"])).await;
+    site.running(id).await;
+    site.restart().await;
+    let open = descriptors(site.pid());
+    for _ in 0..3 {
+        site.restart().await;
+    }
+    // The connections of the test itself are closed a moment later.
+    within(async {
+        while descriptors(site.pid()) > open {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,23 +393,53 @@ async fn a_program_that_says_no_is_not_started_and_nothing_has_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_can_not_be_executed_after_all_leaves_everything_as_it_was() {
+async fn a_program_that_changes_after_its_word_is_not_started() {
     let site = Site::with_own_program();
-    let id = site.submit(command(&["sleep", "1000"])).await;
-    site.running(id).await;
-    // It says yes, and then it is another one: the file changes between its word and its start.
-    let script = "#!/bin/sh\necho '#!/nowhere' > $0\nexit 0\n";
-    std::fs::remove_file(&site.program).unwrap();
-    std::fs::write(&site.program, script).unwrap();
-    let executable = Command::new("chmod").arg("755").arg(&site.program).status().unwrap();
-    assert!(executable.success());
+    put_script(&site.program, "echo '#!/nowhere' > $0");
     assert!(refusal(site.ask_to_restart(true).await).contains("replaced a moment ago"));
-    // What can't be executed says yes to nothing; one that is no program at all gets as far as the start.
+    assert_eq!(site.status().await.health, "running");
+}
+
+/// It says yes, and the system refuses to execute it: somebody has it open for writing by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_can_not_be_started_after_all_leaves_everything_as_it_was() {
+    let mut site = Site::with_own_program();
+    pipe(&site.path("pipe"));
+    let id = site.submit(shell("read line < pipe; exit 4")).await;
+    let tell = open(site.path("pipe")).await;
+    let inside = site.submit(kind("sleep", &[("for", "1h")])).await;
+    site.running(inside).await;
+    let follows = site.cli(&["wait", &id.to_string()]);
+    put_script(&site.program, "setsid sh -c 'echo $$ > writer; exec sleep 1000' >> $0 & \
+        until [ -s writer ]; do :; done");
     let before = site.status().await;
-    let loader = "#!/bin/sh\nfor word; do case $word in --check-handover) exit 0;; esac; done\nexit 9\n";
-    std::fs::write(&site.program, loader).unwrap();
-    assert_eq!(site.status().await.started_at, before.started_at);
-    assert_eq!(site.show(id).await.state, State::Running);
+    let (code, _, told) = ended(site.cli(&["restart", "--now"])).await;
+    assert_eq!(code, Some(121), "{told}");
+    assert!(told.contains("goes on as before"), "{told}");
+    let writer = std::fs::read_to_string(site.path("writer"));
+    kill_process(Pid::from_raw(writer.unwrap().trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    let after = site.status().await;
+    assert_eq!((after.started_at, after.health.as_str()), (before.started_at, "running"));
+    // What was queued again runs again, what went on is noticed when it ends, and who waits for it hears of it.
+    site.until(inside, |job| job.state == State::Running && job.attempt_count == 2).await;
+    drop(tell);
+    assert_eq!(site.wait(id).await.exit_code, 4);
+    assert_eq!(ended(follows).await.0, Some(4));
+    let other = site.submit(command(&["true"])).await;
+    assert_eq!(site.wait(other).await.exit_code, 0);
+    install(&site.program);
+    site.restart().await;
+    site.daemon.signal(Signal::INT);
+    assert!(site.daemon.child.wait().unwrap().success());
+}
+
+/// Puts a program there that does this and says yes.
+fn put_script(program: &Path, script: &str) {
+    let fresh = program.with_extension("new");
+    std::fs::write(&fresh, format!("#!/bin/sh\ncd {}\n{script}\n", program.parent().unwrap().display())).unwrap();
+    let executable = Command::new("chmod").arg("755").arg(&fresh).status().unwrap();
+    assert!(executable.success());
+    std::fs::rename(fresh, program).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
