@@ -26,7 +26,8 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
             Ok(reply) => reply.event,
             Err(error) => {
                 replies = way_back.after(error).await?.stream::<call::Watch>(&watch).await?;
-                desk.out.notice("the daemon was restarted; what happened in that moment is not told");
+                desk.out
+                    .notice("the daemon was restarted; what happened in that moment is not told");
                 continue;
             }
         };

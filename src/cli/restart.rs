@@ -11,7 +11,7 @@ use crate::protocol::{Empty, Restart, call};
 
 /// Start the installed program in the daemon's place; commands go on meanwhile.
 ///
-/// What runs inside the daemon, which is all kinds but command, has as long as daemon.restart_timeout to end, and is queued
+/// What runs inside the daemon, which is all kinds but command, has as long as `daemon.restart_timeout` to end, and is queued
 /// again if it has not, which uses up no try.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Args {
@@ -31,7 +31,8 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let mut client = WayBack::of(desk).after(CallError::Closed).await?;
     let after = client.call::<call::Status>(&Empty {}).await?;
     if after.started_at == before.started_at {
-        let message = "the daemon goes on as before: its log tells why the new program could not be started";
+        let message =
+            "the daemon goes on as before: its log tells why the new program could not be started";
         return Err(Error::NotRestarted(message.to_owned()));
     }
     if desk.json() {

@@ -207,10 +207,7 @@ const fn wish(signal: i32, terminal: bool, asked: bool, cancelled: bool) -> Wish
 
 /// Copies the job's output until there is no more; tells how the job ended, and how many bytes were gone before they
 /// could be read.
-async fn watch(
-    mut reading: Reading,
-    mut streams: Streams,
-) -> Result<(Finished, u64), Error> {
+async fn watch(mut reading: Reading, mut streams: Streams) -> Result<(Finished, u64), Error> {
     let mut missing = 0;
     loop {
         let reply = reading.next().await?.ok_or(CallError::Closed)?;

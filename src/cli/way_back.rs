@@ -47,12 +47,11 @@ impl WayBack {
             return Err(error.into());
         }
         let mut reaching = std::pin::pin!(reach(socket));
-        let reached = match tokio::time::timeout(DISCREET, &mut reaching).await {
-            Ok(reached) => reached,
-            Err(_) => {
-                self.out.notice("waiting for the daemon, which is being restarted");
-                tokio::time::timeout(PATIENCE, reaching).await.ok().flatten()
-            }
+        let reached = if let Ok(reached) = tokio::time::timeout(DISCREET, &mut reaching).await {
+            reached
+        } else {
+            self.out.notice("waiting for the daemon, which is being restarted");
+            tokio::time::timeout(PATIENCE, reaching).await.ok().flatten()
         };
         reached.ok_or_else(|| error.into())
     }

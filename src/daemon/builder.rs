@@ -241,8 +241,7 @@ impl Builder {
         let settings = settings(&places, sources, loaded, &connections);
         let output_dir = places.state_dir.join("output");
         let image = self.image(&estate);
-        let (launcher, heirs) =
-            self.launcher(&settings, descriptors, &output_dir, estate)?;
+        let (launcher, heirs) = self.launcher(&settings, descriptors, &output_dir, estate)?;
         let pool = Pool::new(settings.pool_options())?;
         recovery::sweep(recovery.store, tokens_of(&heirs)).await;
         let entered = enter(&mut *store, &recovery, &launcher, &settings, heirs)?;
@@ -316,11 +315,7 @@ impl Builder {
     }
 
     /// Has the loop told of what happens outside of it.
-    fn listen(
-        &self,
-        pool: &Pool,
-        events: &mpsc::Sender<Event>,
-    ) -> Result<Option<Ear>, StartError> {
+    fn listen(&self, pool: &Pool, events: &mpsc::Sender<Event>) -> Result<Option<Ear>, StartError> {
         wake_when_lent(pool, events);
         let ear = self.owns_process.then(|| signals::listen(events.clone())).transpose();
         ear.map_err(system("listening for signals"))

@@ -141,7 +141,7 @@ impl Told {
     fn taken_with(self, child: Child) -> Option<Inherited> {
         let token: AttemptToken = self.token.parse().ok()?;
         let ends_by: Option<Instant> = self.ends_by_ns.map(moment_of);
-        let taken = Taken::new(child, Duration::from_nanos(self.grace_ns), ends_by);
+        let tree = Taken::new(child, Duration::from_nanos(self.grace_ns), ends_by);
         let resumed = Resumed {
             job: self.job,
             attempt: self.attempt,
@@ -151,9 +151,10 @@ impl Told {
             timeout: self.timeout_ns.map(Duration::from_nanos),
             begun: moment_of(self.begun_ns),
             cause: self.cause.map(Why::cause),
-            taken,
+            taken: tree,
         };
-        let shared = |units: Vec<String>| units.iter().map(|unit| Arc::from(unit.as_str())).collect();
+        let shared =
+            |units: Vec<String>| units.iter().map(|unit| Arc::from(unit.as_str())).collect();
         let units = self.units.into_iter();
         let units = units.map(|(name, units)| (Arc::from(name.as_str()), shared(units))).collect();
         Some(Inherited { resumed, units })

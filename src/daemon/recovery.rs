@@ -109,8 +109,7 @@ pub(super) fn recover(
 /// The attempt that was handed over, if it is the job's current one.
 fn still_runs(pending: &Pending, left: &mut Heirs) -> Option<Inherited> {
     let handed = left.get(&pending.id)?;
-    let is_current =
-        pending.state == State::Running && pending.token == Some(handed.resumed.token);
+    let is_current = pending.state == State::Running && pending.token == Some(handed.resumed.token);
     if is_current { left.remove(&pending.id) } else { None }
 }
 

@@ -130,15 +130,12 @@ async fn attend(taken: Taken, cancel: &CancellationToken, outside: &Outside) -> 
     if let Some(moment) = ends_by {
         return report(&finish_by(&child, moment).await);
     }
-    let exit = match cancel.run_until_cancelled(child.exited()).await {
-        Some(exit) => {
-            end_stragglers(&child, grace, cancel).await;
-            exit
-        }
-        None => {
-            outside.ends_by(Instant::now() + grace);
-            terminate(&child, grace).await
-        }
+    let exit = if let Some(exit) = cancel.run_until_cancelled(child.exited()).await {
+        end_stragglers(&child, grace, cancel).await;
+        exit
+    } else {
+        outside.ends_by(Instant::now() + grace);
+        terminate(&child, grace).await
     };
     report(&exit)
 }

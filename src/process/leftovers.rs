@@ -42,7 +42,9 @@ impl Owner<'_> {
     fn owns(&self, token: &OsStr) -> bool {
         match self {
             Self::Store(id) => !id.is_empty() && token.as_bytes().starts_with(id.as_bytes()),
-            Self::StoreBut(id, going_on) => Self::Store(id).owns(token) && !going_on.contains(token),
+            Self::StoreBut(id, going_on) => {
+                Self::Store(id).owns(token) && !going_on.contains(token)
+            }
             Self::Attempt(whole) => token == *whole,
         }
     }

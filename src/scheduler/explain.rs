@@ -286,9 +286,10 @@ impl Scheduler {
             state: record.state,
             gates: Vec::new(),
             rank: None,
-            running: self.running.get(&slot).map(|running| {
-                (running.token, super::views::demand(record.class(), 1).lane())
-            }),
+            running: self
+                .running
+                .get(&slot)
+                .map(|running| (running.token, super::views::demand(record.class(), 1).lane())),
             forecast: None,
         };
         match record.place {

@@ -85,8 +85,8 @@ pub use self::explain::{Explanation, Gate, Holder, Origin, Rank};
 pub use self::folds::FoldedEntry;
 pub use self::forecast::{Basis, Forecast};
 pub use self::input::Input;
-pub use self::on_handed_over::HandedOver;
 pub use self::invariants::Violation;
+pub use self::on_handed_over::HandedOver;
 pub use self::options::{Aging, AgingError, Options, OptionsError};
 pub use self::views::{ClassView, Live, QueueView, ResourceView};
 

@@ -84,9 +84,9 @@ impl fmt::Display for Gate {
                 f,
                 "it needs {needed} core permits and there are only {size}: enlarge the pool, or cancel it and submit it with fewer"
             ),
-            Self::StartsOff => {
-                f.write_str("nothing new starts: the daemon is draining, is being restarted or can't write")
-            }
+            Self::StartsOff => f.write_str(
+                "nothing new starts: the daemon is draining, is being restarted or can't write",
+            ),
             Self::Drained { .. } | Self::QueuePaused { .. } => self.fmt_shut(f),
             Self::Rate { queue, rate, left } => {
                 let left = seconds(*left);

@@ -28,6 +28,7 @@ mod restart;
 mod retry;
 mod schedule;
 mod shortage;
+mod site;
 mod submit;
 mod tidy;
 mod time;

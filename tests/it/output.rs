@@ -10,7 +10,8 @@ const SMALL: [(&str, &str); 2] = [("output.job_limit", "1M"), ("output.hard_limi
 
 /// Everything that is told of a job's output, to its end.
 async fn told(daemon: &Fixture, id: JobId, tail: Option<u64>) -> Vec<LogsReply> {
-    let logs = Logs { id, attempt: None, stream: Some(Stream::Out), follow: true, tail, from: None };
+    let logs =
+        Logs { id, attempt: None, stream: Some(Stream::Out), follow: true, tail, from: None };
     let mut replies = daemon.client().await.stream::<call::Logs>(&logs).await.unwrap();
     let mut all = Vec::new();
     while let Some(reply) = within(replies.next()).await {

@@ -1,187 +1,17 @@
 //! The daemon's program is replaced while jobs go on, as real processes.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-use twolane::client::{CallError, Client};
 use twolane::job::{JobId, State};
-use twolane::protocol::{
-    Cancel, Context, Empty, Error, Finished, Job, JobSpec, Restart, RestartReply, Show,
-    StatusReply, Submit, Wait, call,
-};
+use twolane::protocol::{Cancel, JobSpec, call};
 
 use crate::fixture::{command, kind, range, shell, within};
 use crate::instance::Daemon;
-
-/// A daemon of the real program, perhaps of a copy of its own.
-struct Site {
-    daemon: Daemon,
-    program: PathBuf,
-    folder: TempDir,
-}
-
-impl Site {
-    fn start() -> Self {
-        Self::of(TempDir::new().unwrap(), Path::new(env!("CARGO_BIN_EXE_twolaned")))
-    }
-
-    /// With a program that may be replaced.
-    fn with_own_program() -> Self {
-        let folder = TempDir::new().unwrap();
-        let program = folder.path().join("twolaned");
-        install(&program);
-        Self::of(folder, &program)
-    }
-
-    fn of(folder: TempDir, program: &Path) -> Self {
-        let daemon = Daemon::of(&mut line(program, folder.path()));
-        Self { daemon, program: program.to_owned(), folder }
-    }
-
-    fn pid(&self) -> u32 {
-        self.daemon.child.id()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.path("state").join("twolane.sock")
-    }
-
-    async fn client(&self) -> Client {
-        Client::connect(&self.socket()).await.unwrap()
-    }
-
-    async fn status(&self) -> StatusReply {
-        within(self.client().await.call::<call::Status>(&Empty {})).await.unwrap()
-    }
-
-    async fn submit(&self, job: JobSpec) -> JobId {
-        let context = Context {
-            cwd: self.folder.path().display().to_string(),
-            umask: Some(0o022),
-            env: [("PATH".to_owned(), std::env::var("PATH").unwrap())].into(),
-        };
-        let submit = Submit { jobs: vec![job], context: Some(context), ..Submit::default() };
-        let reply = within(self.client().await.call::<call::Submit>(&submit)).await.unwrap();
-        reply.first.unwrap()
-    }
-
-    async fn show(&self, id: JobId) -> Job {
-        within(self.client().await.call::<call::Show>(&Show { id })).await.unwrap().job
-    }
-
-    async fn until(&self, id: JobId, wanted: impl Fn(&Job) -> bool) -> Job {
-        within(async {
-            loop {
-                let job = self.show(id).await;
-                if wanted(&job) {
-                    return job;
-                }
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-    }
-
-    async fn running(&self, id: JobId) -> Job {
-        self.until(id, |job| job.state == State::Running).await
-    }
-
-    async fn wait(&self, id: JobId) -> Finished {
-        let wait = Wait { jobs: range(id, 1) };
-        let reply = within(self.client().await.call::<call::Wait>(&wait)).await.unwrap();
-        reply.finished.into_iter().next().unwrap()
-    }
-
-    async fn ask_to_restart(&self, now: bool) -> Result<RestartReply, CallError> {
-        within(self.client().await.call::<call::Restart>(&Restart { now })).await
-    }
-
-    /// Restarts, and sees the next program answer in the same process.
-    async fn restart(&self) -> RestartReply {
-        let before = self.status().await;
-        let reply = self.ask_to_restart(true).await.unwrap();
-        let after = self.status().await;
-        assert_ne!(before.started_at, after.started_at, "another program answers");
-        assert_eq!((before.pid, after.pid), (self.pid(), self.pid()));
-        assert_eq!(after.health, "running");
-        reply
-    }
-
-    fn cli(&self, words: &[&str]) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_twolane"));
-        command.arg("--socket").arg(self.socket()).args(words);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env_remove("TWOLANE_ATTEMPT").current_dir(self.folder.path()).spawn().unwrap()
-    }
-}
-
-fn line(program: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.arg("--state-dir").arg(folder.join("state")).env_remove("NOTIFY_SOCKET");
-    command.env("TWOLANE_CFG__LANES__CPU", "2").env("TWOLANE_CFG__DAEMON__DRAIN_TIMEOUT", "0s");
-    command.stdin(Stdio::null());
-    command
-}
-
-/// Puts a new copy of the program there, as a package would.
-fn install(program: &Path) {
-    let fresh = program.with_extension("new");
-    std::fs::copy(env!("CARGO_BIN_EXE_twolaned"), &fresh).unwrap();
-    std::fs::rename(fresh, program).unwrap();
-}
-
-/// Lets a test say when a job goes on: the job reads lines from it.
-fn pipe(path: &Path) {
-    let made = Command::new("mkfifo").arg(path).status().unwrap();
-    assert!(made.success());
-}
-
-/// Opens the pipe once the job reads from it.
-async fn open(path: PathBuf) -> File {
-    let opening = tokio::task::spawn_blocking(move || File::options().write(true).open(path));
-    within(opening).await.unwrap().unwrap()
-}
-
-/// The next line of a process, which must come.
-async fn next(mut lines: Lines<BufReader<ChildStdout>>) -> (String, Lines<BufReader<ChildStdout>>) {
-    let reading = tokio::task::spawn_blocking(move || {
-        let line = lines.next().expect("a line").unwrap();
-        (line, lines)
-    });
-    within(reading).await.unwrap()
-}
-
-async fn ended(child: Child) -> (Option<i32>, String, String) {
-    let waiting = tokio::task::spawn_blocking(move || child.wait_with_output());
-    let output = within(waiting).await.unwrap().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
-}
-
-/// A process that nobody has waited for yet does not live.
-fn lives(pid: &str) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-    stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
-}
-
-fn refusal(result: Result<RestartReply, CallError>) -> String {
-    match result {
-        Err(CallError::Refused(Error::RestartRefused { message })) => message,
-        other => panic!("{other:?}"),
-    }
-}
+use crate::site::{
+    Site, descriptors, ended, install, line, lives, next, open, pipe, put_script, refusal,
+};
 
 /// Burns a little, then says each line that it is told, until the last one.
 const COUNTS: &str = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec 3<pipe; \
@@ -410,14 +240,18 @@ async fn a_program_that_can_not_be_started_after_all_leaves_everything_as_it_was
     let inside = site.submit(kind("sleep", &[("for", "1h")])).await;
     site.running(inside).await;
     let follows = site.cli(&["wait", &id.to_string()]);
-    put_script(&site.program, "setsid sh -c 'echo $$ > writer; exec sleep 1000' >> $0 & \
-        until [ -s writer ]; do :; done");
+    put_script(
+        &site.program,
+        "setsid sh -c 'echo $$ > writer; exec sleep 1000' >> $0 & \
+        until [ -s writer ]; do :; done",
+    );
     let before = site.status().await;
     let (code, _, told) = ended(site.cli(&["restart", "--now"])).await;
     assert_eq!(code, Some(121), "{told}");
     assert!(told.contains("goes on as before"), "{told}");
     let writer = std::fs::read_to_string(site.path("writer"));
-    kill_process(Pid::from_raw(writer.unwrap().trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    kill_process(Pid::from_raw(writer.unwrap().trim().parse().unwrap()).unwrap(), Signal::KILL)
+        .unwrap();
     let after = site.status().await;
     assert_eq!((after.started_at, after.health.as_str()), (before.started_at, "running"));
     // What was queued again runs again, what went on is noticed when it ends, and who waits for it hears of it.
@@ -431,15 +265,6 @@ async fn a_program_that_can_not_be_started_after_all_leaves_everything_as_it_was
     site.restart().await;
     site.daemon.signal(Signal::INT);
     assert!(site.daemon.child.wait().unwrap().success());
-}
-
-/// Puts a program there that does this and says yes.
-fn put_script(program: &Path, script: &str) {
-    let fresh = program.with_extension("new");
-    std::fs::write(&fresh, format!("#!/bin/sh\ncd {}\n{script}\n", program.parent().unwrap().display())).unwrap();
-    let executable = Command::new("chmod").arg("755").arg(&fresh).status().unwrap();
-    assert!(executable.success());
-    std::fs::rename(fresh, program).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 mod adopting;
 mod ending;
+mod handing_over;
 mod launching;
 mod sweeping;
 
@@ -13,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Launch, Options, Processes, Stdin, resolve};
+use super::{Bequest, Launch, Options, Processes, Signal, Stdin, resolve};
 
 /// Far longer than anything here takes, so that only a hang meets it.
 const BOUND: Duration = Duration::from_secs(60);

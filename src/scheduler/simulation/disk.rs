@@ -2,8 +2,8 @@
 
 use super::world::World;
 use crate::job::{
-    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, Outcome, RetryPolicy,
-    State, Turn,
+    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, Outcome,
+    RetryPolicy, State, Turn,
 };
 use crate::scheduler::{Demand, Entry, FoldedEntry, Input};
 

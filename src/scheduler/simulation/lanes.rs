@@ -33,7 +33,8 @@ impl World {
         self.started.entry(queue).or_default().push(self.now.boot);
         self.note_key_starts(job);
         let units = self.scheduler.units(job).into_iter().flat_map(|(_, units)| units).collect();
-        self.attempts.insert((token.life, token.counter), Attempt { job, demand, units, doomed: false });
+        self.attempts
+            .insert((token.life, token.counter), Attempt { job, demand, units, doomed: false });
         self.pending.push_back(Pending::Change(Change::Started {
             job,
             attempt,
@@ -96,8 +97,7 @@ impl World {
             token.counter += 1 << 40;
         }
         let job = self.dice.roll(self.next_id) + 1;
-        let job =
-            self.attempts.get(&key).map_or(JobId::new(job).unwrap(), |attempt| attempt.job);
+        let job = self.attempts.get(&key).map_or(JobId::new(job).unwrap(), |attempt| attempt.job);
         let (outcome, usage) = (Outcome::Succeeded, Usage::default());
         let written = self.pending.len();
         self.input(Input::Ended { job, token, outcome, usage, retry_after: None, retryable: true });

@@ -13,7 +13,8 @@ use crate::job::{
     WallTime,
 };
 use crate::scheduler::{
-    Action, Aging, Decline, Entry, FoldedEntry, HandedOver, Input, LaneSizes, Options, Resource, Scheduler,
+    Action, Aging, Decline, Entry, FoldedEntry, HandedOver, Input, LaneSizes, Options, Resource,
+    Scheduler,
 };
 
 /// What names an attempt in one store: the life that started it, and its counter.
@@ -267,7 +268,8 @@ impl World {
         for queue in self.queues.values().cloned().collect::<Vec<_>>() {
             self.input(Input::QueueSet(queue));
         }
-        let handed: Vec<_> = self.attempts.iter().map(|(&key, one)| self.handed(key, one)).collect();
+        let handed: Vec<_> =
+            self.attempts.iter().map(|(&key, one)| self.handed(key, one)).collect();
         let goes_on: BTreeSet<_> = handed.iter().map(|handed| handed.entry.id).collect();
         let running = |stored: &&mut Stored| stored.state == State::Running;
         for stored in self.disk.values_mut().filter(running) {

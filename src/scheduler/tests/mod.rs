@@ -9,6 +9,7 @@ mod editing;
 mod ends;
 mod explaining;
 mod forecasts;
+mod handing_over;
 mod keys;
 mod limits;
 mod order;
