@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::explain::Holder;
-use super::limits::{Limit, LimitName};
+use super::limit_names::LimitName;
+use super::limits::Limit;
 use super::table::{Place, Slot};
 use super::{CLASSES, CancelWish, Demand, Scheduler, seat};
 use crate::job::{AttemptToken, Class, JobId, QueueRecord, State};
