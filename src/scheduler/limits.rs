@@ -170,7 +170,7 @@ impl LimitTable {
     fn add(&mut self, name: LimitName, asked: u64, newest: JobId) -> LimitNo {
         let mut limit = Limit {
             ruled: self.rules.rule(&name),
-            name: name.clone(),
+            name,
             max: asked,
             asked,
             used: 0,
@@ -186,14 +186,12 @@ impl LimitTable {
             alone: NONE,
         };
         limit.renew();
-        let number = if let Some(number) = self.free_limits.pop() {
-            self.limits[number as usize] = Some(limit);
-            number
-        } else {
-            self.limits.push(Some(limit));
+        let number = self.free_limits.pop().unwrap_or_else(|| {
+            self.limits.push(None);
             self.limits.len() as u32 - 1
-        };
-        self.names.insert(&name, number);
+        });
+        self.names.insert(&limit.name, number);
+        self.limits[number as usize] = Some(limit);
         number
     }
 

@@ -43,7 +43,7 @@ impl Scheduler {
         }
     }
 
-    fn line_of(&self, shape: Shape) -> Option<LineNo> {
+    pub(super) fn line_of(&self, shape: Shape) -> Option<LineNo> {
         self.lines.find(shape, self.limits.latest_line(shape.limits))
     }
 

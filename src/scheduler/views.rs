@@ -187,6 +187,13 @@ impl Scheduler {
         jobs.filter_map(move |(_, record)| (Some(record.queue) == number).then_some(record.id))
     }
 
+    /// The jobs in line that ask for the same as this one in the same queue, the next to start first.
+    pub fn alike(&self, job: JobId) -> impl Iterator<Item = JobId> {
+        let line = self.jobs.find(job).and_then(|slot| self.line_of(self.shape(slot)));
+        let slots = line.into_iter().flat_map(|line| self.lines.get(line).line.iter());
+        slots.map(|slot| self.jobs.get(slot).id)
+    }
+
     /// How much of each class's room is taken.
     pub fn classes(&self) -> [ClassView; 3] {
         CLASSES.map(|class| {
