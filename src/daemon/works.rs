@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use crate::job::JobId;
 use crate::store::Work;
 
-/// The most works kept: beyond that they are read from the store when their turn comes.
-const MOST: usize = 20_000;
+/// The most works kept of those that came in: beyond that they are read from the store when their turn
+/// comes near.
+const MOST: usize = 4_000;
 
 /// The most works kept that were read ahead.
 const MOST_AHEAD: usize = 4_000;
