@@ -1,18 +1,17 @@
 //! Putting a daemon together and starting it, in the one order in which nothing can be lost.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{mpsc, watch};
 
 use super::args::Args;
+use super::captured::Captured;
 use super::control::{Control, LoopState, Succession};
 use super::event::Event;
 use super::handover::{Estate, FORMAT, Handover, Heirs, Place, tokens_of};
-use super::happening::BACKLOG;
 use super::image::Image;
 use super::instance::InstanceError;
 use super::launch::Launcher;
@@ -21,7 +20,7 @@ use super::places::{NoPlace, Places};
 use super::readers::Readers;
 use super::requests::Requests;
 use super::running::Running;
-use super::session::{self, Connections, Hub, SocketPlace};
+use super::session::{self, Connections, Hub, Seen, SocketPlace};
 use super::settings::{About, Live};
 use super::signals::Ear;
 use super::uniques::Uniques;
@@ -236,12 +235,13 @@ impl Builder {
     ) -> Result<Running, StartError> {
         let Started { places, sources, loaded, descriptors, place, journal } = started;
         let Place { lock, listener, estate } = place;
-        let clean = recovery.clean || estate.is_inherited();
+        let careful =
+            if recovery.clean || estate.is_inherited() { Duration::ZERO } else { CAREFUL };
         let connections = Arc::<Connections>::default();
         let settings = settings(&places, sources, loaded, &connections);
-        let output_dir = places.state_dir.join("output");
+        let captured = Captured::below(places.state_dir.join("output"));
         let image = self.image(&estate);
-        let (launcher, heirs) = self.launcher(&settings, descriptors, &output_dir, estate)?;
+        let (launcher, heirs) = self.launcher(&settings, descriptors, &captured, estate)?;
         let pool = Pool::new(settings.pool_options())?;
         recovery::sweep(recovery.store, tokens_of(&heirs)).await;
         let entered = enter(&mut *store, &recovery, &launcher, &settings, heirs)?;
@@ -251,26 +251,12 @@ impl Builder {
         let (press, printing) = caps::press();
         let queues = recovery::queues(recovery.queues, settings.queues());
         let (folds, folds_seen) = watch::channel(Vec::new());
-        let (leaving, left) = watch::channel(false);
-        let (replacing, asked) = mpsc::channel(1);
+        let (mut succession, asked, left) = Succession::new(image, descriptors);
         let (bounds, bounds_seen) = watch::channel(settings.bounds(&queues));
         let writer = Writer::start(store, journal, events.clone()).map_err(system("a thread"))?;
-        let hub = Arc::new(Hub {
-            events: events.clone(),
-            readers: readers.clone(),
-            registry: Arc::clone(&launcher.registry),
-            happenings: broadcast::Sender::new(BACKLOG),
-            bounds: bounds_seen,
-            folds: folds_seen,
-            daemon_uid: settings.about.uid,
-            output_dir: output_dir.clone(),
-            connections,
-            ending: CancellationToken::new(),
-            leaving: left,
-        });
-        let careful = if clean { Duration::ZERO } else { CAREFUL };
-        let ear = self.listen(&pool, &events)?;
-        let succession = Succession { image, nofile: descriptors, replacing, leaving, ear };
+        let seen = Seen { bounds: bounds_seen, folds: folds_seen, leaving: left };
+        let hub = Arc::new(Hub::of(&events, &readers, &launcher, &settings, connections, seen));
+        succession.ear = self.listen(&pool, &events)?;
         let mut control = Control {
             events: inbox,
             reports: reported,
@@ -293,7 +279,7 @@ impl Builder {
             queues,
             settings,
             next_id: recovery.next_id,
-            output_dir,
+            captured,
             press,
             succession,
             state: LoopState::beginning_with(entered.actions, recovery.drain, careful),
@@ -351,14 +337,14 @@ impl Builder {
         &self,
         settings: &Live,
         descriptors: u64,
-        output_dir: &Path,
+        captured: &Captured,
         estate: Estate,
     ) -> Result<(Launcher, Heirs), StartError> {
         let (processes, children) = self.processes(settings, descriptors, estate.bequests())?;
         let launcher = Launcher {
             registry: Arc::new(self.registry(settings, processes.clone())?),
             processes,
-            output_dir: output_dir.to_owned(),
+            captured: captured.clone(),
             grace: settings.settings().command.grace,
         };
         Ok((launcher, estate.heirs(children)))

@@ -62,7 +62,7 @@ pub use launch::{ATTEMPT_VARIABLE, Launch, Place, SpawnError, Stdin};
 pub use leftovers::{Leftover, Owner, Swept, end_leftovers, leftovers};
 pub use limits::{become_subreaper, close_inherited, raise_nofile};
 pub use mask::{block_signals, unblock_signals};
-pub use memory::give_memory_back;
+pub use memory::{give_memory_back, keep_no_large_memory};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
 pub use spawner::{Options, Processes, Short, StartError};

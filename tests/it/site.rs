@@ -150,7 +150,9 @@ pub(crate) async fn open(path: PathBuf) -> File {
 }
 
 /// The next line of a process, which must come.
-pub(crate) async fn next(mut lines: Lines<BufReader<ChildStdout>>) -> (String, Lines<BufReader<ChildStdout>>) {
+pub(crate) async fn next(
+    mut lines: Lines<BufReader<ChildStdout>>,
+) -> (String, Lines<BufReader<ChildStdout>>) {
     let reading = tokio::task::spawn_blocking(move || {
         let line = lines.next().expect("a line").unwrap();
         (line, lines)
@@ -194,4 +196,3 @@ pub(crate) fn put_script(program: &Path, script: &str) {
     assert!(executable.success());
     std::fs::rename(fresh, program).unwrap();
 }
-

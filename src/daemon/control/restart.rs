@@ -45,6 +45,18 @@ pub(in super::super) struct Succession {
     pub(in super::super) ear: Option<Ear>,
 }
 
+impl Succession {
+    /// Nobody leaves yet, and no signal is heard; with what is told to whoever can replace the program, and to sessions.
+    pub(in super::super) fn new(
+        image: Option<Image>,
+        nofile: u64,
+    ) -> (Self, mpsc::Receiver<Replacement>, watch::Receiver<bool>) {
+        let (replacing, asked) = mpsc::channel(1);
+        let (leaving, left) = watch::channel(false);
+        (Self { image, nofile, replacing, leaving, ear: None }, asked, left)
+    }
+}
+
 /// A restart that is under way.
 #[derive(Debug)]
 pub(super) struct Restart {

@@ -37,12 +37,15 @@ use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, leaves};
 use self::follow::Changes;
+use super::captured::Captured;
 use super::event::{Ask, Event, FoldedRange};
-use super::happening::Happening;
+use super::happening::{BACKLOG, Happening};
 use super::instance;
+use super::launch::Launcher;
 use super::readers::{ReadError, Readers};
 use super::refuse;
 use super::retention::Keep;
+use super::settings::Live;
 use crate::config::Mode;
 use crate::handlers::{OutputOptions, Registry};
 use crate::job::KeyRule;
@@ -66,12 +69,19 @@ pub(super) struct Hub {
     /// The daemon's own user, who is an admin like root.
     pub(super) daemon_uid: u32,
     /// Where captured output lies.
-    pub(super) output_dir: PathBuf,
+    pub(super) captured: Captured,
     /// How many clients there are.
     pub(super) connections: Arc<Connections>,
     /// Fires when sessions are to end.
     pub(super) ending: CancellationToken,
     /// Whether they are to close because the daemon's program is being replaced.
+    pub(super) leaving: tokio::sync::watch::Receiver<bool>,
+}
+
+/// What sessions see of the control loop's state without asking.
+pub(super) struct Seen {
+    pub(super) bounds: tokio::sync::watch::Receiver<Bounds>,
+    pub(super) folds: tokio::sync::watch::Receiver<Vec<FoldedRange>>,
     pub(super) leaving: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -152,7 +162,7 @@ impl SocketPlace {
             }
         }
         let seen = match changes {
-            Some(changes) => changes.next().await.is_ok(),
+            Some(changes) => changes.next(|_any| true).await.is_ok(),
             None => false,
         };
         if !seen {
@@ -275,6 +285,30 @@ struct Session {
 }
 
 impl Hub {
+    /// What sessions of this daemon share.
+    pub(super) fn of(
+        events: &mpsc::Sender<Event>,
+        readers: &Readers,
+        launcher: &Launcher,
+        settings: &Live,
+        connections: Arc<Connections>,
+        seen: Seen,
+    ) -> Self {
+        Self {
+            events: events.clone(),
+            readers: readers.clone(),
+            registry: Arc::clone(&launcher.registry),
+            happenings: broadcast::Sender::new(BACKLOG),
+            bounds: seen.bounds,
+            folds: seen.folds,
+            daemon_uid: settings.about.uid,
+            captured: launcher.captured.clone(),
+            connections,
+            ending: CancellationToken::new(),
+            leaving: seen.leaving,
+        }
+    }
+
     /// Asks the control loop and waits for its answer.
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Error> {
         let (answer, reply) = oneshot::channel();

@@ -12,8 +12,7 @@ async fn the_next_image_takes_the_end_of_a_child_that_the_last_one_left() {
     last.hold_ends();
     drop(release);
     let bequest = child.bequeath().unwrap();
-    let (_next, mut inherited) =
-        Processes::start_with(Options::default(), vec![bequest]).unwrap();
+    let (_next, mut inherited) = Processes::start_with(Options::default(), vec![bequest]).unwrap();
     let exit = within(inherited.remove(0).unwrap().exited()).await;
     assert_eq!(exit.status, Status::Code(8));
     assert!(child.exit().is_none(), "the last one left it alone");

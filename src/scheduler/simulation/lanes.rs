@@ -47,7 +47,7 @@ impl World {
 
     pub(super) fn abort(&mut self, job: JobId, token: AttemptToken) {
         let key = (token.life, token.counter);
-        assert_eq!(token, self.token(key), "a foreign attempt");
+        assert_eq!(token, Self::token(key), "a foreign attempt");
         let attempt = self.attempts.get_mut(&key).expect("an attempt that runs");
         assert_eq!(attempt.job, job, "another job's attempt");
         assert!(!attempt.doomed, "{job} is aborted twice");
@@ -79,20 +79,20 @@ impl World {
     pub(super) fn end(&mut self, key: Key, outcome: Outcome) {
         let Some(attempt) = self.attempts.remove(&key) else { return };
         let retry_after = self.dice.chance(10).then(|| Duration::from_secs(self.dice.roll(5)));
-        let (job, token, usage) = (attempt.job, self.token(key), Usage::default());
+        let (job, token, usage) = (attempt.job, Self::token(key), Usage::default());
         self.input(Input::Ended { job, token, outcome, usage, retry_after, retryable: true });
     }
 
     /// The daemon takes an attempt back.
     pub(super) fn interrupt(&mut self, key: Key) {
         let Some(Attempt { job, .. }) = self.attempts.remove(&key) else { return };
-        let (token, usage, again) = (self.token(key), Usage::default(), self.dice.chance(70));
+        let (token, usage, again) = (Self::token(key), Usage::default(), self.dice.chance(70));
         self.input(Input::Interrupted { job, token, usage, again });
     }
 
     /// An outcome of an attempt that is no longer, or never was.
     fn report_something_stale(&mut self, key: Key) {
-        let mut token = self.token(key);
+        let mut token = Self::token(key);
         if self.attempts.contains_key(&key) {
             token.counter += 1 << 40;
         }

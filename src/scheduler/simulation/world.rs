@@ -289,10 +289,10 @@ impl World {
 
     fn handed(&self, key: Key, attempt: &Attempt) -> HandedOver {
         let stored = &self.disk[&attempt.job];
-        assert_eq!(stored.token, Some(self.token(key)), "what runs is written down");
+        assert_eq!(stored.token, Some(Self::token(key)), "what runs is written down");
         HandedOver {
             entry: self.entry(attempt.job),
-            token: self.token(key),
+            token: Self::token(key),
             cancel_asked: attempt.doomed,
             hold_asked: stored.hold_asked,
             units: if attempt.units.is_empty() {
@@ -303,7 +303,7 @@ impl World {
         }
     }
 
-    pub(super) fn token(&self, (life, counter): Key) -> AttemptToken {
+    pub(super) fn token((life, counter): Key) -> AttemptToken {
         AttemptToken { store: STORE, life, counter }
     }
 

@@ -162,6 +162,15 @@ fn one_that_must_not_run_twice_fails_when_it_is_taken_back_and_a_cancelled_one_i
     desk.step(Input::Cancel { job: id(2), reason: None });
     desk.commit();
     interrupt(&mut desk, 2, true);
-    let written = |action: &Action| matches!(action, Action::Write(Change::Ended { outcome: Outcome::Cancelled, next: State::Cancelled, .. }));
+    let written = |action: &Action| {
+        matches!(
+            action,
+            Action::Write(Change::Ended {
+                outcome: Outcome::Cancelled,
+                next: State::Cancelled,
+                ..
+            })
+        )
+    };
     assert!(desk.actions.iter().any(written), "{:?}", desk.actions);
 }
