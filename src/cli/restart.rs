@@ -51,7 +51,7 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
         format!("version {} in place of {}", after.version, reply.version)
     };
     desk.out.notice(format_args!(
-        "the daemon was restarted: {version}; {} commands went on, {} other jobs were queued again",
+        "the daemon was restarted, {version}; commands that go on: {}, other jobs queued again: {}",
         reply.kept, reply.queued_again
     ));
     DONE

@@ -259,6 +259,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_that_came_too_late_is_made_again_on_a_new_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let mut client = Client::connect(&path).await.unwrap();
+        let (first, _) = listener.accept().await.unwrap();
+        rustix::net::shutdown(&first, rustix::net::Shutdown::Read).unwrap();
+        let next = async {
+            drop(first);
+            let (mut next, _) = listener.accept().await.unwrap();
+            assert_eq!(read_call(&mut next).await["method"], "io.twolane.Scheduler.Stop");
+            next.write_all(b"{}\0").await.unwrap();
+        };
+        let stop = crate::protocol::Stop::default();
+        let (result, ()) = tokio::join!(client.call::<call::Stop>(&stop), next);
+        assert!(result.is_ok(), "{result:?}");
+    }
+
+    #[tokio::test]
     async fn a_call_that_no_daemon_takes_is_not_sent() {
         let (mine, _theirs) = UnixStream::pair().unwrap();
         let pause = crate::protocol::Pause { queue: "x".repeat(MAX_MESSAGE), reason: None };

@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use twolane::job::{JobId, State};
-use twolane::protocol::{Cancel, JobSpec, call};
+use twolane::protocol::{Cancel, JobSpec, Submit, call};
 
 use crate::fixture::{command, kind, range, shell, within};
 use crate::instance::Daemon;
@@ -78,6 +80,86 @@ async fn a_restart_leaves_no_descriptor_behind() {
         }
     })
     .await;
+}
+
+/// Each on one connection, as fast as they are answered, so that some calls meet every moment of a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_is_lost_or_done_twice_by_a_restart() {
+    let site = Site::start();
+    let mut submitters = tokio::task::JoinSet::new();
+    let over = Arc::new(AtomicBool::new(false));
+    for _ in 0..4 {
+        let (mut client, over) = (site.client().await, Arc::clone(&over));
+        submitters.spawn(async move {
+            let job = JobSpec { hold: true, ..command(&["true"]) };
+            let submit = Submit { jobs: vec![job], ..Submit::default() };
+            let mut ids = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let reply = within(client.call::<call::Submit>(&submit)).await.unwrap();
+                ids.push(reply.first.unwrap());
+            }
+            ids
+        });
+    }
+    for _ in 0..3 {
+        site.restart().await;
+    }
+    over.store(true, Ordering::Relaxed);
+    let mut ids: Vec<JobId> = submitters.join_all().await.concat();
+    ids.sort_unstable();
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "no id is given twice");
+    let held = site.status().await.jobs.iter().map(|entry| entry.count).sum::<u64>();
+    assert_eq!(held, all as u64, "each call was done once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_another_lends_its_permits_again() {
+    let site = Site::start();
+    pipe(&site.path("pipe"));
+    let run = format!("{} run --quiet --shell 'read line < pipe'", env!("CARGO_BIN_EXE_twolane"));
+    let outer = site.submit(JobSpec { class: Some("cpu".to_owned()), ..shell(&run) }).await;
+    let tell = open(site.path("pipe")).await;
+    let lent = async || {
+        while site.status().await.cpu_used != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(lent()).await;
+    assert_eq!(site.restart().await.kept, 2);
+    within(lent()).await;
+    drop(tell);
+    // The inner one found nothing to read, and the outer one says so.
+    assert_eq!(site.wait(outer).await.exit_code, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_goes_on_watching() {
+    let site = Site::start();
+    let mut events = site.cli(&["events", "--json"]);
+    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let (sent, told) = std::sync::mpsc::channel();
+        let reading = tokio::task::spawn_blocking(move || {
+            let line = lines.next();
+            // The receiver is there until the line has come.
+            let _ = sent.send(());
+            (line, lines)
+        });
+        within(async {
+            while told.try_recv().is_err() {
+                site.submit(command(&["true"])).await;
+            }
+        })
+        .await;
+        let line;
+        (line, lines) = within(reading).await.unwrap();
+        assert!(line.unwrap().unwrap().contains("event"));
+        site.restart().await;
+    }
+    events.kill().unwrap();
+    assert!(ended(events).await.2.contains("was restarted"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
