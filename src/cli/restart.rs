@@ -12,7 +12,7 @@ use crate::protocol::{Empty, Restart, call};
 /// Start the installed program in the daemon's place; commands go on meanwhile.
 ///
 /// What runs inside the daemon, which is all kinds but command, has as long as `daemon.restart_timeout` to end, and is queued
-/// again if it has not, which uses up no try.
+/// again if it has not, which uses up no try; what runs at most once ends as failed (interrupted).
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Queue what runs inside the daemon again at once

@@ -4,10 +4,11 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use twolane::job::{JobId, State};
-use twolane::protocol::{Cancel, JobSpec, Submit, call};
+use twolane::protocol::{Cancel, JobSpec, Restart, Submit, call};
 
 use crate::fixture::{command, kind, range, shell, within};
 use crate::instance::Daemon;
@@ -241,9 +242,12 @@ async fn a_command_that_ends_in_the_middle_of_a_restart_is_told_with_its_code() 
 async fn what_runs_inside_the_daemon_is_queued_again_and_loses_no_try() {
     let site = Site::start();
     let id = site.submit(kind("sleep", &[("for", "1h")])).await;
-    site.running(id).await;
+    let once = JobSpec { at_most_once: true, ..kind("sleep", &[("for", "1h")]) };
+    let once = site.submit(once).await;
+    site.running(once).await;
     let reply = site.restart().await;
     assert_eq!((reply.kept, reply.queued_again), (0, 1));
+    assert_eq!(site.wait(once).await.outcome.as_deref(), Some("interrupted"));
     let job = site.until(id, |job| job.state == State::Running && job.attempt_count == 2).await;
     let attempts = job.details.unwrap().attempts;
     assert_eq!(attempts[0].outcome.as_deref(), Some("interrupted"));
@@ -387,6 +391,32 @@ async fn a_daemon_killed_after_a_restart_is_one_that_was_killed() {
     site.until(id, |job| job.attempt_count == 2).await;
     let pids = std::fs::read_to_string(site.path("pids")).unwrap();
     assert!(!lives(pids.lines().next().unwrap()), "it was ended before its job ran again");
+}
+
+/// The job holds a lock as long as anybody of it lives, and says so if somebody else has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_moment_of_a_restart_is_a_crash_like_any_other() {
+    let mut site = Site::start();
+    let script = "exec 9>lock; flock -n 9 || echo twice > twice; exec sleep 1000";
+    let id = site.submit(shell(script)).await;
+    for round in 0..8_u32 {
+        site.until(id, |job| job.state == State::Running && job.attempt_count == round + 1).await;
+        let mut client = site.client().await;
+        let asking = tokio::spawn(async move {
+            client.call::<call::Restart>(&Restart { now: true }).await.is_ok()
+        });
+        let (begun, moment) = (Instant::now(), Duration::from_millis(7) * round);
+        while begun.elapsed() < moment {
+            tokio::task::yield_now().await;
+        }
+        site.daemon.signal(Signal::KILL);
+        site.daemon.child.wait().unwrap();
+        // It may have been killed before it answered.
+        let _ = within(asking).await.unwrap();
+        site.daemon = Daemon::of(&mut line(&site.program, site.folder.path()));
+    }
+    site.until(id, |job| job.state == State::Running && job.attempt_count == 9).await;
+    assert!(!site.path("twice").exists(), "it ran twice at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
