@@ -231,12 +231,13 @@ impl Builder {
         self,
         started: Started,
         mut store: Box<dyn Store>,
-        recovery: Recovery,
+        mut recovery: Recovery,
     ) -> Result<Running, StartError> {
         let Started { places, sources, loaded, descriptors, place, journal } = started;
         let Place { lock, listener, estate } = place;
-        let careful =
-            if recovery.clean || estate.is_inherited() { Duration::ZERO } else { CAREFUL };
+        // A program that left in order did so after everything was written down.
+        recovery.clean |= estate.is_inherited();
+        let careful = if recovery.clean { Duration::ZERO } else { CAREFUL };
         let connections = Arc::<Connections>::default();
         let settings = settings(&places, sources, loaded, &connections);
         let captured = Captured::below(places.state_dir.join("output"));
