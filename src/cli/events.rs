@@ -25,7 +25,8 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
         let event = match reply {
             Ok(reply) => reply.event,
             Err(error) => {
-                replies = way_back.after(error).await?.stream::<call::Watch>(&watch).await?;
+                let Some(client) = way_back.after(&error).await else { return Err(error.into()) };
+                replies = client.stream::<call::Watch>(&watch).await?;
                 desk.out
                     .notice("the daemon was restarted; what happened in that moment is not told");
                 continue;

@@ -15,6 +15,8 @@ pub(super) struct Reading {
     logs: Logs,
     replies: Replies<call::Logs>,
     way_back: WayBack,
+    /// How the call was cut short, until another one has begun.
+    cut: Option<CallError>,
 }
 
 impl Reading {
@@ -25,12 +27,19 @@ impl Reading {
         way_back: WayBack,
     ) -> Result<Self, CallError> {
         let replies = client.stream::<call::Logs>(&logs).await?;
-        Ok(Self { logs, replies, way_back })
+        Ok(Self { logs, replies, way_back, cut: None })
     }
 
-    /// The next reply; `None` after the last.
+    /// The next reply; `None` after the last. Can be dropped at any time without losing a reply.
     pub(super) async fn next(&mut self) -> Result<Option<LogsReply>, Error> {
         loop {
+            if let Some(error) = &self.cut {
+                let Some(client) = self.way_back.after(error).await else {
+                    return Err(self.cut.take().unwrap_or(CallError::Closed).into());
+                };
+                self.replies = client.stream::<call::Logs>(&self.logs).await?;
+                self.cut = None;
+            }
             match self.replies.next().await {
                 None => return Ok(None),
                 Some(Ok(reply)) => {
@@ -38,10 +47,7 @@ impl Reading {
                     self.logs.from = reply.at.or(self.logs.from);
                     return Ok(Some(reply));
                 }
-                Some(Err(error)) => {
-                    let client = self.way_back.after(error).await?;
-                    self.replies = client.stream::<call::Logs>(&self.logs).await?;
-                }
+                Some(Err(error)) => self.cut = Some(error),
             }
         }
     }

@@ -28,7 +28,8 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let before = client.call::<call::Status>(&Empty {}).await?;
     let reply = client.call::<call::Restart>(&Restart { now: args.now }).await?;
     // The old program has said its last word; the next one answers on the same socket.
-    let mut client = WayBack::of(desk).after(CallError::Closed).await?;
+    let next = WayBack::of(desk).after(&CallError::Closed).await;
+    let mut client = next.ok_or(CallError::Closed)?;
     let after = client.call::<call::Status>(&Empty {}).await?;
     if after.started_at == before.started_at {
         let message =

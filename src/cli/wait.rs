@@ -41,7 +41,7 @@ pub(super) async fn until_final(
             Ok(reply) => reply,
             Err(error) => {
                 let Some(jobs) = untold(&error) else { return Err(error.into()) };
-                let client = way_back.after(error).await?;
+                let Some(client) = way_back.after(&error).await else { return Err(error.into()) };
                 replies = client.stream::<call::Wait>(&Wait { jobs }).await?;
                 continue;
             }

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::desk::Desk;
-use super::error::Error;
 use super::output::Output;
 use crate::client::{CallError, Client};
 use crate::protocol::{self, Empty, call};
@@ -37,23 +36,20 @@ impl WayBack {
         self.fruitless = 0;
     }
 
-    /// A new connection in place of one on which a call ended like this; the error, where the daemon does not go on.
-    pub(super) async fn after(&mut self, error: CallError) -> Result<Client, Error> {
-        let Some(socket) = self.socket.clone().filter(|_| is_cut_short(&error)) else {
-            return Err(error.into());
-        };
+    /// A new connection in place of one on which a call ended like this; `None` where the daemon does not go on.
+    pub(super) async fn after(&mut self, error: &CallError) -> Option<Client> {
+        let socket = self.socket.clone().filter(|_| is_cut_short(error))?;
         self.fruitless += 1;
         if self.fruitless > FRUITLESS {
-            return Err(error.into());
+            return None;
         }
         let mut reaching = std::pin::pin!(reach(socket));
-        let reached = if let Ok(reached) = tokio::time::timeout(DISCREET, &mut reaching).await {
+        if let Ok(reached) = tokio::time::timeout(DISCREET, &mut reaching).await {
             reached
         } else {
             self.out.notice("waiting for the daemon, which is being restarted");
             tokio::time::timeout(PATIENCE, reaching).await.ok().flatten()
-        };
-        reached.ok_or_else(|| error.into())
+        }
     }
 }
 

@@ -136,6 +136,35 @@ async fn a_job_that_waits_for_another_lends_its_permits_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_several_hears_of_each_once() {
+    let site = Site::start();
+    pipe(&site.path("pipe"));
+    let last = site.submit(shell("read line < pipe; exit 3")).await;
+    let first = site.submit(command(&["false"])).await;
+    let tell = open(site.path("pipe")).await;
+    let held = site.submit(JobSpec { hold: true, ..command(&["true"]) }).await;
+    let mut waits = site.cli(&["--json", "wait", "1-3"]);
+    let told = BufReader::new(waits.stdout.take().unwrap()).lines();
+    let (line, told) = next(told).await;
+    assert!(line.contains(&format!("\"id\":{first}")), "{line}");
+    site.restart().await;
+    drop(tell);
+    let (line, mut told) = next(told).await;
+    assert!(line.contains(&format!("\"id\":{last}")), "{line}");
+    let cancel = Cancel { jobs: range(held, 1), reason: None };
+    within(site.client().await.call::<call::Cancel>(&cancel)).await.unwrap();
+    assert!(told.next().unwrap().unwrap().contains("cancelled"));
+    assert!(told.next().is_none());
+    assert!(
+        !within(tokio::task::spawn_blocking(move || waits.wait()))
+            .await
+            .unwrap()
+            .unwrap()
+            .success()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_watches_goes_on_watching() {
     let site = Site::start();
     let mut events = site.cli(&["events", "--json"]);

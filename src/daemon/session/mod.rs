@@ -48,8 +48,8 @@ use super::retention::Keep;
 use super::settings::Live;
 use crate::config::Mode;
 use crate::handlers::{OutputOptions, Registry};
-use crate::job::KeyRule;
-use crate::protocol::{Error, IdRange};
+use crate::job::{JobId, KeyRule};
+use crate::protocol::Error;
 
 /// What sessions share. Nothing here is the control loop's state: they have to ask for that.
 #[derive(Debug)]
@@ -266,7 +266,7 @@ fn welcome(stream: UnixStream, hub: &Arc<Hub>) -> Option<impl Future<Output = ()
         hub: Arc::clone(hub),
         uid,
         connection: Connection::new(stream, hub.ending.clone(), hub.leaving.clone()),
-        untold: None,
+        untold: BTreeSet::new(),
     };
     Some(async move {
         let _counted = counted;
@@ -280,8 +280,8 @@ struct Session {
     /// Who the kernel says it is.
     uid: u32,
     connection: Connection,
-    /// The jobs whose end a wait had not told when it was given up.
-    untold: Option<Vec<IdRange>>,
+    /// The jobs whose end the present wait has not told.
+    untold: BTreeSet<JobId>,
 }
 
 impl Hub {

@@ -1,6 +1,6 @@
 //! Waiting until jobs are final.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 
@@ -24,8 +24,8 @@ pub(super) struct Watching {
     pub(super) ended: Vec<Finished>,
     /// Brings the others.
     pub(super) coming: mpsc::Receiver<Finished>,
-    /// The others.
-    pub(super) left: BTreeSet<JobId>,
+    /// How many others.
+    pub(super) left: u64,
 }
 
 impl Session {
@@ -36,13 +36,17 @@ impl Session {
         };
         let id = watching.id;
         let result = self.tell_as_they_end(watching, manner).await;
+        if result.is_ok() {
+            self.untold.clear();
+        }
         // The loop is gone only when the daemon is ending, and everything with it.
         let _ = self.hub.tell(Ask::Unwait(id)).await;
         result
     }
 
-    async fn begin_wait(&self, wait: &Wait) -> Result<Watching, Error> {
+    async fn begin_wait(&mut self, wait: &Wait) -> Result<Watching, Error> {
         let found = self.select(&wait.jobs, Usual::Unfinished).await?;
+        self.untold = found.iter().map(|job| job.id).collect();
         let (ended, open): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|job| job.state.is_final());
         let ended = ended.iter().map(ended_to_wire);
@@ -63,8 +67,7 @@ impl Session {
             // A reader sees a commit a moment before the loop does: jobs that it does not know yet are asked for
             // again.
             if self.all_have_ended(&gone).await? {
-                let gone_now: HashSet<JobId> = gone.iter().copied().collect();
-                let left = jobs.into_iter().filter(|job| !gone_now.contains(job)).collect();
+                let left = (all - gone.len()) as u64;
                 let ended = self.ends_of(gone).await?;
                 return Ok(Watching { id, ended, coming, left });
             }
@@ -92,40 +95,33 @@ impl Session {
     async fn tell_as_they_end(&mut self, watching: Watching, manner: Manner) -> Result<(), Gone> {
         let Watching { ended: mut finished, mut coming, mut left, .. } = watching;
         loop {
-            if manner.more && (!finished.is_empty() || left.is_empty()) {
+            if manner.more && (!finished.is_empty() || left == 0) {
                 for part in finished.chunks(TOLD_AT_ONCE) {
-                    let remaining = left.len() as u64;
-                    let reply = WaitReply { finished: part.to_vec(), remaining };
+                    let reply = WaitReply { finished: part.to_vec(), remaining: left };
                     self.reply(&reply, true, manner).await?;
+                    for ended in part {
+                        self.untold.remove(&ended.id);
+                    }
                 }
                 self.connection.flush().await?;
                 finished.clear();
             }
-            if left.is_empty() {
+            if left == 0 {
                 let reply = WaitReply { finished, remaining: 0 };
                 return self.reply(&reply, false, manner).await;
             }
-            let before = finished.len();
-            let more = coming.recv_many(&mut finished, TOLD_AT_ONCE);
-            let taken = self.connection.unless_gone(more).await;
-            if let Err(gone) = taken {
-                // Without more, nothing of it was told.
-                let untold = left.into_iter().chain(finished.iter().map(|ended| ended.id));
-                self.untold = Some(ranges(untold.collect()));
-                return Err(gone);
-            }
-            if taken == Ok(0) {
+            let taken =
+                self.connection.unless_gone(coming.recv_many(&mut finished, TOLD_AT_ONCE)).await?;
+            if taken == 0 {
                 return Err(Gone);
             }
-            for ended in &finished[before..] {
-                left.remove(&ended.id);
-            }
+            left -= taken as u64;
         }
     }
 }
 
 /// The ids as ranges.
-fn ranges(ids: BTreeSet<JobId>) -> Vec<IdRange> {
+pub(super) fn ranges(ids: BTreeSet<JobId>) -> Vec<IdRange> {
     let mut ranges: Vec<IdRange> = Vec::new();
     for id in ids {
         match ranges.last_mut() {
