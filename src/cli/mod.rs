@@ -19,6 +19,7 @@ mod cancel;
 mod change;
 mod completions;
 mod config;
+mod count;
 mod desk;
 mod drain;
 mod edit;

@@ -5,8 +5,8 @@ use tempfile::TempDir;
 use twolane::client::Client;
 use twolane::job::{JobId, State};
 use twolane::protocol::{
-    Array, Cancel, Context, ElementRange, Explain, List, Queues, Selector, Show, Stats, Submit,
-    Wait, call,
+    Array, ArrayEnd, Cancel, Context, ElementCount, ElementRange, Explain, List, Queues, Selector,
+    Show, Stats, Submit, Wait, call,
 };
 
 use crate::cli::{User, err};
@@ -18,6 +18,12 @@ const LONG: u64 = 9_000;
 
 fn array(last: u64) -> Array {
     Array { first: 1, last, step: 1, at_once: None }
+}
+
+fn ended(array: JobId, counts: &[(State, u64)]) -> ArrayEnd {
+    let good = counts.iter().all(|(state, _)| *state == State::Succeeded);
+    let counts = counts.iter().map(|&(state, jobs)| ElementCount { state, jobs }).collect();
+    ArrayEnd { array, counts, exit_code: i32::from(!good) }
 }
 
 async fn sleeps(client: &mut Client, last: u64) -> JobId {
@@ -52,13 +58,55 @@ fn a_million_elements_are_one_submit_and_one_line() {
     assert!(err(&refused).contains("at most 100000 elements"), "{}", err(&refused));
 }
 
+/// The second line of a list: the state, and the number of elements.
+fn listed(user: &User) -> (String, String) {
+    let list = user.out(&["list", "-l", "1"]);
+    let line = list.lines().nth(1).unwrap();
+    let mut words = line.split_whitespace().skip(1);
+    (words.next().unwrap().to_owned(), line[line.find('[').unwrap()..].to_owned())
+}
+
+#[test]
+fn a_million_elements_are_changed_as_one() {
+    let user = User::new();
+    user.out(&["queue", "pause", "default"]);
+    user.out(&["submit", "--array", "1-1000000", "--", "true"]);
+    assert_eq!(user.out(&["hold", "1"]), "held array 1: 1,000,000 elements\n");
+    user.kill_daemon();
+    assert_eq!(user.json(&["show", "1_777777", "--json"])["state"], "held");
+    assert_eq!(user.out(&["release", "1"]), "released array 1: 1,000,000 elements\n");
+    let cancel = user.out(&["cancel", "1", "--yes", "--reason", "not needed"]);
+    assert_eq!(cancel, "cancelled array 1: 1,000,000 elements\n");
+    user.kill_daemon();
+    assert_eq!(listed(&user), ("cancelled".to_owned(), "[1000000] true".to_owned()));
+    let shown = user.json(&["show", "1_777777", "--json"]);
+    assert_eq!((&shown["state"], &shown["reason"]), (&"cancelled".into(), &"not needed".into()));
+    let waited = user.run(&["wait", "1"]);
+    assert_eq!(waited.status.code(), Some(1));
+    assert_eq!(err(&waited), "twolane: array 1: 1,000,000 cancelled\n");
+    let again = user.run(&["cancel", "1", "--json"]);
+    assert_eq!(again.status.code(), Some(121), "nothing was left to do");
+    let again: serde_json::Value = serde_json::from_str(&crate::cli::out(&again)).unwrap();
+    assert_eq!(again["changed"].as_array().unwrap().len(), 0);
+    assert_eq!(again["arrays"][0]["declined"], 1_000_000);
+    assert_eq!(user.out(&["retry", "1_5000"]), "runs again: job 5000\n");
+    assert_eq!(user.out(&["cancel", "5000"]), "cancelled job 5000\n");
+    assert_eq!(user.out(&["retry", "1"]), "runs again: array 1: 1,000,000 elements\n");
+    assert_eq!(user.json(&["queue", "list", "--json"])[0]["queued"], 1_000_000);
+    user.out(&["cancel", "1", "--yes"]);
+    assert_eq!(user.out(&["remove", "1", "--yes"]), "removed array 1: 1,000,000 elements\n");
+    assert_eq!(user.out(&["list", "--json"]), "[]\n");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_element_of_a_long_array_runs_once() {
     let daemon = Fixture::start().await;
     let mut client = daemon.client().await;
     let first = sleeps(&mut client, LONG).await;
-    let finished = daemon.wait_all(first, LONG).await;
-    assert!(finished.iter().all(|finished| finished.state == State::Succeeded));
+    let waited = within(client.call::<call::Wait>(&Wait { jobs: range(first, LONG) })).await;
+    let waited = waited.unwrap();
+    assert_eq!((waited.finished.len(), waited.remaining), (0, 0), "told as one");
+    assert_eq!(waited.arrays, [ended(first, &[(State::Succeeded, LONG)])]);
     let list = List { collapse: true, ..List::default() };
     let jobs = client.call::<call::List>(&list).await.unwrap().jobs;
     assert_eq!(jobs.len(), 1, "one line for all");
@@ -88,11 +136,12 @@ async fn an_element_that_is_named_is_a_job_like_any_other() {
     assert_eq!(reply.changed, [last]);
     let cancel = Cancel { jobs: range(first, 1), reason: None };
     let reply = client.call::<call::Cancel>(&cancel).await.unwrap();
-    assert_eq!(reply.changed.len() as u64, LONG - 1, "the array's id means all of it");
+    assert_eq!(reply.changed, [], "they are told by their number");
+    let [change] = reply.arrays.as_slice() else { panic!("{reply:?}") };
+    assert_eq!((change.changed, change.declined), (LONG - 1, 1), "its id means all of it");
+    assert_eq!(change.reasons[0].ids, [last]);
     let waited = within(client.call::<call::Wait>(&Wait { jobs: range(first, LONG) })).await;
-    let waited = waited.unwrap().finished;
-    assert_eq!(waited.len() as u64, LONG);
-    assert!(waited.iter().all(|job| job.state == State::Cancelled));
+    assert_eq!(waited.unwrap().arrays, [ended(first, &[(State::Cancelled, LONG)])]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,9 +158,7 @@ async fn a_long_array_goes_on_after_a_kill() {
     let _daemon = Daemon::start(folder.path());
     let mut client = Client::connect(&socket).await.unwrap();
     let waited = within(client.call::<call::Wait>(&Wait { jobs: range(first, LONG) })).await;
-    let waited = waited.unwrap().finished;
-    assert_eq!(waited.len() as u64, LONG);
-    assert!(waited.iter().all(|job| job.state == State::Succeeded));
+    assert_eq!(waited.unwrap().arrays, [ended(first, &[(State::Succeeded, LONG)])]);
     let show = Show { id: first.after(LONG - 1) };
     let job = client.call::<call::Show>(&show).await.unwrap().job;
     assert_eq!((job.array, job.index), (Some(first), Some(LONG)));

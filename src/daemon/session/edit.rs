@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::event::{Ask, Edition, JobChange, NewBegin};
+use super::arrays::grouped;
 use super::jobs::with_declined;
 use super::select::Usual;
 use super::submit::{begin, limits};
@@ -19,6 +20,9 @@ use crate::store::Work;
 
 /// Fields that count after an attempt, and so can still be changed while it runs.
 const LATER: [&str; 7] = ["name", "priority", "retries", "backoff", "retry_on", "timeout", "grace"];
+
+/// The most folded elements that are edited by one call: some seconds of work.
+const MAX_EDITED: u64 = 100_000;
 
 /// The most jobs that are followed to see whether one would wait for itself.
 const MOST_FOLLOWED: usize = 100_000;
@@ -54,9 +58,10 @@ impl Session {
             return Err(told(("set", message)));
         }
         let begin = new_begin(&edit).map_err(told)?;
+        self.refuse_too_many(&edit.jobs).await?;
         let found = self.select(&edit.jobs, Usual::Unfinished).await?;
         let (open, ended): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|job| !job.state.is_final());
+            found.iter().cloned().partition(|job| !job.state.is_final());
         let ids: Vec<JobId> = open.iter().map(|job| job.id).collect();
         let requires = self.new_requirements(&edit, &ids).await?;
         if let Some(Move::Before(other) | Move::Behind(other)) = turn {
@@ -72,7 +77,24 @@ impl Session {
         let change = JobChange::Edit(Arc::new(edition));
         let ids = in_order(ids, turn);
         let reply = self.hub.request(|answer| Ask::Change(change, ids, answer)).await?;
-        Ok(with_declined(reply, ended, "it has ended: submit what it is to be anew"))
+        let reply = with_declined(reply, ended, "it has ended: submit what it is to be anew");
+        Ok(grouped(&edit.jobs, &found, reply))
+    }
+
+    /// What is folded becomes jobs of their own, each of which is edited by itself: not for a million of them.
+    async fn refuse_too_many(&self, jobs: &Selector) -> Result<(), Error> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let folds = self.folds(&self.filter(jobs, Usual::Unfinished)?).await?;
+        let count = folds.live.iter().map(|elements| elements.fold.count).sum::<u64>();
+        if count <= MAX_EDITED {
+            return Ok(());
+        }
+        let message = format!(
+            "{count} elements that wait behind others would be edited one by one, and {MAX_EDITED} is the most at once: name some of them, as in ARRAY_1-1000, or cancel the array and submit it anew"
+        );
+        Err(Error::LimitReached { limit: "edited".to_owned(), message })
     }
 
     /// What the jobs are to require of others, if that changes.

@@ -6,6 +6,7 @@
 //! take is one connection, one message and a bounded backlog.
 
 mod after;
+mod arrays;
 mod call;
 mod connection;
 mod edit;

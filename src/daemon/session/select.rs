@@ -12,7 +12,7 @@ use crate::store::{Filter, Selected};
 const OUTCOMES: [&str; 3] = ["timed_out", "interrupted", "output_limit"];
 
 /// The largest index that a store can hold.
-const LAST_INDEX: u64 = i64::MAX.cast_unsigned();
+pub(super) const LAST_INDEX: u64 = i64::MAX.cast_unsigned();
 
 /// The states that a verb is about when its selector names no single jobs.
 #[derive(Clone, Copy, Debug)]
@@ -62,21 +62,28 @@ impl Session {
         selector: &Selector,
         usual: Usual,
     ) -> Result<Vec<Selected>, Error> {
-        if selector.is_empty() {
-            let message =
-                "no jobs were named: give ids, last or all, or narrow by state, queue or name";
-            return Err(Error::InvalidValue { field: "jobs".into(), message: message.into() });
-        }
+        some_are_named(selector)?;
         let filter = self.filter(selector, usual)?;
-        self.unfold_named(&filter).await?;
-        let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
+        self.find_beside(selector, filter, &[]).await
+    }
+
+    /// The jobs that the filter of a selector means, but for what is folded of these arrays; a single id that
+    /// is not there is an error.
+    pub(super) async fn find_beside(
+        &self,
+        selector: &Selector,
+        filter: Filter,
+        arrays: &[JobId],
+    ) -> Result<Vec<Selected>, Error> {
+        self.unfold_named(&filter, arrays).await?;
+        let found = self.select_unfolded(filter, arrays).await?;
         let there: HashSet<JobId> = found.iter().map(|job| job.id).collect();
         self.all_are_there(selector, &there).await?;
         Ok(found)
     }
 
     /// A range takes what exists; one in which nothing exists at all is an error, like a single id.
-    async fn some_are_there(&self, selector: &Selector) -> Result<(), Error> {
+    pub(super) async fn some_are_there(&self, selector: &Selector) -> Result<(), Error> {
         let range = selector.ids.first().map(|range| range.first);
         let Some(first) = range.or(selector.elements.first().map(|range| range.array)) else {
             return Ok(());
@@ -148,6 +155,15 @@ impl Session {
         }
         Ok(filter)
     }
+}
+
+/// A selector that names nothing is a mistake of whoever wrote it.
+pub(super) fn some_are_named(selector: &Selector) -> Result<(), Error> {
+    if !selector.is_empty() {
+        return Ok(());
+    }
+    let message = "no jobs were named: give ids, last or all, or narrow by state, queue or name";
+    Err(Error::InvalidValue { field: "jobs".into(), message: message.into() })
 }
 
 fn add_state(filter: &mut Filter, word: &str) -> Result<(), Error> {
