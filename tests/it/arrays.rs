@@ -98,6 +98,26 @@ fn a_million_elements_are_changed_as_one() {
     assert_eq!(user.out(&["list", "--json"]), "[]\n");
 }
 
+#[test]
+fn a_list_of_an_array_goes_from_page_to_page() {
+    let user = User::new();
+    user.out(&["queue", "pause", "default"]);
+    user.out(&["submit", "--array", "1-2500", "--", "true"]);
+    assert_eq!(user.json(&["list", "1", "--json"]).as_array().unwrap().len(), 2_500);
+    for words in [&["list", "-x", "1"][..], &["list", "-x", "--all"], &["list", "1_1-2500"]] {
+        let list = user.out(words);
+        let line = list.lines().nth(1).unwrap();
+        assert!(line.contains("1_1-2500 ") && line.contains("[2500]"), "{words:?}: {list}");
+        assert_eq!(list.lines().count(), 2, "{words:?}: {list}");
+    }
+    user.out(&["queue", "set", "gpu"]);
+    let none = user.run(&["list", "--queue", "gpuu"]);
+    assert_eq!(none.status.code(), Some(0));
+    assert!(err(&none).contains("there is no queue \"gpuu\": did you mean gpu?"), "{}", err(&none));
+    let none = user.run(&["list", "--kind", "commnd", "--all"]);
+    assert!(err(&none).contains("did you mean command?"), "{}", err(&none));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_element_of_a_long_array_runs_once() {
     let daemon = Fixture::start().await;
