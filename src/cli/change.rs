@@ -43,7 +43,8 @@ fn tell_people(done: &str, reply: &ChangeReply, desk: &mut Desk) -> Result<(), E
         [id] if !desk.quiet() => desk.out.line(format_args!("{done} job {id}"))?,
         ids if !desk.quiet() => {
             let ranges = ranges_text(&ranges(ids));
-            desk.out.line(format_args!("{done} {} jobs: {ranges}", ids.len()))?;
+            let jobs = counted(ids.len() as u64, "job");
+            desk.out.line(format_args!("{done} {jobs}: {ranges}"))?;
         }
         _ => {}
     }

@@ -9,9 +9,7 @@ use super::select::Select;
 use super::table::{Cell, Colour, Table};
 use crate::client::Client;
 use crate::job::{JobId, State, nearest};
-use crate::protocol::{
-    Elements, Job, Kinds, List, MAX_PAGE, Queues, Schedules, Selector, call,
-};
+use crate::protocol::{Elements, Job, Kinds, List, MAX_PAGE, Queues, Schedules, Selector, call};
 
 /// How long ago a job may have ended to be listed when nothing else is asked for.
 const RECENT_SECONDS: i64 = 24 * 3600;

@@ -56,7 +56,7 @@ pub struct Edit {
     pub unset: Vec<String>,
     /// The place among the jobs of its queue and priority: `first`, `last`, `before:ID` or `behind:ID`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub turn: Option<String>,
+    pub place: Option<String>,
     /// Only if it has been edited exactly so often; any number by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edits: Option<u32>,
@@ -337,6 +337,9 @@ pub type Reload = Empty;
 pub struct ReloadReply {
     /// Keys whose new value is in force.
     pub changed: Vec<String>,
+    /// Keys that were in force and are not set any more.
+    #[serde(default)]
+    pub removed: Vec<String>,
     /// Keys whose new value counts only after a restart.
     pub needs_restart: Vec<String>,
 }

@@ -52,7 +52,7 @@ impl Session {
     pub(super) async fn edit(&self, edit: Edit) -> Result<ChangeReply, Error> {
         let bounds = self.hub.bounds.borrow().clone();
         let fields = fields(&edit).map_err(told)?;
-        let turn = edit.turn.as_deref().map(turn).transpose().map_err(told)?;
+        let turn = edit.place.as_deref().map(turn).transpose().map_err(told)?;
         if fields.is_empty() && turn.is_none() {
             let message = "nothing is to be changed: name a field and its new value".to_owned();
             return Err(told(("set", message)));
@@ -242,7 +242,7 @@ fn turn(text: &str) -> Result<Move, Wrong> {
         _ => None,
     };
     found.ok_or_else(|| {
-        ("turn", format!("{text:?} is no place: write first, last, before:ID or behind:ID"))
+        ("place", format!("{text:?} is no place: write first, last, before:ID or behind:ID"))
     })
 }
 
