@@ -1,6 +1,5 @@
 //! `twolane man`: manual pages.
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 
 use super::args::Cli;
@@ -16,8 +15,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, desk: &mut Desk) -> Result<i32, Error> {
-    let mut command = Cli::command();
-    command.build();
+    let mut command = Cli::whole();
     if let Some(name) = &args.command {
         let found = command.find_subcommand(name).cloned().ok_or_else(|| {
             Error::usage(format!(
