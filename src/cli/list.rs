@@ -246,13 +246,7 @@ fn rows(runs: &[Run], now: Timestamp) -> Table {
 /// A whole array.
 fn array_row(job: &Job, elements: &Elements, now: Timestamp) -> Vec<Cell> {
     let count: u64 = elements.counts.iter().map(|count| count.jobs).sum();
-    let (state, colour) = match &elements.counts[..] {
-        [alike] => (alike.state.to_string(), colour(alike.state)),
-        counts => {
-            let told = counts.iter().map(|count| format!("{} {}", count.jobs, count.state));
-            (told.collect::<Vec<_>>().join(", "), None)
-        }
-    };
+    let (state, colour) = elements_state(elements);
     let mut row = row(&Run::of(job.clone()), now);
     row[0] = elements_text(job, elements.first, elements.last).into();
     row[1] = Cell::coloured(state, colour);
@@ -260,6 +254,17 @@ fn array_row(job: &Job, elements: &Elements, now: Timestamp) -> Vec<Cell> {
     row[6] = moment::short(None).into();
     row[7] = format!("[{count}] {}", job.summary).into();
     row
+}
+
+/// How the elements of an array stand, and the colour if they stand alike.
+pub(super) fn elements_state(elements: &Elements) -> (String, Option<Colour>) {
+    match &elements.counts[..] {
+        [alike] => (alike.state.to_string(), colour(alike.state)),
+        counts => {
+            let told = counts.iter().map(|count| format!("{} {}", count.jobs, count.state));
+            (told.collect::<Vec<_>>().join(", "), None)
+        }
+    }
 }
 
 fn row(run: &Run, now: Timestamp) -> Vec<Cell> {

@@ -155,11 +155,8 @@ impl Gate {
                 listed(f, holders)
             }
             Self::LaneLimit { class, running, max, holders } => {
-                write!(
-                    f,
-                    "{} of class {class}, of at most {max}",
-                    running_jobs(u64::from(*running))
-                )?;
+                let running = run(*running, &format!("of class {class}"));
+                write!(f, "{running}, of at most {max}")?;
                 listed(f, holders)
             }
             other => f.write_str(other.name()),
@@ -177,11 +174,8 @@ impl Gate {
                 )
             }
             Self::KeyLimit { key, running, max, origin, holders } => {
-                write!(
-                    f,
-                    "{} with the key {key}, of at most {max} ({origin})",
-                    running_jobs(u64::from(*running))
-                )?;
+                let running = run(*running, &format!("with the key {key}"));
+                write!(f, "{running}, of at most {max} ({origin})")?;
                 listed(f, holders)
             }
             Self::ArrayLimit { array, running, max, holders } => {
@@ -229,8 +223,9 @@ fn jobs(count: u64) -> String {
     if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
 }
 
-fn running_jobs(count: u64) -> String {
-    if count == 1 { "1 job runs".to_owned() } else { format!("{count} jobs run") }
+/// So many jobs of this sort run.
+fn run(count: u32, sort: &str) -> String {
+    if count == 1 { format!("1 job {sort} runs") } else { format!("{count} jobs {sort} run") }
 }
 
 /// Memory is told in bytes, everything else is counted.

@@ -99,6 +99,21 @@ fn a_million_elements_are_changed_as_one() {
 }
 
 #[test]
+fn a_graph_has_an_array_as_one_node() {
+    let user = User::new();
+    user.out(&["queue", "pause", "default"]);
+    user.out(&["submit", "-n", "fetch", "--", "true"]);
+    user.out(&["submit", "--array", "1-3", "-n", "build", "--after", "1", "--", "true"]);
+    user.out(&["submit", "-n", "test", "--after", "any:2", "--", "true"]);
+    let drawn = "1 fetch  queued\n└─ 2 [3] build  waiting  after ok:1\n   └─ 5 test  waiting  after any:2\n";
+    assert_eq!(user.out(&["show", "--graph", "1"]), drawn);
+    let graph = user.json(&["show", "--graph", "5", "--json"]);
+    assert_eq!((graph["nodes"].as_array().unwrap().len(), &graph["more"]), (3, &false.into()));
+    user.out(&["submit", "--array", "1-1000000", "-n", "many", "--", "true"]);
+    assert_eq!(user.out(&["show", "--graph", "6"]), "6 [1000000] many  queued\n");
+}
+
+#[test]
 fn a_list_of_an_array_goes_from_page_to_page() {
     let user = User::new();
     user.out(&["queue", "pause", "default"]);

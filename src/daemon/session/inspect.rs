@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// Says of each array how its elements stand.
-    async fn tell_arrays(&self, jobs: &mut [crate::protocol::Job]) -> Result<(), Error> {
+    pub(super) async fn tell_arrays(&self, jobs: &mut [crate::protocol::Job]) -> Result<(), Error> {
         let arrays: Vec<JobId> = jobs.iter().filter_map(|job| job.array).collect();
         let tallies = self.hub.readers.query(move |reader| reader.arrays(&arrays)).await?;
         for job in jobs {

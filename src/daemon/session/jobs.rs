@@ -69,7 +69,7 @@ impl Session {
     }
 
     /// The jobs of their own that are meant beside what is folded; ids of which none is there are an error.
-    async fn found_beside(
+    pub(super) async fn found_beside(
         &self,
         jobs: &Selector,
         filter: Filter,
