@@ -99,6 +99,45 @@ fn a_million_elements_are_changed_as_one() {
 }
 
 #[test]
+fn parts_of_what_ended_as_one_are_jobs_like_any_other() {
+    let user = User::new();
+    user.out(&["queue", "pause", "default"]);
+    user.out(&["submit", "--array", "1-9000", "--", "true"]);
+    user.out(&["cancel", "1", "--yes"]);
+    assert_eq!(user.out(&["remove", "1_4000-5000", "--yes"]), "removed array 1: 1,001 elements\n");
+    assert_eq!(user.out(&["retry", "1_9000"]), "runs again: job 9000\n");
+    assert_eq!(user.out(&["prune", "--dry-run", "all"]), "would remove 7,998 jobs\n");
+    assert_eq!(user.out(&["prune", "all"]), "removed 7,998 jobs\n");
+    assert_eq!(user.json(&["list", "1", "--json"]).as_array().unwrap().len(), 1);
+    user.out(&["submit", "--array", "1-1000000", "--", "true"]);
+    let edited = user.run(&["edit", "9001", "--first"]);
+    assert_eq!(edited.status.code(), Some(121));
+    assert!(err(&edited).contains("100000 is the most at once"), "{}", err(&edited));
+    user.out(&["cancel", "9001", "--yes"]);
+    assert_eq!(user.out(&["prune", "all"]), "removed 1,000,000 jobs\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_array_that_is_cancelled_while_it_runs_ends_with_each_element_counted() {
+    let daemon = Fixture::start().await;
+    let mut client = daemon.client().await;
+    let first = sleeps(&mut client, LONG).await;
+    let wait = Wait { jobs: range(first, 1) };
+    let mut waiting = daemon.client().await.stream::<call::Wait>(&wait).await.unwrap();
+    within(client.call::<call::Wait>(&Wait { jobs: range(first.after(99), 1) })).await.unwrap();
+    let cancel = Cancel { jobs: range(first, 1), reason: None };
+    let reply = within(client.call::<call::Cancel>(&cancel)).await.unwrap();
+    let [change] = reply.arrays.as_slice() else { panic!("{reply:?}") };
+    assert_eq!(change.changed + change.declined, LONG, "{change:?}");
+    let mut ends = Vec::new();
+    while let Some(told) = within(waiting.next()).await {
+        ends = told.unwrap().arrays;
+    }
+    let [end] = ends.as_slice() else { panic!("{ends:?}") };
+    assert_eq!(end.counts.iter().map(|count| count.jobs).sum::<u64>(), LONG, "{end:?}");
+}
+
+#[test]
 fn a_graph_has_an_array_as_one_node() {
     let user = User::new();
     user.out(&["queue", "pause", "default"]);

@@ -53,7 +53,9 @@ impl Session {
             collapse: list.collapse,
         };
         let mut jobs = self.hub.readers.query(move |reader| reader.page(&filter, page)).await?;
-        let there = jobs.iter().map(|job| job.id).collect();
+        let array = |job: &Job| Some(job.place?.array);
+        let ids = jobs.iter().map(|job| job.id);
+        let there = ids.chain(jobs.iter().filter_map(array)).collect();
         self.all_are_there(&list.jobs, &there).await?;
         let more = jobs.len() > limit as usize;
         jobs.truncate(limit as usize);

@@ -6,7 +6,7 @@ use super::super::refuse;
 use super::Session;
 use crate::job::{JobId, State};
 use crate::protocol::{Error, Selector};
-use crate::store::{Filter, Selected};
+use crate::store::{Filter, Reader, Selected};
 
 /// Outcomes that can stand where a state is asked for.
 const OUTCOMES: [&str; 3] = ["timed_out", "interrupted", "output_limit"];
@@ -77,7 +77,9 @@ impl Session {
     ) -> Result<Vec<Selected>, Error> {
         self.unfold_named(&filter, arrays).await?;
         let found = self.select_unfolded(filter, arrays).await?;
-        let there: HashSet<JobId> = found.iter().map(|job| job.id).collect();
+        let array = |job: &Selected| Some(job.place?.array);
+        let ids = found.iter().map(|job| job.id).chain(found.iter().filter_map(array));
+        let there: HashSet<JobId> = ids.chain(arrays.iter().copied()).collect();
         self.all_are_there(selector, &there).await?;
         Ok(found)
     }
@@ -115,9 +117,15 @@ impl Session {
     /// A single id that was not found is an error, unless the job is there and was narrowed out.
     async fn explain_absence(&self, selector: &Selector, id: JobId) -> Result<(), Error> {
         let all = Selector { all_users: selector.all_users, ..Selector::default() };
-        let filter = Filter { ids: vec![(id, id)], ..self.filter(&all, Usual::Any)? };
-        let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
-        if found.is_empty() { Err(refuse::no_such_job(id)) } else { Ok(()) }
+        let all = self.filter(&all, Usual::Any)?;
+        // An array is there as long as one of its elements is.
+        let elements = vec![(id, 0, LAST_INDEX)];
+        let filter = Filter { ids: vec![(id, id)], elements, ..all };
+        let read = move |reader: &mut dyn Reader| {
+            Ok(!reader.select(&filter)?.is_empty() || !reader.folds(&filter)?.is_empty())
+        };
+        let is_there = self.hub.readers.query(read).await?;
+        if is_there { Ok(()) } else { Err(refuse::no_such_job(id)) }
     }
 
     /// The filter that a selector means.
