@@ -209,6 +209,9 @@ async fn send_all(
     while let Some((job, line)) = work.next(&mut number)? {
         if args.dry_run {
             show(&job, desk)?;
+            if let Some(array) = args.array.filter(|_| !desk.json()) {
+                desk.out.line(format_args!("  {:<14}{}", "array", written(array)))?;
+            }
         }
         let sent = sender.add(job, line).await;
         report(sent, work, sender, args, desk)?;
@@ -379,6 +382,14 @@ fn array(text: &str) -> Result<Array, String> {
     Ok(Array { first, last, step, at_once })
 }
 
+/// An array as it may be written.
+fn written(array: Array) -> String {
+    let Array { first, last, step, at_once } = array;
+    let step = if step == 1 { String::new() } else { format!(":{step}") };
+    let at_once = at_once.map_or_else(String::new, |most| format!("%{most}"));
+    format!("{first}-{last}{step}{at_once}")
+}
+
 /// The array that has these indexes.
 fn listed(indexes: &[u64], at_once: Option<u32>) -> Result<Array, String> {
     let [first, .., last] = *indexes else {
@@ -411,6 +422,7 @@ mod tests {
         assert_eq!(array("3"), Ok(index));
         let odd = Array { first: 1, last: 5, step: 2, at_once: Some(2) };
         assert_eq!(array("1,3,5%2"), Ok(odd));
+        assert_eq!(written(odd), "1-5:2%2");
         assert!(array("1-10000000").is_ok());
         for text in [
             "",

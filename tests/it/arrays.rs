@@ -138,6 +138,22 @@ async fn a_long_array_that_is_cancelled_while_it_runs_ends_with_each_element_cou
 }
 
 #[test]
+fn what_ended_as_one_takes_no_other_job_s_place_among_those_that_are_kept() {
+    let user = User::new();
+    let folder = user.home().join(".config/twolane");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("twolane.toml"), "[store]\nkeep_jobs = 5000\n").unwrap();
+    user.out(&["queue", "pause", "default"]);
+    user.out(&["submit", "--", "true"]);
+    user.out(&["submit", "--array", "1-100000", "--", "true"]);
+    user.out(&["cancel", "all", "--yes"]);
+    user.kill_daemon();
+    user.out(&["submit", "--", "true"]);
+    let list = user.json(&["list", "--all", "--json", "1"]);
+    assert_eq!(list.as_array().unwrap().len(), 1, "the oldest is kept");
+}
+
+#[test]
 fn a_graph_has_an_array_as_one_node() {
     let user = User::new();
     user.out(&["queue", "pause", "default"]);
