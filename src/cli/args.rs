@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use super::{
     apply, cancel, completions, config, drain, edit, events, explain, hold, kinds, list, logs, man,
@@ -21,23 +21,44 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
+/// A command by itself. The whole command line has a few hundred options, and building their
+/// descriptions takes as long as a short job: the commands that scripts use most do without.
+#[derive(Debug, Parser)]
+#[command(name = crate::NAME, no_binary_name = true)]
+struct Alone<A: clap::Args> {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(flatten)]
+    args: A,
+}
+
 impl Cli {
     /// Reads a command line whose first word is the program's name.
     pub(super) fn read(line: &[OsString]) -> Result<Self, clap::Error> {
-        // Whatever can't be read is read once more by what knows all commands and can say what is wrong.
-        Self::try_parse_from(line).or_else(|_| {
-            let mut whole = Self::whole();
-            let mut found = whole.try_get_matches_from_mut(line)?;
-            Self::from_arg_matches_mut(&mut found).map_err(|error| error.format(&mut whole))
-        })
+        // Whatever does not go the short way goes the long one, which knows how to say what is wrong.
+        Self::read_shortly(line).map_or_else(|| Self::try_parse_from(line), Ok)
     }
 
-    /// The command line with the options of all commands.
-    pub(super) fn whole() -> clap::Command {
-        let mut command = Self::command();
-        command.build();
-        command
+    fn read_shortly(line: &[OsString]) -> Option<Self> {
+        let (verb, words) = line.get(1..)?.split_first()?;
+        match verb.to_str()? {
+            "run" => alone(words, Command::Run),
+            "submit" | "add" => alone(words, Command::Submit),
+            "list" | "ls" => alone(words, Command::List),
+            "show" => alone(words, Command::Show),
+            "explain" => alone(words, Command::Explain),
+            "logs" => alone(words, Command::Logs),
+            "wait" => alone(words, Command::Wait),
+            "cancel" | "kill" => alone(words, Command::Cancel),
+            "status" => alone(words, Command::Status),
+            _ => None,
+        }
     }
+}
+
+fn alone<A: clap::Args>(words: &[OsString], command: fn(A) -> Command) -> Option<Cli> {
+    let Alone { globals, args } = Alone::<A>::try_parse_from(words).ok()?;
+    Some(Cli { globals, command: command(args) })
 }
 
 /// What every command takes.
@@ -64,10 +85,8 @@ pub(super) struct Globals {
     pub(super) quiet: bool,
 }
 
-/// The commands. There are a few hundred options, and making them all takes as long as a short job: a
-/// command's own are made when it is the one that was typed.
+/// The commands.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(super) enum Command {
     #[command(visible_alias = "add")]
     Submit(submit::Args),
@@ -116,6 +135,8 @@ pub(super) enum Command {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
@@ -132,16 +153,33 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_typed_is_made_and_errors_know_all() {
-        let quick = Cli::command();
-        let options = |name| quick.find_subcommand(name).unwrap().get_arguments().count();
-        assert_eq!((options("submit"), options("list")), (0, 0));
-        for line in ["run", "run --help", "submit -p x", "submit --user --system x", "--help"] {
+    fn the_short_way_reads_what_the_long_way_reads() {
+        for line in [
+            "run -- true",
+            "run --json -d --retries 2 make -j4 --quiet",
+            "submit -q gpu --socket /x --user -- ls -l",
+            "submit x {} ::: a b -- c",
+            "submit --kind http url=x",
+            "submit",
+            "ls -x --state queued 3-9",
+            "show last --json",
+            "explain 12_7",
+            "logs -f --tail 3 12",
+            "wait --json all",
+            "kill 12 13",
+            "status --user",
+        ] {
             let line: Vec<OsString> =
                 format!("twolane {line}").split(' ').map(OsString::from).collect();
-            let told = Cli::read(&line).unwrap_err().to_string();
-            let whole = Cli::whole().try_get_matches_from(&line).unwrap_err().to_string();
-            assert_eq!(told, whole);
+            let short = Cli::read_shortly(&line).unwrap_or_else(|| panic!("{line:?}"));
+            let long = Cli::try_parse_from(&line).unwrap();
+            assert_eq!(format!("{short:?}"), format!("{long:?}"));
+        }
+        for line in ["run", "run --help", "submit -p x", "submit --user --system x"] {
+            let line: Vec<OsString> =
+                format!("twolane {line}").split(' ').map(OsString::from).collect();
+            assert!(Cli::read_shortly(&line).is_none(), "{line:?}");
+            assert!(Cli::read(&line).is_err(), "{line:?}");
         }
     }
 }

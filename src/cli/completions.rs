@@ -1,5 +1,6 @@
 //! `twolane completions`: what a shell needs to complete command lines.
 
+use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::args::Cli;
@@ -15,7 +16,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::whole(), crate::NAME, &mut script);
+    clap_complete::generate(args.shell, &mut Cli::command(), crate::NAME, &mut script);
     desk.out.text(&String::from_utf8_lossy(&script))?;
     DONE
 }

@@ -1,5 +1,6 @@
 //! `twolane man`: manual pages.
 
+use clap::CommandFactory;
 use clap_mangen::Man;
 
 use super::args::Cli;
@@ -15,7 +16,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, desk: &mut Desk) -> Result<i32, Error> {
-    let mut command = Cli::whole();
+    let mut command = Cli::command();
+    command.build();
     if let Some(name) = &args.command {
         let found = command.find_subcommand(name).cloned().ok_or_else(|| {
             Error::usage(format!(

@@ -7,6 +7,7 @@
 mod args;
 mod builder;
 mod caps;
+mod captured;
 mod clock;
 mod control;
 mod event;

@@ -23,12 +23,12 @@ mod unfold;
 mod unique;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::caps::Press;
+use super::captured::Captured;
 use super::clock::{self, Alarm};
 use super::event::{Answer, Endings, Event, FoldedRange, JobChange, Taken};
 use super::happening::Happening;
@@ -107,7 +107,7 @@ pub(super) struct Control {
     pub(super) queues: BTreeMap<String, QueueRecord>,
     pub(super) settings: Live,
     pub(super) next_id: JobId,
-    pub(super) output_dir: PathBuf,
+    pub(super) captured: Captured,
     /// To whoever watches what attempts print.
     pub(super) press: Press,
     pub(super) state: LoopState,
