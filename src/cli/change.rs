@@ -8,6 +8,11 @@ use super::select;
 use crate::job::{JobId, exit_code};
 use crate::protocol::{ArrayChange, ChangeReply, Declined, DeclinedElements, IdRange, Selector};
 
+/// What the exit code of a change says.
+pub(super) const CODES: &str = "\
+Ends with 0, and tells on standard error what was passed over and why; with 121 if nothing could be
+done, or not to a job that was named by its own id.";
+
 /// Tells what a change did; `done` is its past participle.
 pub(super) fn tell(
     done: &str,

@@ -179,7 +179,13 @@ impl Gate {
                 listed(f, holders)
             }
             Self::ArrayLimit { array, running, max, holders } => {
-                write!(f, "{running} elements of array {array} run, of at most {max}")?;
+                let of = if *running == 1 {
+                    "1 element".to_owned()
+                } else {
+                    format!("{running} elements")
+                };
+                let verb = if *running == 1 { "runs" } else { "run" };
+                write!(f, "{of} of array {array} {verb}, of at most {max}")?;
                 listed(f, holders)
             }
             Self::Resource { name, needed, free, capacity, holders } => {

@@ -114,6 +114,9 @@ fn parts_of_what_ended_as_one_are_jobs_like_any_other() {
     assert_eq!(edited.status.code(), Some(121));
     assert!(err(&edited).contains("100000 is the most at once"), "{}", err(&edited));
     user.out(&["cancel", "9001", "--yes"]);
+    let edited = user.run(&["edit", "9001", "--priority", "1"]);
+    assert_eq!(edited.status.code(), Some(121));
+    assert!(err(&edited).contains("it is cancelled and can't be edited"), "{}", err(&edited));
     assert_eq!(user.out(&["prune", "all"]), "removed 1,000,000 jobs\n");
 }
 

@@ -7,16 +7,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::event::{Ask, Edition, JobChange, NewBegin};
-use super::arrays::grouped;
+use super::arrays::{Folds, grouped, pass_over};
 use super::jobs::with_declined;
-use super::select::Usual;
+use super::select::{Usual, some_are_named};
 use super::submit::{begin, limits};
 use super::{Bounds, Session};
 use crate::job::{
     Context, JobId, KeyLimit, Limits, Move, Requirement, RetryOn, Spec, parse_duration,
 };
 use crate::protocol::{ChangeReply, Edit, Error, JobSpec, Selector};
-use crate::store::Work;
+use crate::store::{FoldedElements, Work};
 
 /// Fields that count after an attempt, and so can still be changed while it runs.
 const LATER: [&str; 7] = ["name", "priority", "retries", "backoff", "retry_on", "timeout", "grace"];
@@ -58,8 +58,13 @@ impl Session {
             return Err(told(("set", message)));
         }
         let begin = new_begin(&edit).map_err(told)?;
-        self.refuse_too_many(&edit.jobs).await?;
-        let found = self.select(&edit.jobs, Usual::Unfinished).await?;
+        some_are_named(&edit.jobs)?;
+        let filter = self.filter(&edit.jobs, Usual::Unfinished)?;
+        let folds = self.folds(&filter).await?;
+        refuse_too_many(&folds.live)?;
+        // What ended as one is passed over as one.
+        let folds = Folds { live: Vec::new(), ..folds };
+        let found = self.found_beside(&edit.jobs, filter, &folds).await?;
         let (open, ended): (Vec<_>, Vec<_>) =
             found.iter().cloned().partition(|job| !job.state.is_final());
         let ids: Vec<JobId> = open.iter().map(|job| job.id).collect();
@@ -77,24 +82,9 @@ impl Session {
         let change = JobChange::Edit(Arc::new(edition));
         let ids = in_order(ids, turn);
         let reply = self.hub.request(|answer| Ask::Change(change, ids, answer)).await?;
-        let reply = with_declined(reply, ended, "it has ended: submit what it is to be anew");
+        let mut reply = with_declined(reply, ended, "it has ended: submit what it is to be anew");
+        pass_over(&mut reply, &folds.ended, "can't be edited: submit what it is to be anew");
         Ok(grouped(&edit.jobs, &found, reply))
-    }
-
-    /// What is folded becomes jobs of their own, each of which is edited by itself: not for a million of them.
-    async fn refuse_too_many(&self, jobs: &Selector) -> Result<(), Error> {
-        if jobs.is_empty() {
-            return Ok(());
-        }
-        let folds = self.folds(&self.filter(jobs, Usual::Unfinished)?).await?;
-        let count = folds.live.iter().map(|elements| elements.fold.count).sum::<u64>();
-        if count <= MAX_EDITED {
-            return Ok(());
-        }
-        let message = format!(
-            "{count} elements that wait behind others would be edited one by one, and {MAX_EDITED} is the most at once: name some of them, as in ARRAY_1-1000, or cancel the array and submit it anew"
-        );
-        Err(Error::LimitReached { limit: "edited".to_owned(), message })
     }
 
     /// What the jobs are to require of others, if that changes.
@@ -229,6 +219,18 @@ fn fields(edit: &Edit) -> Result<Vec<String>, Wrong> {
     };
     let named = set.into_iter().map(|(field, _)| field).filter(|field| field != "kind");
     Ok(named.chain(edit.unset.iter().cloned()).collect())
+}
+
+/// What is folded becomes jobs of their own, each of which is edited by itself: not for a million of them.
+fn refuse_too_many(folds: &[FoldedElements]) -> Result<(), Error> {
+    let count = folds.iter().map(|elements| elements.fold.count).sum::<u64>();
+    if count <= MAX_EDITED {
+        return Ok(());
+    }
+    let message = format!(
+        "{count} elements that wait behind others would be edited one by one, and {MAX_EDITED} is the most at once: name some of them, as in ARRAY_1-1000, or cancel the array and submit it anew"
+    );
+    Err(Error::LimitReached { limit: "edited".to_owned(), message })
 }
 
 /// The place that a text names.

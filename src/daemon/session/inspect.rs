@@ -124,7 +124,8 @@ impl Session {
     async fn explain(&self, explain: Explain) -> Result<ExplainReply, Error> {
         let (job, _) = self.own_job(explain.id).await?;
         let mut explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;
-        if explanation.is_none() && !job.state.is_final() {
+        let stands_for = |told: &Explanation| job.state != State::Held || told.state == State::Held;
+        if !job.state.is_final() && !explanation.as_ref().is_some_and(stands_for) {
             // An element of a long array may have nobody before it any more that could stand for it.
             self.unfold_job(job.id).await?;
             explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;
