@@ -1,9 +1,12 @@
 //! `twolane logs`: shows a job's output.
 
+use std::pin::pin;
+
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::follow::{self, Reading};
 use super::select;
+use super::waiting;
 use super::way_back::WayBack;
 use crate::client::CallError;
 use crate::protocol::{Logs, Stream};
@@ -48,8 +51,9 @@ impl Args {
 }
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
+    let id = select::named_one(&args.id, desk).await?;
     let logs = Logs {
-        id: select::named_one(&args.id, desk).await?,
+        id,
         attempt: args.attempt,
         stream: args.stream(),
         follow: args.follow,
@@ -60,8 +64,23 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let mut reading = Reading::new(logs, client, WayBack::of(desk)).await?;
     let mut ended = false;
     let mut streams = desk.out.streams();
-    while let Some(reply) = reading.next().await? {
+    let mut patience = pin!(tokio::time::sleep(waiting::PATIENCE));
+    let mut patient = args.follow;
+    loop {
+        let next = tokio::select! {
+            next = reading.next() => next?,
+            () = &mut patience, if patient => {
+                patient = false;
+                waiting::tell(id, desk).await;
+                continue;
+            }
+        };
+        let Some(reply) = next else { break };
+        patient = false;
         ended = reply.finished.is_some();
+        if !args.follow && reply.attempt == 0 {
+            waiting::tell(id, desk).await;
+        }
         if desk.json() {
             desk.out.json(&reply)?;
             desk.out.flush()?;

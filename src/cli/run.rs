@@ -18,6 +18,7 @@ use super::lend;
 use super::output::Streams;
 use super::spool::{self, Spool};
 use super::submit;
+use super::waiting;
 use super::way_back::WayBack;
 use crate::client::{CallError, Client};
 use crate::job::{JobId, exit_code};
@@ -167,10 +168,17 @@ pub(super) async fn attend(
     let reading = Reading::new(logs, client, WayBack::of(desk)).await?;
     let mut watching = pin!(watch(reading, desk.out.streams()));
     let (mut asked, mut cancelled, mut deaf) = (false, false, false);
+    let mut patience = pin!(tokio::time::sleep(waiting::PATIENCE));
+    let mut patient = true;
     loop {
         let signal = tokio::select! {
             watched = &mut watching => return conclude(watched, id, desk),
             signal = signals.next(), if !deaf => signal,
+            () = &mut patience, if patient => {
+                patient = false;
+                waiting::tell(id, desk).await;
+                continue;
+            }
         };
         let Some(signal) = signal else {
             deaf = true;

@@ -1,5 +1,6 @@
 //! `twolane wait`: waits until jobs are final.
 
+use super::count::grouped;
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::follow;
@@ -8,7 +9,7 @@ use super::select::Select;
 use super::way_back::WayBack;
 use crate::client::{CallError, Client};
 use crate::job::{State, exit_code};
-use crate::protocol::{self, Finished, Selector, Wait, call};
+use crate::protocol::{self, ArrayEnd, ElementCount, Finished, Selector, Wait, call};
 
 /// Wait until jobs are final.
 ///
@@ -48,6 +49,14 @@ pub(super) async fn until_final(
         };
         way_back.was_of_use();
         remaining = reply.remaining;
+        for array in &reply.arrays {
+            // An array is several jobs, however many of its elements were waited for.
+            count += 2;
+            if array.exit_code != exit_code::SUCCESS {
+                worst = exit_code::FAILURE;
+            }
+            tell_array(array, desk)?;
+        }
         for finished in &reply.finished {
             count += 1;
             only = follow::code(finished);
@@ -78,6 +87,18 @@ fn untold(error: &CallError) -> Option<Selector> {
         }
         _ => None,
     }
+}
+
+fn tell_array(array: &ArrayEnd, desk: &mut Desk) -> Result<(), Error> {
+    if desk.json() {
+        return desk.out.json(array);
+    }
+    let count = |ended: &ElementCount| format!("{} {}", grouped(ended.jobs), ended.state);
+    let counts: Vec<String> = array.counts.iter().map(count).collect();
+    if array.exit_code != exit_code::SUCCESS {
+        desk.out.notice(format_args!("array {}: {}", array.array, counts.join(", ")));
+    }
+    Ok(())
 }
 
 fn tell(finished: &Finished, desk: &mut Desk) -> Result<(), Error> {

@@ -7,7 +7,6 @@ use serde_json::json;
 use super::super::refuse;
 use super::Session;
 use super::connection::{Gone, Incoming};
-use super::wait::ranges;
 use crate::protocol::{
     Call, DecodeError, Error, INTERFACE_DESCRIPTION, MAX_MESSAGE, ReplyError, Request,
     SERVICE_DESCRIPTION, encode,
@@ -31,8 +30,7 @@ impl Session {
         // A client that goes is the ordinary end of a session.
         let _: Result<(), Gone> = self.answer_all().await;
         if self.connection.has_left() {
-            let untold = std::mem::take(&mut self.untold);
-            let jobs = (!untold.is_empty()).then(|| ranges(untold));
+            let jobs = self.untold.take();
             let _ = self.last_word(&refuse::restarting(jobs)).await;
         }
     }

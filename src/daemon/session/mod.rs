@@ -6,6 +6,7 @@
 //! take is one connection, one message and a bounded backlog.
 
 mod after;
+mod arrays;
 mod call;
 mod connection;
 mod edit;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, leaves};
 use self::follow::Changes;
+use self::wait::Untold;
 use super::captured::Captured;
 use super::event::{Ask, Event, FoldedRange};
 use super::happening::{BACKLOG, Happening};
@@ -48,7 +50,7 @@ use super::retention::Keep;
 use super::settings::Live;
 use crate::config::Mode;
 use crate::handlers::{OutputOptions, Registry};
-use crate::job::{JobId, KeyRule};
+use crate::job::KeyRule;
 use crate::protocol::Error;
 
 /// What sessions share. Nothing here is the control loop's state: they have to ask for that.
@@ -266,7 +268,7 @@ fn welcome(stream: UnixStream, hub: &Arc<Hub>) -> Option<impl Future<Output = ()
         hub: Arc::clone(hub),
         uid,
         connection: Connection::new(stream, hub.ending.clone(), hub.leaving.clone()),
-        untold: BTreeSet::new(),
+        untold: Untold::default(),
     };
     Some(async move {
         let _counted = counted;
@@ -281,7 +283,7 @@ struct Session {
     uid: u32,
     connection: Connection,
     /// The jobs whose end the present wait has not told.
-    untold: BTreeSet<JobId>,
+    untold: Untold,
 }
 
 impl Hub {

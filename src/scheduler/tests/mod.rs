@@ -8,6 +8,7 @@ mod dependencies;
 mod editing;
 mod ends;
 mod explaining;
+mod folding;
 mod forecasts;
 mod handing_over;
 mod keys;

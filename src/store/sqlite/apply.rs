@@ -36,6 +36,7 @@ impl Batch<'_> {
             change,
             Change::Submitted { .. }
                 | Change::Unfolded { .. }
+                | Change::EndedUnfolded { .. }
                 | Change::Removed { .. }
                 | Change::Edited(_)
                 | Change::ScheduleTurned(_)
@@ -74,6 +75,14 @@ impl Batch<'_> {
         match change {
             Change::Submitted { jobs, fold } => self.submitted(jobs, *fold),
             Change::Unfolded { array, count } => folds::unfold(self.conn, *array, *count),
+            Change::FoldMoved { folded, from, to, reason, at } => {
+                let why = (reason.as_deref(), *at);
+                folds::moved(self.conn, self.tally, *folded, (*from, *to), why)
+            }
+            Change::EndedUnfolded { folded, count } => {
+                folds::unfold_ended(self.conn, *folded, *count)
+            }
+            Change::FoldRemoved { folded } => folds::removed(self.conn, self.tally, *folded),
             Change::Started { job, attempt, token, lane, class, at } => {
                 gate::started(*job, *class)?;
                 self.ours(*job, *token)?;
