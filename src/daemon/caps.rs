@@ -240,7 +240,11 @@ fn give_up_oldest(captured: &Captured, busy: &HashSet<JobId>, limit: u64) -> io:
             continue;
         }
         for path in paths {
-            give_up(path)?;
+            match give_up(path) {
+                // Its job was removed a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                given_up => given_up?,
+            }
         }
         all -= size;
         given_up += 1;

@@ -1,6 +1,6 @@
 //! The work of jobs whose turn comes soon, kept at hand so that starting them needs no read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::job::JobId;
 use crate::store::Work;
@@ -17,8 +17,11 @@ const MOST_AHEAD: usize = 4_000;
 pub(super) struct Works {
     /// Those that came with their submission.
     kept: BTreeMap<JobId, Work>,
-    /// Those that were read since their turn is near.
-    ahead: HashMap<JobId, Work>,
+    /// Those that were read since their turn is near, and whether half of what was read with one is used
+    /// when its turn has come.
+    ahead: HashMap<JobId, (Work, bool)>,
+    /// What was read together, the oldest first.
+    read: VecDeque<Vec<JobId>>,
 }
 
 impl Works {
@@ -39,19 +42,26 @@ impl Works {
         }
     }
 
-    /// Keeps works that were read ahead. Jobs may be cancelled or held after that: once too many are
-    /// kept, all of the earlier ones go, and are read again if it was too early.
-    pub(super) fn keep_ahead(&mut self, read: Vec<Work>) {
-        if self.ahead.len() + read.len() > MOST_AHEAD {
-            self.ahead.clear();
+    /// Keeps works that were read ahead, in the order of their turns. Jobs may be cancelled or held after
+    /// that: once too much was read, what is left of the oldest goes.
+    pub(super) fn keep_ahead(&mut self, mut read: Vec<Work>) {
+        read.truncate(MOST_AHEAD);
+        self.read.push_back(read.iter().map(|work| work.id).collect());
+        while self.read.iter().map(Vec::len).sum::<usize>() > MOST_AHEAD
+            && let Some(oldest) = self.read.pop_front()
+        {
+            for job in oldest {
+                self.ahead.remove(&job);
+            }
         }
-        self.ahead.extend(read.into_iter().take(MOST_AHEAD).map(|work| (work.id, work)));
+        let half = read.len() / 2;
+        let marked = read.into_iter().enumerate().map(|(at, work)| (work.id, (work, at == half)));
+        self.ahead.extend(marked);
     }
 
-    /// Takes out a work that was read ahead; says how many of them are left.
-    pub(super) fn take_ahead(&mut self, job: JobId) -> Option<(Work, usize)> {
-        let work = self.ahead.remove(&job)?;
-        Some((work, self.ahead.len()))
+    /// Takes out a work that was read ahead; says whether half of those that were read with it are used now.
+    pub(super) fn take_ahead(&mut self, job: JobId) -> Option<(Work, bool)> {
+        self.ahead.remove(&job)
     }
 
     pub(super) fn has(&self, job: JobId) -> bool {
@@ -60,7 +70,8 @@ impl Works {
 
     /// Takes a work out.
     pub(super) fn take(&mut self, job: JobId) -> Option<Work> {
-        self.kept.remove(&job).or_else(|| self.ahead.remove(&job))
+        let ahead = self.ahead.remove(&job).map(|(work, _)| work);
+        self.kept.remove(&job).or(ahead)
     }
 }
 
@@ -102,15 +113,19 @@ mod tests {
     #[test]
     fn what_was_read_ahead_of_its_turn_is_bounded_and_goes_with_its_start() {
         let mut kept = Works::default();
-        let left = |kept: &mut Works, number| kept.take_ahead(id(number)).map(|(_, left)| left);
-        assert_eq!(left(&mut kept, 1), None);
-        kept.keep_ahead(works(1..MOST_AHEAD + 1).collect());
-        assert_eq!((kept.has(id(1)), left(&mut kept, 1)), (true, Some(MOST_AHEAD - 1)));
-        assert!(!kept.has(id(1)));
+        let half = |kept: &mut Works, number| kept.take_ahead(id(number)).map(|(_, half)| half);
+        assert_eq!(half(&mut kept, 1), None);
+        kept.keep_ahead(works(1..11).collect());
+        assert!(kept.has(id(6)));
+        assert_eq!((half(&mut kept, 1), half(&mut kept, 6)), (Some(false), Some(true)));
+        assert!(!kept.has(id(6)));
+        kept.keep_ahead(works(11..MOST_AHEAD + 1).collect());
+        assert!(kept.has(id(2)), "there is room for so many");
         kept.keep_ahead(works(MOST_AHEAD + 1..MOST_AHEAD + 11).collect());
-        assert_eq!(left(&mut kept, MOST_AHEAD + 1), Some(9), "too many went at once");
-        kept.keep_ahead(works(1..3 * MOST_AHEAD).collect());
-        assert_eq!(left(&mut kept, 1), Some(MOST_AHEAD - 1), "of so many the first");
+        assert!(!kept.has(id(2)) && kept.has(id(11)), "the oldest make room");
+        kept.keep_ahead(works(MOST_AHEAD..3 * MOST_AHEAD).collect());
+        assert_eq!(kept.ahead.len(), MOST_AHEAD);
+        assert_eq!(kept.read.len(), 1);
     }
 
     #[test]

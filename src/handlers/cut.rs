@@ -44,7 +44,9 @@ impl Cut {
     fn note(self, path: &Path) -> io::Result<()> {
         let (place, coming) = (beside(path), with_ending(path, ".cut.new"));
         fs::write(&coming, format!("{} {}\n", self.begin, self.end))?;
-        fs::rename(coming, place)
+        fs::rename(coming, &place)?;
+        // Who removed the file meanwhile did not see the note, and nobody would look for it again.
+        path.symlink_metadata().map(drop).inspect_err(|_| drop(fs::remove_file(&place)))
     }
 }
 

@@ -16,6 +16,9 @@ use super::table::{Key, Place, Slot, Spread};
 use super::{Action, Decline, Entry, Scheduler, WRITE_AGAIN};
 use crate::job::{Change, Deadline, Fold, Folded, JobId, Now, State};
 
+/// By how many microseconds two moments may differ that were one, before it was told on another clock.
+const CLOCKS_DIFFER: u64 = 1_000_000;
+
 /// Elements of an array that are written down as one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldedEntry {
@@ -103,17 +106,17 @@ impl Scheduler {
         let Some(array) = first.place.map(|place| place.array) else { return };
         let queue = self.queues.number(&first.queue);
         self.queues.get_mut(queue).counts.folded += fold.count as u32;
-        let born = self.born_before(first).unwrap_or_else(|| born(now, first));
+        let born = self.born_before(first, born(now, first));
         self.folds.left.insert(array, Left { entry, asked: false, through: None, born });
         self.mark(array);
     }
 
-    /// When the element before this one came, if it is here and nobody has moved it. They came together,
-    /// and the two clocks of two moments never agree to the microsecond.
-    fn born_before(&self, first: &Entry) -> Option<i64> {
-        let slot = self.jobs.find(JobId::new(first.id.get().checked_sub(1)?).ok()?)?;
-        let record = self.jobs.get(slot);
-        (self.jobs.beside(slot) == (record.id, 0)).then_some(record.born)
+    /// When the element before this one came, if that is the same moment as its own: the two clocks of two
+    /// moments never agree to the microsecond. A user may have put the other one elsewhere.
+    fn born_before(&self, first: &Entry, own: i64) -> i64 {
+        let before = JobId::new(first.id.get() - 1).ok().and_then(|id| self.jobs.find(id));
+        let born = before.map(|slot| self.jobs.get(slot).born);
+        born.filter(|born| born.abs_diff(own) < CLOCKS_DIFFER).unwrap_or(own)
     }
 
     /// Somebody names elements of the array, up to this id.

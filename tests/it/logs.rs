@@ -39,6 +39,22 @@ async fn output_comes_while_the_job_still_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_s_file_that_is_named_like_captured_output_is_not_taken_for_another_attempt() {
+    let daemon = Fixture::start().await;
+    let script = "echo one; until test -e go; do sleep 0.01; done; echo late >&2";
+    let output = Some("{id}.7.out".to_owned());
+    let id = daemon.submit_one(JobSpec { output, ..shell(script) }).await;
+    let follow = Logs { follow: true, ..logs(id) };
+    let mut replies = daemon.client().await.stream::<call::Logs>(&follow).await.unwrap();
+    let first = within(replies.next()).await.unwrap().unwrap();
+    assert_eq!((first.attempt, decoded(&first.data)), (1, b"one\n".to_vec()));
+    std::fs::write(daemon.folder().join("go"), "").unwrap();
+    let second = within(replies.next()).await.unwrap().unwrap();
+    assert_eq!((second.attempt, second.stream), (1, Stream::Err));
+    assert_eq!(decoded(&second.data), b"late\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_reads_through_retries() {
     let daemon = Fixture::start().await;
     let script = "echo $TWOLANE_ATTEMPT >> tries; wc -l < tries; test $(wc -l < tries) -ge 3";

@@ -10,12 +10,12 @@ use super::Control;
 use crate::job::JobId;
 use crate::store::Work;
 
-/// How many works are read ahead at once: a query for so many takes a few milliseconds, in which
+/// The most works that are read ahead at once: a query for so many takes a few milliseconds, in which
 /// those at hand are started.
-const AHEAD: usize = 256;
+const MOST: usize = 256;
 
-/// So few left of what was read ahead have the next ones read.
-const FEW: usize = AHEAD / 2;
+/// So many are read ahead while what was read before is not used, because very many lines take turns.
+const LEAST: usize = 4;
 
 /// What is being read.
 #[derive(Debug, Default)]
@@ -26,6 +26,33 @@ pub(super) struct Loading {
     ahead: bool,
     /// A job was edited meanwhile, so they may be old ones.
     stale: bool,
+    reach: Reach,
+}
+
+/// How far is read ahead: further while what was read is used.
+#[derive(Debug)]
+struct Reach {
+    most: usize,
+    /// How many were read the last time, and how many of all were used since.
+    read: usize,
+    used: usize,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self { most: MOST / 8, read: 0, used: 0 }
+    }
+}
+
+impl Reach {
+    /// How many are to be read now.
+    fn next(&mut self) -> usize {
+        // The next ones are asked for when the half is used.
+        let useful = self.used * 3 >= self.read;
+        self.most = if useful { (self.most * 2).min(MOST) } else { (self.most / 2).max(LEAST) };
+        (self.read, self.used) = (0, 0);
+        self.most
+    }
 }
 
 impl Control {
@@ -57,8 +84,9 @@ impl Control {
 
     /// The work of a job that starts; of those that were read ahead the next are read while some are left.
     pub(super) fn work_at_hand(&mut self, job: JobId) -> Option<Work> {
-        let Some((work, left)) = self.works.take_ahead(job) else { return self.works.take(job) };
-        if left <= FEW {
+        let Some((work, half)) = self.works.take_ahead(job) else { return self.works.take(job) };
+        self.state.loading.reach.used += 1;
+        if half {
             self.read_ahead(&[job]);
         }
         Some(work)
@@ -69,9 +97,7 @@ impl Control {
         if self.state.loading.ahead {
             return;
         }
-        let behind = started.iter().flat_map(|job| self.scheduler.alike(*job).take(AHEAD));
-        let unknown = behind.filter(|job| !self.works.has(*job));
-        let next: Vec<JobId> = unknown.take(AHEAD).collect();
+        let next = self.next_in_line(started);
         if next.is_empty() {
             return;
         }
@@ -84,13 +110,35 @@ impl Control {
         });
     }
 
+    /// Which works are to be read, looking at each line once and not far.
+    fn next_in_line(&mut self, started: &[JobId]) -> Vec<JobId> {
+        let reach = self.state.loading.reach.next();
+        let (mut lines, mut next) = (HashSet::new(), Vec::new());
+        let mut looks = 2 * MOST;
+        for job in started {
+            let mut alike = self.scheduler.alike(*job).take(reach.min(looks)).peekable();
+            // Who has the same one in front of the line stood in the same line.
+            if !alike.peek().is_some_and(|first| lines.insert(*first)) {
+                continue;
+            }
+            for job in alike {
+                looks -= 1;
+                if next.len() < reach && !self.works.has(job) {
+                    next.push(job);
+                }
+            }
+        }
+        next
+    }
+
     pub(super) fn on_read_ahead(&mut self, found: Vec<Work>) {
         self.state.loading.ahead = false;
         if !self.state.loading.stale {
-            let waiting = found.into_iter().filter(|work| {
-                self.scheduler.job(work.id).is_some_and(|live| live.token.is_none())
-            });
-            self.works.keep_ahead(waiting.collect());
+            let waits =
+                |work: &Work| self.scheduler.job(work.id).is_some_and(|live| live.token.is_none());
+            let waiting: Vec<Work> = found.into_iter().filter(waits).collect();
+            self.state.loading.reach.read = waiting.len();
+            self.works.keep_ahead(waiting);
         }
     }
 
@@ -98,5 +146,26 @@ impl Control {
     pub(super) fn forget_work(&mut self, job: JobId) {
         self.works.take(job);
         self.state.loading.stale = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_much_is_read_ahead_as_is_used() {
+        let mut reach = Reach::default();
+        for _ in 0..8 {
+            reach.read = reach.next();
+            reach.used = reach.read / 2;
+        }
+        assert_eq!(reach.next(), MOST);
+        for _ in 0..8 {
+            reach.read = reach.next().max(1);
+        }
+        assert_eq!(reach.next(), LEAST, "nothing was used");
+        (reach.read, reach.used) = (LEAST, LEAST);
+        assert_eq!(reach.next(), 2 * LEAST);
     }
 }

@@ -254,8 +254,18 @@ impl Reading {
     /// Files of these names have come or grown.
     fn note(&mut self, names: impl IntoIterator<Item = impl AsRef<OsStr>>) {
         let files = names.into_iter().filter_map(|name| printed_by(name.as_ref()));
-        let mine = files.filter(|(job, _)| *job == self.job.id);
-        self.printed.extend(mine.map(|(_, attempt)| attempt));
+        let mine = files.filter(|(job, _)| *job == self.job.id).map(|(_, attempt)| attempt);
+        let new: BTreeSet<u32> = mine.filter(|attempt| !self.printed.contains(attempt)).collect();
+        // A user's own file may have such a name, too.
+        let has_files = |attempt: &u32| {
+            let (out, err) = (
+                self.captured.out(self.job.id, *attempt),
+                self.captured.err(self.job.id, *attempt),
+            );
+            out.exists() || err.exists()
+        };
+        let printed: Vec<u32> = new.into_iter().filter(has_files).collect();
+        self.printed.extend(printed);
     }
 
     /// Watches the folders of the output from now on, and looks at what is there already.

@@ -2,7 +2,7 @@
 
 use super::bench_desk::{Desk, entry};
 use super::id;
-use crate::job::{ArrayPlace, Class, Fold, State, WallTime};
+use crate::job::{ArrayPlace, Came, Class, Fold, State, Turn, WallTime};
 use crate::scheduler::{Entry, FoldedEntry, Gate, Holder, Input, LaneSizes, Options, Rank};
 
 fn gates(desk: &Desk, number: u64) -> Vec<Gate> {
@@ -121,6 +121,27 @@ fn a_queue_without_jobs_or_settings_is_forgotten() {
     assert_eq!(desk.scheduler.queue("a"), None);
     desk.step(Input::QueueRemoved("b".to_owned()));
     assert!(desk.scheduler.queues().is_empty() && desk.scheduler.is_empty());
+}
+
+#[test]
+fn what_is_folded_keeps_its_place_when_the_element_before_it_is_moved() {
+    let mut desk = Desk::new(0, 1);
+    let came = desk.now.wall;
+    let later = |seconds: i64| WallTime(came.0 + seconds * 1_000_000);
+    let element = |number: u64| {
+        let place = Some(ArrayPlace { array: id(1), index: number });
+        Entry { place, submitted_at: came, ..entry(number) }
+    };
+    let last = Turn { came: Came::At(later(60)), beside: id(3), offset: 0 };
+    desk.now.wall = later(100);
+    desk.now.boot += std::time::Duration::from_secs(100);
+    desk.submit([element(1), element(2), Entry { turn: Some(last), ..element(3) }]);
+    desk.submit([Entry { submitted_at: later(30), ..entry(20) }]);
+    let fold = Fold { count: 10, step: 1 };
+    desk.step(Input::Folded(Box::new(FoldedEntry { first: element(4), fold, at_once: 3 })));
+    desk.take_writes();
+    let place = |number| desk.scheduler.explain(desk.now, id(number)).unwrap().rank.unwrap().place;
+    assert_eq!([1, 2, 20, 3].map(place), [1, 2, 13, 14]);
 }
 
 #[test]
