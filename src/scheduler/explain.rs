@@ -5,11 +5,12 @@
 
 use super::dependencies::{Standing, Verdict};
 use super::forecast::Forecast;
+use super::holders::Origin;
 use super::limits::{LimitName, LimitNo};
 use super::lines::{ShapedLine, Stand};
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};
-use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, Requirement, State};
+use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, Requirement, State, Suspicion};
 
 /// Why a job is where it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,6 +176,22 @@ pub enum Gate {
         /// How much there is.
         capacity: u64,
     },
+    /// The daemon died while it ran: it runs alone, once nothing else runs inside the daemon.
+    RunsAlone {
+        /// How often.
+        suspicion: Suspicion,
+        /// How many others run there.
+        running: u32,
+        /// Which, as far as they are named.
+        holders: Vec<Holder>,
+    },
+    /// It would run inside the daemon, where another job is to run alone.
+    Apart {
+        /// Which.
+        job: JobId,
+        /// It runs; otherwise it waits for what runs there to end.
+        running: bool,
+    },
     /// The last place under one of its limits is kept for a job that was overtaken often enough.
     PlaceKept {
         /// Which limit.
@@ -223,24 +240,6 @@ pub enum Gate {
     },
 }
 
-/// Who says how much may be taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The rule of this name in the settings of keys.
-    Rule(String),
-    /// The newest job that names the limit.
-    Job(JobId),
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Rule(pattern) => write!(f, "limits.keys.{pattern:?} of the config"),
-            Self::Job(job) => write!(f, "said by job {job}"),
-        }
-    }
-}
-
 /// A running job that holds something others wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -286,9 +285,10 @@ impl Scheduler {
             state: record.state,
             gates: Vec::new(),
             rank: None,
-            running: self.running.get(&slot).map(|running| {
-                (self.token(running.counter), super::views::demand(record.class(), 1).lane())
-            }),
+            running: self
+                .running
+                .get(&slot)
+                .map(|running| (self.token(running.counter), self.demand(slot).lane())),
             forecast: None,
         };
         match record.place {
@@ -297,6 +297,10 @@ impl Scheduler {
             Place::Held if record.state == State::Held => {
                 let reason = self.reasons.get(&slot).map(ToString::to_string);
                 told.gates.push(Gate::Held { reason });
+            }
+            Place::Poised => {
+                told.gates.extend(self.alone_gate(slot));
+                return told;
             }
             Place::Held | Place::Waiting | Place::Ready | Place::Timed => {}
         }
@@ -319,6 +323,7 @@ impl Scheduler {
         if let (true, Some(rank)) = (told.gates.is_empty() && behind > 0, told.rank) {
             told.gates.push(Gate::Behind { ahead: rank.place - 1 });
         }
+        told.gates.extend(self.alone_gate(slot));
         told.forecast = self.forecast(now, slot, &told);
         told
     }
@@ -390,13 +395,13 @@ impl Scheduler {
         let mut limits = self.named_gates(slot);
         let queue = self.queues.get(record.queue);
         if let Some(max) = queue.max.filter(|_| queue.is_full()) {
-            let running = queue.counts.running;
+            let running = queue.counts.taken();
             let holders = self.running_where(|other| other.queue == record.queue);
             let queue = queue.name.to_string();
             limits.push((max, Gate::QueueLimit { queue, running, max, holders }));
         }
         if let Some(max) = self.options.max_running.filter(|_| self.is_full()) {
-            let (running, holders) = (self.running.len() as u32, self.running_where(|_| true));
+            let (running, holders) = (self.taken() as u32, self.running_where(|_| true));
             limits.push((max, Gate::DaemonLimit { running, max, holders }));
         }
         let room = self.rooms[seat(record.class())];
@@ -425,7 +430,7 @@ impl Scheduler {
         let gate = |&(number, needed): &(LimitNo, u64)| {
             let limit = self.limits.get(number).filter(|limit| !limit.admits(needed, favoured))?;
             let (running, max) = (small(limit.used), small(limit.max));
-            if let Some(gate) = self.key_rate_gate(limit) {
+            if let Some(gate) = self.key_rate_gate(limit).or_else(|| self.apart_gate(limit)) {
                 return Some((max, gate));
             }
             let free = limit.max.saturating_sub(limit.used);
@@ -437,6 +442,7 @@ impl Scheduler {
                 (name, Some(slot)) if needed <= free => {
                     Gate::PlaceKept { limit: name.to_string(), job: self.jobs.get(slot).id }
                 }
+                (LimitName::Inside, _) => return None,
                 (LimitName::Key(_, key), _) => {
                     let (key, origin) = (key.to_string(), limit.origin());
                     let holders = self.holders_of(number);

@@ -115,6 +115,8 @@ impl Scheduler {
                     | Gate::ArrayLimit { .. }
                     | Gate::Resource { .. }
                     | Gate::PlaceKept { .. }
+                    | Gate::RunsAlone { .. }
+                    | Gate::Apart { .. }
             )
         };
         if told.gates.iter().any(by_name) {

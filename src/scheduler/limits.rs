@@ -54,6 +54,8 @@ pub(super) enum LimitName {
     Array(JobId),
     /// A named resource.
     Resource(Arc<str>),
+    /// The inside of the daemon, which is shut while somebody is to run there alone.
+    Inside,
 }
 
 impl fmt::Display for LimitName {
@@ -62,6 +64,7 @@ impl fmt::Display for LimitName {
             Self::Key(_, key) => write!(f, "the key {key}"),
             Self::Array(array) => write!(f, "array {array}"),
             Self::Resource(name) => write!(f, "the resource {name}"),
+            Self::Inside => f.write_str("the inside of the daemon"),
         }
     }
 }
@@ -112,19 +115,22 @@ pub(super) struct LimitTable {
     /// For each limit the set of jobs that take one of it and stand under no other, or [`NONE`]: found
     /// here, most jobs need no look into the table of sets.
     alone: Vec<u32>,
+    /// The limit of what runs inside the daemon, if any job may.
+    inside: Option<LimitNo>,
 }
 
 impl LimitTable {
     /// The number of the set for one more job, and the limits that became larger by it.
     pub(super) fn take(
         &mut self,
-        job: JobId,
-        owner: u32,
+        (job, owner): (JobId, u32),
         place: Option<ArrayPlace>,
         limits: Option<&Limits>,
+        inside: bool,
     ) -> (u32, Vec<LimitNo>) {
+        let inside = inside.then(|| self.inside(job));
         let Some(limits) = limits.filter(|limits| !limits.is_empty()) else {
-            return (NONE, Vec::new());
+            return (inside.map_or(NONE, |inside| self.set(&[(inside, 1)])), Vec::new());
         };
         let mut grown = Vec::new();
         let mut set = Vec::with_capacity(limits.keys.len() + 1);
@@ -140,6 +146,7 @@ impl LimitTable {
         for (name, amount) in &limits.resources {
             set.push((self.resource(name), *amount));
         }
+        set.extend(inside.map(|inside| (inside, 1)));
         set.sort_unstable();
         set.dedup();
         (self.set(&set), grown)
@@ -170,6 +177,36 @@ impl LimitTable {
     fn resource(&mut self, name: &str) -> LimitNo {
         let name = LimitName::Resource(Arc::from(name));
         self.names.get(&name).copied().unwrap_or_else(|| self.add(name, 0, JobId::FIRST))
+    }
+
+    /// The number of the limit of what runs inside the daemon: any number may, unless somebody is to run alone.
+    fn inside(&mut self, job: JobId) -> LimitNo {
+        let number = self.inside.unwrap_or_else(|| self.add(LimitName::Inside, u64::MAX, job));
+        *self.inside.insert(number)
+    }
+
+    /// Whether jobs with this set run inside the daemon.
+    pub(super) fn is_inside(&self, set: u32) -> bool {
+        self.inside.is_some_and(|inside| self.of(set).iter().any(|&(limit, _)| limit == inside))
+    }
+
+    /// Whether this is the limit of what runs inside the daemon.
+    pub(super) fn is_about_inside(&self, number: LimitNo) -> bool {
+        self.inside == Some(number)
+    }
+
+    /// How many have a place inside the daemon.
+    pub(super) fn used_inside(&self) -> u64 {
+        self.inside.and_then(|inside| self.get(inside)).map_or(0, |limit| limit.used)
+    }
+
+    /// Shuts the inside of the daemon for everybody who has no place there, or opens it; says which limit that is.
+    pub(super) fn open_inside(&mut self, open: bool) -> Option<LimitNo> {
+        let inside = self.inside?;
+        let limit = self.get_mut(inside)?;
+        limit.asked = if open { u64::MAX } else { 0 };
+        limit.renew();
+        Some(inside)
     }
 
     fn add(&mut self, name: LimitName, asked: u64, newest: JobId) -> LimitNo {
@@ -318,6 +355,7 @@ impl LimitTable {
             self.rules.opening.remove(&(until, number));
         }
         self.names.remove(&name);
+        self.inside.take_if(|inside| *inside == number);
         self.limits[number as usize] = None;
         self.free_limits.push(number);
     }

@@ -27,6 +27,8 @@ impl Gate {
             Self::ArrayLimit { .. } => "array_limit",
             Self::Resource { .. } => "resource",
             Self::ResourceTooSmall { .. } => "resource_too_small",
+            Self::RunsAlone { .. } => "runs_alone",
+            Self::Apart { .. } => "apart",
             Self::PlaceKept { .. } => "place_kept",
             Self::LaneLimit { .. } => "lane_limit",
             Self::CorePermits { .. } => "core_permits",
@@ -115,6 +117,7 @@ impl fmt::Display for Gate {
             Self::KeptFor { job, needed } => {
                 write!(f, "what gets free is kept for job {job}, which needs {needed}")
             }
+            Self::RunsAlone { .. } | Self::Apart { .. } => self.fmt_alone(f),
             Self::Behind { ahead } => write!(f, "{ahead} jobs of its queue go first"),
             Self::OtherQueue { queue } => write!(f, "it is the turn of queue {queue}"),
         }
@@ -122,6 +125,24 @@ impl fmt::Display for Gate {
 }
 
 impl Gate {
+    /// Who runs alone, and who waits for that.
+    fn fmt_alone(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunsAlone { suspicion, running, holders } => {
+                write!(f, "{suspicion}, so it runs alone; {running} inside the daemon now")?;
+                listed(f, holders)
+            }
+            Self::Apart { job, running } => {
+                let does = if *running { "runs" } else { "is to run" };
+                write!(
+                    f,
+                    "job {job} {does} alone, since the daemon died while it ran: nothing else starts inside the daemon before it has ended"
+                )
+            }
+            other => f.write_str(other.name()),
+        }
+    }
+
     /// What somebody shut, and how it is opened.
     fn fmt_shut(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

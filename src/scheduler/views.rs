@@ -127,12 +127,19 @@ impl Scheduler {
             owner: record.owner,
             queue: Arc::clone(&self.queues.get(record.queue).name),
             priority: record.priority,
-            demand: demand(record.class(), record.permits()),
+            demand: self.demand(slot),
             attempts: record.attempts,
             token: running.map(|running| self.token(running.counter)),
             cancel_asked: running.is_some_and(|running| running.cancel != CancelWish::None),
             hold_asked: running.is_some_and(|running| running.hold.is_some()),
         }
+    }
+
+    /// What a job takes while it runs, as lanes understand it: only `cpu` holds core permits.
+    pub(super) fn demand(&self, slot: Slot) -> Demand {
+        let record = self.jobs.get(slot);
+        let permits = if record.class() == Class::Cpu { record.permits() } else { 0 };
+        Demand { class: record.class(), permits, inside: self.limits.is_inside(record.limits) }
     }
 
     /// How many jobs are not finished, those included that are written down as one.
@@ -195,11 +202,6 @@ impl Scheduler {
     }
 }
 
-/// The demand as lanes understand it: only `cpu` holds core permits.
-pub(super) fn demand(class: Class, permits: u32) -> Demand {
-    Demand { class, permits: if class == Class::Cpu { permits } else { 0 } }
-}
-
 fn view(queue: &super::queues::Queue) -> QueueView {
     let counts = queue.counts;
     QueueView {
@@ -212,7 +214,7 @@ fn view(queue: &super::queues::Queue) -> QueueView {
             reason: queue.reason.clone(),
         },
         set: queue.set,
-        queued: counts.ready + counts.folded,
+        queued: counts.ready + counts.poised + counts.folded,
         scheduled: counts.timed,
         held: counts.held,
         waiting: counts.waiting,
