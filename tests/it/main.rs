@@ -22,6 +22,7 @@ mod manage;
 mod once_only;
 mod output;
 mod pipeline;
+mod poison;
 mod recovery;
 mod refusals;
 mod retry;
