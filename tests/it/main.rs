@@ -28,6 +28,7 @@ mod refusals;
 mod retry;
 mod schedule;
 mod shortage;
+mod strangers;
 mod submit;
 mod tidy;
 mod time;
