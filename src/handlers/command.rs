@@ -107,8 +107,11 @@ impl AsyncHandler for Command {
             if run.cancel.is_cancelled() {
                 return Report::cancelled();
             }
-            let (cancel, grace) = (run.cancel.clone(), run.grace);
-            let child = match self.start(run).await {
+            let (cancel, grace, progress) = (run.cancel.clone(), run.grace, run.progress.clone());
+            progress.wait(true);
+            let started = self.start(run).await;
+            progress.wait(false);
+            let child = match started {
                 Ok(child) => child,
                 Err(StartError::Cancelled) => return Report::cancelled(),
                 Err(error) => return error.report(),

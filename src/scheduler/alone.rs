@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use super::explain::Gate;
+use super::gate::Gate;
 use super::limits::{Limit, LimitName, Units};
 use super::table::{Place, Record, Slot, Spread};
 use super::{Action, Scheduler};

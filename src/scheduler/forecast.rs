@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use super::explain::{Explanation, Gate};
+use super::explain::Explanation;
+use super::gate::Gate;
 use super::table::{Place, Slot};
 use super::{Scheduler, seat};
 use crate::job::{Now, Outcome};

@@ -3,7 +3,7 @@
 //! Owns nothing and decides nothing. Costs a look at what runs.
 
 use super::Scheduler;
-use super::explain::{Gate, Holder};
+use super::gate::{Gate, Holder};
 use super::limits::{Limit, LimitName, LimitNo};
 use super::table::Record;
 use crate::job::{Class, JobId};

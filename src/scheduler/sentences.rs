@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use super::explain::{Explanation, Gate, Holder, Rank};
+use super::explain::{Explanation, Rank};
+use super::gate::{Gate, Holder};
 use crate::job::{Limits, Requirement, State, format_size};
 
 impl Gate {
@@ -18,6 +19,7 @@ impl Gate {
             Self::TooBig { .. } => "too_big",
             Self::StartsOff => "starts_off",
             Self::Drained { .. } => "drained",
+            Self::NoRoom { .. } => "no_room",
             Self::QueuePaused { .. } => "queue_paused",
             Self::Rate { .. } => "rate",
             Self::QueueLimit { .. } => "queue_limit",
@@ -89,6 +91,10 @@ impl fmt::Display for Gate {
             Self::StartsOff => {
                 f.write_str("nothing new starts: the daemon is draining or can't write")
             }
+            Self::NoRoom { starts } => write!(
+                f,
+                "the system has no room for another process, or no descriptor for it: its command starts as soon as there is; {starts} starts are tried again and again"
+            ),
             Self::Drained { .. } | Self::QueuePaused { .. } => self.fmt_shut(f),
             Self::Rate { queue, rate, left } => {
                 let left = seconds(*left);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::explain::Holder;
+use super::gate::Holder;
 use super::limits::{Limit, LimitName};
 use super::table::{Place, Slot};
 use super::{CLASSES, CancelWish, Demand, Scheduler, seat};

@@ -83,6 +83,9 @@ fn counted(gate: &Gate) -> protocol::Gate {
             crashes_alone: Some(suspicion.alone),
             ..runs(None, *running, 0, holders)
         },
+        Gate::NoRoom { starts } => {
+            protocol::Gate { needed: u64::try_from(*starts).ok(), ..blank() }
+        }
         Gate::LaneLimit { class, running, max, holders } => {
             runs(Some(class.to_string()), *running, *max, holders)
         }
