@@ -22,7 +22,7 @@ pub(super) struct Cli {
 }
 
 /// A command by itself. The whole command line has a few hundred options, and building their
-/// descriptions takes as long as a short job: the commands that have to be quick do without.
+/// descriptions takes as long as a short job: the commands that scripts use most do without.
 #[derive(Debug, Parser)]
 #[command(name = crate::NAME, no_binary_name = true)]
 struct Alone<A: clap::Args> {
@@ -43,7 +43,14 @@ impl Cli {
         let (verb, words) = line.get(1..)?.split_first()?;
         match verb.to_str()? {
             "run" => alone(words, Command::Run),
-            "submit" => alone(words, Command::Submit),
+            "submit" | "add" => alone(words, Command::Submit),
+            "list" | "ls" => alone(words, Command::List),
+            "show" => alone(words, Command::Show),
+            "explain" => alone(words, Command::Explain),
+            "logs" => alone(words, Command::Logs),
+            "wait" => alone(words, Command::Wait),
+            "cancel" | "kill" => alone(words, Command::Cancel),
+            "status" => alone(words, Command::Status),
             _ => None,
         }
     }
@@ -154,6 +161,13 @@ mod tests {
             "submit x {} ::: a b -- c",
             "submit --kind http url=x",
             "submit",
+            "ls -x --state queued 3-9",
+            "show last --json",
+            "explain 12_7",
+            "logs -f --tail 3 12",
+            "wait --json all",
+            "kill 12 13",
+            "status --user",
         ] {
             let line: Vec<OsString> =
                 format!("twolane {line}").split(' ').map(OsString::from).collect();

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args::Args;
+use super::captured::Captured;
 use super::control::{Control, LoopState};
 use super::event::{Ask, Event};
 use super::happening::BACKLOG;
@@ -221,8 +222,8 @@ impl Builder {
         let Started { places, sources, loaded, descriptors, lock, listener, journal } = started;
         let connections = Arc::<Connections>::default();
         let settings = settings(&places, sources, loaded, &connections);
-        let output_dir = places.state_dir.join("output");
-        let launcher = self.launcher(&settings, descriptors, &output_dir)?;
+        let captured = Captured::below(places.state_dir.join("output"));
+        let launcher = self.launcher(&settings, descriptors, &captured)?;
         let pool = Pool::new(settings.pool_options())?;
         recovery::sweep(recovery.store).await;
         let entered = enter(&mut *store, &recovery, &launcher, &settings)?;
@@ -242,7 +243,7 @@ impl Builder {
             bounds: bounds_seen,
             folds: folds_seen,
             daemon_uid: settings.about.uid,
-            output_dir: output_dir.clone(),
+            captured: captured.clone(),
             connections,
             ending: CancellationToken::new(),
         });
@@ -269,7 +270,7 @@ impl Builder {
             queues,
             settings,
             next_id: recovery.next_id,
-            output_dir,
+            captured,
             press,
             state: LoopState::beginning_with(entered.actions, recovery.drain, careful),
         };
@@ -312,13 +313,13 @@ impl Builder {
         &self,
         settings: &Live,
         descriptors: u64,
-        output_dir: &Path,
+        captured: &Captured,
     ) -> Result<Launcher, StartError> {
         let processes = self.processes(settings, descriptors)?;
         Ok(Launcher {
             registry: Arc::new(self.registry(settings, processes.clone())?),
             processes,
-            output_dir: output_dir.to_owned(),
+            captured: captured.clone(),
             grace: settings.settings().command.grace,
         })
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::captured::Captured;
 use super::event::{Ask, Event};
-use super::launch::output_dir_of;
 use super::session::Bounds;
 use crate::handlers::{OutputOptions, give_up, keep_head_and_tail, taken};
 use crate::job::{AttemptToken, JobId};
@@ -91,7 +91,7 @@ struct Found {
 /// Watches for as long as it is polled. Attempts that have ended come by `ended`, to be looked at a last time.
 pub(super) async fn run(
     events: mpsc::Sender<Event>,
-    output_dir: PathBuf,
+    captured: Captured,
     bounds: watch::Receiver<Bounds>,
     printing: Printing,
 ) {
@@ -106,10 +106,10 @@ pub(super) async fn run(
             tokio::time::sleep(SOON).await;
             continue;
         }
-        let (dir, options) = (output_dir.clone(), bounds.borrow().output);
+        let (captured, options) = (captured.clone(), bounds.borrow().output);
         let looking = tokio::task::spawn_blocking(move || {
-            look_last(&dir, &gone, &options);
-            let found = watched.look(&dir, &running, &options);
+            look_last(&captured, &gone, &options);
+            let found = watched.look(&captured, &running, &options);
             (watched, found)
         });
         // The runtime ends only with the daemon.
@@ -133,8 +133,8 @@ async fn attempts(events: &mpsc::Sender<Event>) -> Option<Vec<Running>> {
 }
 
 impl Watched {
-    fn look(&mut self, dir: &Path, running: &[Running], options: &OutputOptions) -> Found {
-        let printed: Vec<_> = running.iter().filter_map(|one| printed(dir, *one)).collect();
+    fn look(&mut self, captured: &Captured, running: &[Running], options: &OutputOptions) -> Found {
+        let printed: Vec<_> = running.iter().filter_map(|one| printed(captured, *one)).collect();
         let mut found = Found::default();
         let limit = share(&printed, options);
         for attempt in &printed {
@@ -145,7 +145,7 @@ impl Watched {
                 found.over.push(attempt.token);
             }
         }
-        if found.over.is_empty() && is_short(dir, options) {
+        if found.over.is_empty() && is_short(captured.folder(), options) {
             found.over.extend(self.greediest(&printed, options));
         }
         let alive: HashSet<_> = running.iter().map(|(.., token)| *token).collect();
@@ -166,8 +166,8 @@ impl Watched {
 }
 
 /// Looks at attempts that have ended, which may have printed much in a moment.
-fn look_last(dir: &Path, ended: &[Running], options: &OutputOptions) {
-    for attempt in ended.iter().filter_map(|one| printed(dir, *one)) {
+fn look_last(captured: &Captured, ended: &[Running], options: &OutputOptions) {
+    for attempt in ended.iter().filter_map(|one| printed(captured, *one)) {
         // Where it can't be cut it has ended at least.
         let _ = cut(&attempt, options.job_limit_bytes);
     }
@@ -183,11 +183,9 @@ fn share(printed: &[Printed], options: &OutputOptions) -> u64 {
 }
 
 /// The files of an attempt that has printed something.
-fn printed(dir: &Path, (job, attempt, token): Running) -> Option<Printed> {
-    let folder = output_dir_of(dir, job);
+fn printed(captured: &Captured, (job, attempt, token): Running) -> Option<Printed> {
     let mut found = Printed { token, files: Vec::new(), length: 0, taken: 0 };
-    for ending in ["out", "err"] {
-        let path = folder.join(format!("{attempt}.{ending}"));
+    for path in [captured.out(job, attempt), captured.err(job, attempt)] {
         let Ok(about) = path.symlink_metadata() else { continue };
         if about.is_file() && about.len() > 0 {
             found.length += about.len();
@@ -220,36 +218,29 @@ fn is_short(dir: &Path, options: &OutputOptions) -> bool {
 /// Gives up the output of the oldest finished jobs until all that is kept is within its limit; tells of how many.
 pub(super) async fn keep_total(
     events: &mpsc::Sender<Event>,
-    output_dir: PathBuf,
+    captured: Captured,
     limit: u64,
 ) -> io::Result<usize> {
     let Some(running) = attempts(events).await else { return Ok(0) };
     let busy: HashSet<JobId> = running.into_iter().map(|(job, ..)| job).collect();
-    let work = move || give_up_oldest(&output_dir, &busy, limit);
+    let work = move || give_up_oldest(&captured, &busy, limit);
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-fn give_up_oldest(dir: &Path, busy: &HashSet<JobId>, limit: u64) -> io::Result<usize> {
-    let folders = match std::fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        folders => folders?,
-    };
-    let id = |folder: &std::fs::DirEntry| folder.file_name().to_str()?.parse::<JobId>().ok();
-    let mut jobs: Vec<_> =
-        folders.flatten().filter_map(|folder| Some((id(&folder)?, folder.path()))).collect();
-    jobs.sort_unstable();
-    let sizes: Vec<u64> = jobs.iter().map(|(_, folder)| size(folder)).collect();
+fn give_up_oldest(captured: &Captured, busy: &HashSet<JobId>, limit: u64) -> io::Result<usize> {
+    let jobs = captured.all()?;
+    let sizes: Vec<u64> = jobs.values().map(|paths| size(paths)).collect();
     let mut all: u64 = sizes.iter().sum();
     let mut given_up = 0;
-    for ((job, folder), size) in jobs.iter().zip(sizes) {
+    for ((job, paths), size) in jobs.iter().zip(sizes) {
         if all <= limit {
             break;
         }
         if size == 0 || busy.contains(job) {
             continue;
         }
-        for path in captured(folder) {
-            give_up(&path)?;
+        for path in paths {
+            give_up(path)?;
         }
         all -= size;
         given_up += 1;
@@ -257,18 +248,8 @@ fn give_up_oldest(dir: &Path, busy: &HashSet<JobId>, limit: u64) -> io::Result<u
     Ok(given_up)
 }
 
-/// The captured files of a job.
-fn captured(folder: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let paths = files.map(|file| file.path());
-    paths
-        .filter(|path| path.extension().is_some_and(|ending| ending == "out" || ending == "err"))
-        .collect()
-}
-
-fn size(folder: &Path) -> u64 {
-    let files = captured(folder).into_iter();
-    files.filter_map(|path| path.symlink_metadata().ok()).map(|about| taken(&about)).sum()
+fn size(paths: &[PathBuf]) -> u64 {
+    paths.iter().filter_map(|path| path.symlink_metadata().ok()).map(|about| taken(&about)).sum()
 }
 
 #[cfg(test)]
@@ -287,10 +268,15 @@ mod tests {
         (id(number), 1, AttemptToken { store: StoreId::new(1), life: 1, counter: number })
     }
 
-    fn print(dir: &Path, job: u64, bytes: usize) -> PathBuf {
-        let folder = dir.join(job.to_string());
-        fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("1.out");
+    fn place() -> (tempfile::TempDir, Captured) {
+        let dir = tempfile::tempdir().unwrap();
+        let captured = Captured::below(dir.path().to_owned());
+        (dir, captured)
+    }
+
+    fn print(captured: &Captured, job: u64, bytes: usize) -> PathBuf {
+        let path = captured.out(id(job), 1);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, vec![b'x'; bytes]).unwrap();
         path
     }
@@ -304,41 +290,39 @@ mod tests {
 
     #[test]
     fn one_that_prints_too_much_is_cut_and_one_that_prints_without_end_is_ended_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let (quiet, loud) = (print(dir.path(), 1, 1 << 19), print(dir.path(), 2, 3 << 20));
+        let (_dir, captured) = place();
+        let (quiet, loud) = (print(&captured, 1, 1 << 19), print(&captured, 2, 3 << 20));
         let mut watched = Watched::default();
         let both = [running(1), running(2)];
-        let found = watched.look(dir.path(), &both, &OPTIONS);
+        let found = watched.look(&captured, &both, &OPTIONS);
         assert!(found.over.is_empty() && found.fast);
         assert!(Cut::of(&quiet).unwrap().is_none() && Cut::of(&loud).unwrap().is_some());
-        assert!(!watched.look(dir.path(), &both, &OPTIONS).fast, "nobody printed meanwhile");
-        print(dir.path(), 2, 9 << 20);
-        assert_eq!(watched.look(dir.path(), &both, &OPTIONS).over, [both[1].2]);
-        assert!(watched.look(dir.path(), &both, &OPTIONS).over.is_empty());
+        assert!(!watched.look(&captured, &both, &OPTIONS).fast, "nobody printed meanwhile");
+        print(&captured, 2, 9 << 20);
+        assert_eq!(watched.look(&captured, &both, &OPTIONS).over, [both[1].2]);
+        assert!(watched.look(&captured, &both, &OPTIONS).over.is_empty());
     }
 
     #[test]
     fn all_together_share_what_there_is() {
-        let dir = tempfile::tempdir().unwrap();
+        let (_dir, captured) = place();
         let jobs: Vec<_> = (1..=8).map(running).collect();
-        let paths: Vec<_> = (1..=8).map(|job| print(dir.path(), job, 1 << 20)).collect();
-        Watched::default().look(dir.path(), &jobs, &OPTIONS);
+        let paths: Vec<_> = (1..=8).map(|job| print(&captured, job, 1 << 20)).collect();
+        Watched::default().look(&captured, &jobs, &OPTIONS);
         let all: u64 = paths.iter().map(|path| taken(&fs::metadata(path).unwrap())).sum();
         assert!(all <= OPTIONS.total_limit_bytes + (1 << 18), "{all}");
     }
 
     #[test]
     fn a_disk_that_is_nearly_full_costs_the_one_whose_output_fills_it() {
-        let dir = tempfile::tempdir().unwrap();
-        print(dir.path(), 1, 100);
+        let (dir, captured) = place();
+        print(&captured, 1, 100);
         let short = OutputOptions { free_floor_bytes: u64::MAX, ..OPTIONS };
         let mut watched = Watched::default();
-        assert!(watched.look(dir.path(), &[running(1)], &short).over.is_empty(), "too little");
+        assert!(watched.look(&captured, &[running(1)], &short).over.is_empty(), "too little");
         let free = rustix::fs::statvfs(dir.path()).unwrap();
         let floor = free.f_bavail * free.f_frsize + (1 << 30);
         let (jobs, worth) = ([running(1), running(2)], floor / WORTH_PART);
-        let sparse = dir.path().join("2");
-        fs::create_dir_all(&sparse).unwrap();
         // As if its output took so much.
         let printed = |token, taken| Printed { token, files: Vec::new(), length: 0, taken };
         let all = [printed(jobs[0].2, worth - 1), printed(jobs[1].2, worth)];
@@ -351,14 +335,14 @@ mod tests {
 
     #[test]
     fn the_output_of_the_oldest_finished_jobs_goes_first() {
-        let dir = tempfile::tempdir().unwrap();
-        let paths: Vec<_> = (1..=4).map(|job| print(dir.path(), job, 1 << 20)).collect();
+        let (dir, captured) = place();
+        let paths: Vec<_> = (1..=4).map(|job| print(&captured, job, 1 << 20)).collect();
         let busy = HashSet::from([id(1)]);
-        assert_eq!(give_up_oldest(dir.path(), &busy, 2 << 20).unwrap(), 2);
+        assert_eq!(give_up_oldest(&captured, &busy, 2 << 20).unwrap(), 2);
         let lengths = paths.iter().map(|path| fs::metadata(path).unwrap().len());
         assert_eq!(lengths.collect::<Vec<_>>(), [1 << 20, 0, 0, 1 << 20]);
         assert_eq!(Cut::of(&paths[1]).unwrap(), Some(Cut { begin: 0, end: 1 << 20 }));
-        assert_eq!(give_up_oldest(dir.path(), &busy, 2 << 20).unwrap(), 0);
-        assert_eq!(give_up_oldest(&dir.path().join("none"), &busy, 0).unwrap(), 0);
+        assert_eq!(give_up_oldest(&captured, &busy, 2 << 20).unwrap(), 0);
+        assert_eq!(give_up_oldest(&Captured::below(dir.path().join("none")), &busy, 0).unwrap(), 0);
     }
 }

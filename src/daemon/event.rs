@@ -38,6 +38,8 @@ pub(super) enum Event {
         /// Those that were found.
         found: Vec<Work>,
     },
+    /// The work of jobs whose turn comes soon was read from the store.
+    ReadAhead(Vec<Work>),
     /// Final jobs that came back to life were read again, as they are now.
     Revived {
         /// Which, and who asked for it.

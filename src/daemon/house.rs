@@ -6,11 +6,10 @@ use super::{caps, retention, thrift};
 
 /// Keeps the house until the sessions end.
 pub(super) fn keep(hub: &Hub, printing: caps::Printing) {
-    let (events, output_dir, bounds) =
-        (hub.events.clone(), hub.output_dir.clone(), hub.bounds.clone());
-    let caps = caps::run(events.clone(), output_dir.clone(), bounds.clone(), printing);
+    let (events, captured, bounds) = (hub.events.clone(), hub.captured.clone(), hub.bounds.clone());
+    let caps = caps::run(events.clone(), captured.clone(), bounds.clone(), printing);
     tokio::spawn(hub.ending.clone().run_until_cancelled_owned(caps));
-    let retention = retention::run(hub.readers.clone(), events, bounds, output_dir);
+    let retention = retention::run(hub.readers.clone(), events, bounds, captured);
     tokio::spawn(hub.ending.clone().run_until_cancelled_owned(retention));
     tokio::spawn(hub.ending.clone().run_until_cancelled_owned(thrift::run()));
 }

@@ -1,13 +1,13 @@
 //! From a job's work to an attempt that a lane can run.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::captured::Captured;
 use crate::handlers::{COMMAND, Output, Placeholders, Registry, Run, expand_output};
-use crate::job::{Class, JobId};
+use crate::job::Class;
 use crate::lanes::Attempt;
 use crate::process::Processes;
 use crate::scheduler::{Demand, Start};
@@ -21,14 +21,9 @@ pub(super) struct Launcher {
     /// What starts commands, to be asked how that goes.
     pub(super) processes: Processes,
     /// Where captured output goes.
-    pub(super) output_dir: PathBuf,
+    pub(super) captured: Captured,
     /// The time between TERM and KILL of jobs that name none.
     pub(super) grace: Duration,
-}
-
-/// Where the captured output of a job lies.
-pub(super) fn output_dir_of(output_dir: &std::path::Path, job: JobId) -> PathBuf {
-    output_dir.join(job.to_string())
 }
 
 /// Whether work of this kind runs inside the daemon: everything but commands, which are processes of their own.
@@ -77,11 +72,9 @@ impl Launcher {
 
     fn output(&self, start: &Start, work: &Work) -> Result<Output, String> {
         let spec = &work.spec;
-        let captured = output_dir_of(&self.output_dir, start.job);
-        let file = |ending: &str| captured.join(format!("{}.{ending}", start.attempt));
-        let err = (!spec.merge).then(|| file("err"));
+        let err = (!spec.merge).then(|| self.captured.err(start.job, start.attempt));
         match &spec.output {
-            None => Ok(Output::new(file("out"), err)),
+            None => Ok(Output::new(self.captured.out(start.job, start.attempt), err)),
             Some(template) => {
                 let filled = Placeholders {
                     job: start.job,

@@ -7,6 +7,7 @@
 mod args;
 mod builder;
 mod caps;
+mod captured;
 mod clock;
 mod control;
 mod event;
@@ -70,6 +71,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
+    crate::process::keep_no_large_memory();
     let builder = Builder::new(args.clone()).env(env).owns_process();
     let loaded = match builder.check_config() {
         Ok(loaded) => loaded,

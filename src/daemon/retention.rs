@@ -1,12 +1,11 @@
 //! Forgetting: finished jobs that have been kept long enough, and the output of removed ones.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::captured::Captured;
 use super::event::{Ask, Event};
-use super::launch::output_dir_of;
 use super::readers::{ReadError, Readers};
 use super::session::Bounds;
 use super::{caps, clock};
@@ -33,7 +32,7 @@ pub(super) async fn run(
     readers: Readers,
     events: mpsc::Sender<Event>,
     bounds: watch::Receiver<Bounds>,
-    output_dir: PathBuf,
+    captured: Captured,
 ) {
     loop {
         let keep = bounds.borrow().keep;
@@ -48,7 +47,7 @@ pub(super) async fn run(
             }
         }
         let limit = bounds.borrow().output.total_limit_bytes;
-        match caps::keep_total(&events, output_dir.clone(), limit).await {
+        match caps::keep_total(&events, captured.clone(), limit).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "gave up the output of the oldest finished jobs"),
             Err(error) => tracing::warn!("old output could not be given up: {error}"),
@@ -100,17 +99,7 @@ async fn forget_some(
     }
 }
 
-/// Removes the captured output of jobs, off the loop. What can't be removed is logged and left.
-pub(super) fn remove_outputs(output_dir: PathBuf, jobs: Vec<JobId>) {
-    tokio::task::spawn_blocking(move || {
-        for job in jobs {
-            let folder = output_dir_of(&output_dir, job);
-            match std::fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!("{}: {error}", folder.display());
-                }
-                _ => {}
-            }
-        }
-    });
+/// Removes the captured output of jobs, off the loop.
+pub(super) fn remove_outputs(captured: Captured, jobs: Vec<JobId>) {
+    tokio::task::spawn_blocking(move || captured.remove(&jobs));
 }

@@ -9,7 +9,7 @@ use super::clock::own_usage;
 use crate::process;
 
 /// How often it is looked at.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(2);
 /// So much more than after the last time is worth the walk through all of it.
 const WORTH: u64 = 32 << 20;
 /// While more than this comes or goes between two looks, the burst is not over.

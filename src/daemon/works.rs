@@ -1,17 +1,24 @@
 //! The work of jobs whose turn comes soon, kept at hand so that starting them needs no read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::job::JobId;
 use crate::store::Work;
 
-/// The most works kept: beyond that they are read from the store when their turn comes.
-const MOST: usize = 20_000;
+/// The most works kept of those that came in: beyond that they are read from the store when their turn
+/// comes near.
+const MOST: usize = 4_000;
+
+/// The most works kept that were read ahead.
+const MOST_AHEAD: usize = 4_000;
 
 /// A bounded table of works.
 #[derive(Debug, Default)]
 pub(super) struct Works {
+    /// Those that came with their submission.
     kept: BTreeMap<JobId, Work>,
+    /// Those that were read since their turn is near.
+    ahead: HashMap<JobId, Work>,
 }
 
 impl Works {
@@ -32,9 +39,28 @@ impl Works {
         }
     }
 
+    /// Keeps works that were read ahead. Jobs may be cancelled or held after that: once too many are
+    /// kept, all of the earlier ones go, and are read again if it was too early.
+    pub(super) fn keep_ahead(&mut self, read: Vec<Work>) {
+        if self.ahead.len() + read.len() > MOST_AHEAD {
+            self.ahead.clear();
+        }
+        self.ahead.extend(read.into_iter().take(MOST_AHEAD).map(|work| (work.id, work)));
+    }
+
+    /// Takes out a work that was read ahead; says how many of them are left.
+    pub(super) fn take_ahead(&mut self, job: JobId) -> Option<(Work, usize)> {
+        let work = self.ahead.remove(&job)?;
+        Some((work, self.ahead.len()))
+    }
+
+    pub(super) fn has(&self, job: JobId) -> bool {
+        self.kept.contains_key(&job) || self.ahead.contains_key(&job)
+    }
+
     /// Takes a work out.
     pub(super) fn take(&mut self, job: JobId) -> Option<Work> {
-        self.kept.remove(&job)
+        self.kept.remove(&job).or_else(|| self.ahead.remove(&job))
     }
 }
 
@@ -43,7 +69,7 @@ mod tests {
     use std::ops::Range;
     use std::sync::Arc;
 
-    use super::{MOST, Works};
+    use super::{MOST, MOST_AHEAD, Works};
     use crate::job::{Context, JobId, Spec};
     use crate::store::Work;
 
@@ -71,6 +97,20 @@ mod tests {
         assert!(kept.take(id(10)).is_none(), "the oldest made room");
         assert!(kept.take(id(11)).is_some(), "and no other");
         assert!((MOST + 1..MOST + 11).all(|number| kept.take(id(number)).is_some()));
+    }
+
+    #[test]
+    fn what_was_read_ahead_of_its_turn_is_bounded_and_goes_with_its_start() {
+        let mut kept = Works::default();
+        let left = |kept: &mut Works, number| kept.take_ahead(id(number)).map(|(_, left)| left);
+        assert_eq!(left(&mut kept, 1), None);
+        kept.keep_ahead(works(1..MOST_AHEAD + 1).collect());
+        assert_eq!((kept.has(id(1)), left(&mut kept, 1)), (true, Some(MOST_AHEAD - 1)));
+        assert!(!kept.has(id(1)));
+        kept.keep_ahead(works(MOST_AHEAD + 1..MOST_AHEAD + 11).collect());
+        assert_eq!(left(&mut kept, MOST_AHEAD + 1), Some(9), "too many went at once");
+        kept.keep_ahead(works(1..3 * MOST_AHEAD).collect());
+        assert_eq!(left(&mut kept, 1), Some(MOST_AHEAD - 1), "of so many the first");
     }
 
     #[test]

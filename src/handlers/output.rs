@@ -17,6 +17,8 @@ use rustix::fs::OFlags;
 /// Captured output is nobody's but the daemon's, which shows it to those who may see it.
 const CAPTURED_MODE: u32 = 0o600;
 const CAPTURED_FOLDER_MODE: u32 = 0o700;
+/// A folder may be removed with the last that was in it just when it is to be used again.
+const FOLDER_TRIES: u32 = 3;
 /// What a shell's redirection asks for; the user's mask takes away from it.
 const USERS_MODE: u32 = 0o666;
 /// The mask where none was recorded: private.
@@ -157,13 +159,17 @@ impl Target {
 /// The standard library adds close-on-exec to every file it opens.
 fn open_captured(path: &Path) -> io::Result<File> {
     let open = || OpenOptions::new().append(true).create(true).mode(CAPTURED_MODE).open(path);
-    match (open(), path.parent()) {
-        (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(CAPTURED_FOLDER_MODE).create(folder)?;
-            open()
+    let mut opened = open();
+    for _ in 0..FOLDER_TRIES {
+        match (&opened, path.parent()) {
+            (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+                DirBuilder::new().recursive(true).mode(CAPTURED_FOLDER_MODE).create(folder)?;
+                opened = open();
+            }
+            _ => break,
         }
-        (opened, _) => opened,
     }
+    opened
 }
 
 /// The rights of a new file of the user's.

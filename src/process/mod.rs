@@ -58,7 +58,7 @@ pub use exit::{Exit, ResourceUse, Status};
 pub use launch::{ATTEMPT_VARIABLE, Launch, Place, SpawnError, Stdin};
 pub use leftovers::{Leftover, Owner, Swept, end_leftovers, leftovers};
 pub use limits::{become_subreaper, close_inherited, raise_nofile};
-pub use memory::give_memory_back;
+pub use memory::{give_memory_back, keep_no_large_memory};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
 pub use spawner::{Options, Processes, Short, StartError};

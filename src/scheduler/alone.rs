@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use super::gate::Gate;
-use super::limits::{Limit, LimitName, Units};
+use super::limit_names::LimitName;
+use super::limits::{Limit, Units};
 use super::table::{Place, Record, Slot, Spread};
 use super::{Action, Scheduler};
 use crate::job::{JobId, Suspicion};
@@ -122,6 +123,7 @@ impl Scheduler {
     }
 
     fn open_inside(&mut self) {
+        self.stirred = true;
         if let Some(inside) = self.limits.open_inside(true) {
             self.offer(inside);
         }

@@ -33,6 +33,10 @@ const fn only(class: usize, permits: u32) -> Most {
 impl Scheduler {
     /// Starts whatever may start. Costs a little for each start and next to nothing without one.
     pub(super) fn dispatch(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let stirred = std::mem::take(&mut self.stirred);
+        if !stirred && self.offers.is_empty() && self.unfinished.is_none() {
+            return;
+        }
         let mut budget = Budget::of_a_step();
         self.launch_poised(actions);
         loop {

@@ -6,7 +6,8 @@
 use super::dependencies::{Standing, Verdict};
 use super::forecast::Forecast;
 use super::gate::Gate;
-use super::limits::{LimitName, LimitNo};
+use super::limit_names::LimitName;
+use super::limits::LimitNo;
 use super::lines::{ShapedLine, Stand};
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};

@@ -102,9 +102,17 @@ impl Scheduler {
         let Some(array) = first.place.map(|place| place.array) else { return };
         let queue = self.queues.number(&first.queue);
         self.queues.get_mut(queue).counts.folded += fold.count as u32;
-        let born = born(now, first);
+        let born = self.born_before(first).unwrap_or_else(|| born(now, first));
         self.folds.left.insert(array, Left { entry, asked: false, through: None, born });
         self.mark(array);
+    }
+
+    /// When the element before this one came, if it is here and nobody has moved it. They came together,
+    /// and the two clocks of two moments never agree to the microsecond.
+    fn born_before(&self, first: &Entry) -> Option<i64> {
+        let slot = self.jobs.find(JobId::new(first.id.get().checked_sub(1)?).ok()?)?;
+        let record = self.jobs.get(slot);
+        (self.jobs.beside(slot) == (record.id, 0)).then_some(record.born)
     }
 
     /// Somebody names elements of the array, up to this id.

@@ -4,7 +4,8 @@
 
 use super::Scheduler;
 use super::gate::{Gate, Holder};
-use super::limits::{Limit, LimitName, LimitNo};
+use super::limit_names::LimitName;
+use super::limits::{Limit, LimitNo};
 use super::table::Record;
 use crate::job::{Class, JobId};
 

@@ -8,10 +8,10 @@
 //! that is reached parks lines, not jobs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
 use super::entry::Resource;
+use super::limit_names::{LimitName, LimitNames, Named};
 use super::lines::{Group, LineNo};
 use super::rules::{Ruled, Rules};
 use super::table::Key;
@@ -42,32 +42,18 @@ impl Set {
     }
 }
 
+/// A set that jobs have.
+#[derive(Debug)]
+struct KeptSet {
+    set: Set,
+    /// How many jobs have it, none where the number is free.
+    jobs: u32,
+    /// The line that was made last for such jobs: nearly always the only one, and looked at first.
+    line: LineNo,
+}
+
 /// The set of jobs that stand under no limit.
 pub(super) const NONE: u32 = 0;
-
-/// What a limit is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum LimitName {
-    /// A key; users can't block each other, so it belongs to its owner.
-    Key(u32, Arc<str>),
-    /// The elements of one array.
-    Array(JobId),
-    /// A named resource.
-    Resource(Arc<str>),
-    /// The inside of the daemon, which is shut while somebody is to run there alone.
-    Inside,
-}
-
-impl fmt::Display for LimitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(_, key) => write!(f, "the key {key}"),
-            Self::Array(array) => write!(f, "array {array}"),
-            Self::Resource(name) => write!(f, "the resource {name}"),
-            Self::Inside => f.write_str("the inside of the daemon"),
-        }
-    }
-}
 
 /// One limit.
 #[derive(Debug)]
@@ -99,6 +85,9 @@ pub(super) struct Limit {
     pub(super) newest: JobId,
     /// How many sets it is in.
     sets: u32,
+    /// The set of jobs that take one of it and stand under no other, or [`NONE`]: found here, most
+    /// jobs need no look into the table of sets.
+    alone: u32,
 }
 
 /// All limits and sets of them.
@@ -106,15 +95,14 @@ pub(super) struct Limit {
 pub(super) struct LimitTable {
     limits: Vec<Option<Limit>>,
     free_limits: Vec<LimitNo>,
-    names: HashMap<LimitName, LimitNo>,
-    /// By number, beginning with 1; with how many jobs have it, none where the number is free.
-    sets: Vec<(Set, u32)>,
+    names: LimitNames,
+    /// By number, beginning with 1.
+    sets: Vec<KeptSet>,
     free_sets: Vec<u32>,
     pub(super) rules: Rules,
     numbers: HashMap<Set, u32>,
-    /// For each limit the set of jobs that take one of it and stand under no other, or [`NONE`]: found
-    /// here, most jobs need no look into the table of sets.
-    alone: Vec<u32>,
+    /// The shares of the job that comes under its limits, kept for the room they stand in.
+    shares: Vec<Share>,
     /// The limit of what runs inside the daemon, if any job may.
     inside: Option<LimitNo>,
 }
@@ -133,33 +121,37 @@ impl LimitTable {
             return (inside.map_or(NONE, |inside| self.set(&[(inside, 1)])), Vec::new());
         };
         let mut grown = Vec::new();
-        let mut set = Vec::with_capacity(limits.keys.len() + 1);
+        let mut shares = std::mem::take(&mut self.shares);
+        shares.clear();
         for wanted in &limits.keys {
-            let name = LimitName::Key(owner, Arc::from(wanted.key.as_str()));
             let max = wanted.max.map_or(u64::MAX, u64::from);
-            set.push((self.limit(name, max, job, &mut grown), 1));
+            shares.push((self.limit(Named::Key(owner, &wanted.key), max, job, &mut grown), 1));
         }
         if let (Some(max), Some(place)) = (limits.array, place) {
-            let name = LimitName::Array(place.array);
-            set.push((self.limit(name, u64::from(max), job, &mut grown), 1));
+            let name = Named::Array(place.array);
+            shares.push((self.limit(name, u64::from(max), job, &mut grown), 1));
         }
         for (name, amount) in &limits.resources {
-            set.push((self.resource(name), *amount));
+            shares.push((self.resource(name), *amount));
         }
-        set.extend(inside.map(|inside| (inside, 1)));
-        set.sort_unstable();
-        set.dedup();
-        (self.set(&set), grown)
+        shares.extend(inside.map(|inside| (inside, 1)));
+        if shares.len() > 1 {
+            shares.sort_unstable();
+            shares.dedup();
+        }
+        let set = self.set(&shares);
+        self.shares = shares;
+        (set, grown)
     }
 
     fn limit(
         &mut self,
-        name: LimitName,
+        name: Named<'_>,
         max: u64,
         job: JobId,
         grown: &mut Vec<LimitNo>,
     ) -> LimitNo {
-        if let Some(&number) = self.names.get(&name) {
+        if let Some(number) = self.names.find(name) {
             if let Some(limit) = self.get_mut(number).filter(|limit| limit.newest <= job) {
                 let before = limit.max;
                 (limit.asked, limit.newest) = (max, job);
@@ -170,13 +162,13 @@ impl LimitTable {
             }
             return number;
         }
-        self.add(name, max, job)
+        self.add(name.into(), max, job)
     }
 
     /// The number of a resource; one that the settings do not name has nothing.
     fn resource(&mut self, name: &str) -> LimitNo {
-        let name = LimitName::Resource(Arc::from(name));
-        self.names.get(&name).copied().unwrap_or_else(|| self.add(name, 0, JobId::FIRST))
+        let name = Named::Resource(name);
+        self.names.find(name).unwrap_or_else(|| self.add(name.into(), 0, JobId::FIRST))
     }
 
     /// The number of the limit of what runs inside the daemon: any number may, unless somebody is to run alone.
@@ -212,7 +204,7 @@ impl LimitTable {
     fn add(&mut self, name: LimitName, asked: u64, newest: JobId) -> LimitNo {
         let mut limit = Limit {
             ruled: self.rules.rule(&name),
-            name: name.clone(),
+            name,
             max: asked,
             asked,
             used: 0,
@@ -225,17 +217,15 @@ impl LimitTable {
             waiters: BTreeSet::new(),
             newest,
             sets: 0,
+            alone: NONE,
         };
         limit.renew();
-        let number = if let Some(number) = self.free_limits.pop() {
-            self.limits[number as usize] = Some(limit);
-            number
-        } else {
-            self.limits.push(Some(limit));
-            self.alone.push(NONE);
+        let number = self.free_limits.pop().unwrap_or_else(|| {
+            self.limits.push(None);
             self.limits.len() as u32 - 1
-        };
-        self.names.insert(name, number);
+        });
+        self.names.insert(&limit.name, number);
+        self.limits[number as usize] = Some(limit);
         number
     }
 
@@ -269,7 +259,7 @@ impl LimitTable {
         };
         let alone = self.alone(&set).copied().filter(|&number| number != NONE);
         if let Some(number) = alone.or_else(|| self.numbers.get(&set).copied()) {
-            self.sets[number as usize - 1].1 += 1;
+            self.sets[number as usize - 1].jobs += 1;
             return number;
         }
         for &(limit, _) in shares {
@@ -277,11 +267,12 @@ impl LimitTable {
                 limit.sets += 1;
             }
         }
+        let kept = KeptSet { set: set.clone(), jobs: 1, line: 0 };
         let number = if let Some(number) = self.free_sets.pop() {
-            self.sets[number as usize - 1] = (set.clone(), 1);
+            self.sets[number as usize - 1] = kept;
             number
         } else {
-            self.sets.push((set.clone(), 1));
+            self.sets.push(kept);
             self.sets.len() as u32
         };
         if let Some(alone) = self.alone(&set) {
@@ -293,7 +284,7 @@ impl LimitTable {
 
     fn alone(&mut self, set: &Set) -> Option<&mut u32> {
         match set {
-            Set::One((limit, 1)) => self.alone.get_mut(*limit as usize),
+            Set::One((limit, 1)) => self.get_mut(*limit).map(|limit| &mut limit.alone),
             _ => None,
         }
     }
@@ -303,12 +294,12 @@ impl LimitTable {
         if number == NONE {
             return;
         }
-        let (set, jobs) = &mut self.sets[number as usize - 1];
-        *jobs -= 1;
-        if *jobs > 0 {
+        let kept = &mut self.sets[number as usize - 1];
+        kept.jobs -= 1;
+        if kept.jobs > 0 {
             return;
         }
-        let set = std::mem::replace(set, Set::Many(Box::default()));
+        let set = std::mem::replace(&mut kept.set, Set::Many(Box::default()));
         if let Some(alone) = self.alone(&set) {
             *alone = NONE;
         }
@@ -362,7 +353,19 @@ impl LimitTable {
 
     /// The limits of a set.
     pub(super) fn of(&self, set: u32) -> &[Share] {
-        if set == NONE { &[] } else { self.sets[set as usize - 1].0.shares() }
+        if set == NONE { &[] } else { self.sets[set as usize - 1].set.shares() }
+    }
+
+    /// The line that was made last for jobs with this set; it may be gone, or another one's by now.
+    pub(super) fn latest_line(&self, set: u32) -> Option<LineNo> {
+        (set != NONE).then(|| self.sets[set as usize - 1].line)
+    }
+
+    /// A line was made for jobs with this set.
+    pub(super) fn note_line(&mut self, set: u32, line: LineNo) {
+        if set != NONE {
+            self.sets[set as usize - 1].line = line;
+        }
     }
 
     /// The limit of this number, unless it was forgotten.

@@ -1,8 +1,8 @@
 //! A line: slots of jobs in their order, for a few bytes each.
 //!
 //! Owns the order of the jobs that ask for the same in one queue. Never looks at what they ask for.
-//! Invariant: the slots read from front to back are sorted by key, no chunk is empty, and the last
-//! one is empty only in an empty line.
+//! Invariant: the slots read from front to back are sorted by key, no chunk is empty, the last one is
+//! empty only in an empty line, and the head is the first of them.
 //!
 //! A sorted list cut into chunks: the chunks are found by the key that was their least when they
 //! were made, and inside a chunk each slot has its rank beside it, so that a place is found within
@@ -22,6 +22,8 @@ pub(super) struct Line {
     chunks: BTreeMap<Key, Chunk>,
     /// The last chunk; a short line has no other.
     last: Chunk,
+    /// The first of all, looked at far more often than the others.
+    head: Option<Slot>,
     /// No job's rank is greater.
     most: i64,
     len: usize,
@@ -29,7 +31,11 @@ pub(super) struct Line {
 
 /// Some jobs that follow each other.
 #[derive(Debug, Default)]
-struct Chunk(Vec<Standing>);
+struct Chunk {
+    standing: Vec<Standing>,
+    /// How many at the front have left already: the others move up once for many of them.
+    left: usize,
+}
 
 /// A job, with its rank (the key's first part) in two halves so that it packs into 12 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +47,9 @@ struct Standing {
 
 /// Jobs in a chunk: shifting half of them takes some nanoseconds.
 const CHUNK: usize = 128;
+
+/// How many leave the front of a chunk before the others move up.
+const LEFT: usize = 32;
 
 impl Standing {
     fn new(key: Key, slot: Slot) -> Self {
@@ -55,41 +64,70 @@ impl Standing {
 }
 
 impl Chunk {
+    fn standing(&self) -> &[Standing] {
+        &self.standing[self.left..]
+    }
+
+    fn len(&self) -> usize {
+        self.standing.len() - self.left
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn first(&self) -> Option<Slot> {
-        self.0.first().map(|standing| standing.slot)
+        self.standing().first().map(|standing| standing.slot)
     }
 
     fn slots(&self) -> impl Iterator<Item = Slot> {
-        self.0.iter().map(|standing| standing.slot)
+        self.standing().iter().map(|standing| standing.slot)
     }
 
     /// How many go before this key.
     fn before(&self, jobs: &JobTable, key: Key) -> usize {
-        self.0.partition_point(|standing| standing.is_before(jobs, key))
+        self.standing().partition_point(|standing| standing.is_before(jobs, key))
     }
 
     fn starts_before(&self, jobs: &JobTable, key: Key) -> bool {
-        self.0.first().is_some_and(|first| first.is_before(jobs, key))
+        self.standing().first().is_some_and(|first| first.is_before(jobs, key))
+    }
+
+    fn ends_before(&self, jobs: &JobTable, key: Key) -> bool {
+        self.standing().last().is_none_or(|last| last.is_before(jobs, key))
+    }
+
+    fn push(&mut self, key: Key, slot: Slot) {
+        self.standing.push(Standing::new(key, slot));
     }
 
     fn insert(&mut self, jobs: &JobTable, key: Key, slot: Slot) {
-        let place = self.before(jobs, key);
-        self.0.insert(place, Standing::new(key, slot));
+        let place = self.left + self.before(jobs, key);
+        self.standing.insert(place, Standing::new(key, slot));
     }
 
     /// Says whether it was there.
     fn remove(&mut self, jobs: &JobTable, key: Key, slot: Slot) -> bool {
-        let place = self.before(jobs, key);
-        let found = self.0.get(place).is_some_and(|standing| standing.slot == slot);
+        let place = self.left + self.before(jobs, key);
+        let found = self.standing.get(place).is_some_and(|standing| standing.slot == slot);
         if found {
-            self.0.remove(place);
+            self.standing.remove(place);
         }
         found
     }
 
+    fn remove_first(&mut self) {
+        self.left += 1;
+        if self.left == LEFT || self.left == self.standing.len() {
+            self.standing.drain(..self.left);
+            self.left = 0;
+        }
+    }
+
     /// The upper half of a chunk that has grown too long.
     fn split(&mut self) -> Option<Self> {
-        (self.0.len() > CHUNK).then(|| Self(self.0.split_off(CHUNK / 2)))
+        let half = self.left + CHUNK / 2;
+        (self.len() > CHUNK).then(|| Self { standing: self.standing.split_off(half), left: 0 })
     }
 }
 
@@ -99,6 +137,10 @@ impl Line {
     }
 
     pub(super) fn head(&self) -> Option<Slot> {
+        self.head
+    }
+
+    fn first(&self) -> Option<Slot> {
         self.chunks.values().next().unwrap_or(&self.last).first()
     }
 
@@ -110,14 +152,26 @@ impl Line {
     pub(super) fn insert(&mut self, jobs: &JobTable, slot: Slot) {
         let key = jobs.key(slot);
         self.len += 1;
-        if self.most < key.0 || self.last.0.last().is_none_or(|last| last.is_before(jobs, key)) {
-            self.most = if self.len == 1 { key.0 } else { self.most.max(key.0) };
-            if self.last.0.len() == CHUNK {
+        if self.len == 1 {
+            self.most = key.0;
+            self.last.push(key, slot);
+            self.head = Some(slot);
+        } else if self.most < key.0 || self.last.ends_before(jobs, key) {
+            self.most = self.most.max(key.0);
+            if self.last.len() == CHUNK {
                 // Jobs that arrive in order leave full chunks behind them, not halves.
                 self.push_last(jobs, Chunk::default());
             }
-            self.last.0.push(Standing::new(key, slot));
-        } else if self.chunks.is_empty() || self.last.starts_before(jobs, key) {
+            self.last.push(key, slot);
+        } else {
+            self.insert_inside(jobs, key, slot);
+            self.head = self.first();
+        }
+    }
+
+    /// There is a last chunk, and the key is not behind all of it.
+    fn insert_inside(&mut self, jobs: &JobTable, key: Key, slot: Slot) {
+        if self.chunks.is_empty() || self.last.starts_before(jobs, key) {
             self.last.insert(jobs, key, slot);
             if let Some(upper) = self.last.split() {
                 self.push_last(jobs, upper);
@@ -155,7 +209,7 @@ impl Line {
 
     /// Takes a job out; says whether it was there.
     pub(super) fn remove(&mut self, jobs: &JobTable, slot: Slot) -> bool {
-        if self.head() == Some(slot) {
+        if self.head == Some(slot) {
             self.remove_head();
             return true;
         }
@@ -167,7 +221,7 @@ impl Line {
             found
         } else if let Some((&least, chunk)) = self.chunks.range_mut(..=key).next_back() {
             let found = chunk.remove(jobs, key, slot);
-            if chunk.0.is_empty() {
+            if chunk.is_empty() {
                 self.chunks.remove(&least);
             }
             found
@@ -182,18 +236,19 @@ impl Line {
     fn remove_head(&mut self) {
         self.len -= 1;
         if let Some(mut first) = self.chunks.first_entry() {
-            first.get_mut().0.remove(0);
-            if first.get().0.is_empty() {
+            first.get_mut().remove_first();
+            if first.get().is_empty() {
                 first.remove();
             }
         } else {
-            self.last.0.remove(0);
+            self.last.remove_first();
             self.refill_last();
         }
+        self.head = self.first();
     }
 
     fn refill_last(&mut self) {
-        if self.last.0.is_empty() {
+        if self.last.is_empty() {
             self.last = self.chunks.pop_last().map(|(_, chunk)| chunk).unwrap_or_default();
         }
     }
@@ -209,18 +264,18 @@ impl Line {
         }
         let in_last = self.last.before(jobs, key);
         if in_last > 0 {
-            return self.len - self.last.0.len() + in_last;
+            return self.len - self.last.len() + in_last;
         }
         let mut chunks = self.chunks.range(..=key);
         let inside = chunks.next_back().map_or(0, |(_, chunk)| chunk.before(jobs, key));
-        inside + chunks.map(|(_, chunk)| chunk.0.len()).sum::<usize>()
+        inside + chunks.map(|(_, chunk)| chunk.len()).sum::<usize>()
     }
 
     /// Bytes held, by capacity; for the measure of memory.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let chunks = self.chunks.values().chain([&self.last]);
-        let jobs: usize = chunks.map(|chunk| chunk.0.capacity()).sum();
+        let jobs: usize = chunks.map(|chunk| chunk.standing.capacity()).sum();
         jobs * size_of::<Standing>() + self.chunks.len() * 2 * size_of::<(Key, Chunk)>()
     }
 }

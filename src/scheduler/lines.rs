@@ -84,19 +84,13 @@ pub(super) struct Lines {
     kept: Vec<Option<ShapedLine>>,
     free: Vec<LineNo>,
     numbers: HashMap<Shape, LineNo, BuildHasherDefault<Spread>>,
-    /// For each set of limits the line that was made for it last: nearly always the only one, and
-    /// looked at first.
-    latest: Vec<LineNo>,
     /// The lines of each queue, in no order: ranks are counted over one queue and not over all.
     by_queue: HashMap<u32, Vec<LineNo>>,
 }
 
 impl Lines {
-    /// The number of the line for jobs of this shape; made if it is not there.
-    pub(super) fn number(&mut self, shape: Shape) -> LineNo {
-        if let Some(number) = self.find(shape) {
-            return number;
-        }
+    /// A line for jobs of this shape, which has none yet.
+    pub(super) fn add(&mut self, shape: Shape) -> LineNo {
         let beside = self.by_queue.entry(shape.queue).or_default();
         let line = ShapedLine {
             shape,
@@ -114,19 +108,16 @@ impl Lines {
         };
         beside.push(number);
         self.numbers.insert(shape, number);
-        let set = shape.limits as usize;
-        self.latest.resize(self.latest.len().max(set + 1), 0);
-        self.latest[set] = number;
         number
     }
 
-    pub(super) fn find(&self, shape: Shape) -> Option<LineNo> {
-        let latest = self.latest.get(shape.limits as usize).copied();
+    /// The line for jobs of this shape; the one that is guessed is looked at first.
+    pub(super) fn find(&self, shape: Shape, guess: Option<LineNo>) -> Option<LineNo> {
         let fits = |&number: &LineNo| {
             let line = self.kept.get(number as usize).and_then(Option::as_ref);
             line.is_some_and(|line| line.shape == shape)
         };
-        latest.filter(fits).or_else(|| self.numbers.get(&shape).copied())
+        guess.filter(fits).or_else(|| self.numbers.get(&shape).copied())
     }
 
     /// A line that is in use: numbers never leave the scheduler.

@@ -48,6 +48,7 @@ mod gate;
 mod holders;
 mod input;
 mod invariants;
+mod limit_names;
 mod limits;
 mod line;
 mod lines;
@@ -152,6 +153,8 @@ pub struct Scheduler {
     turns: u64,
     /// A step ended before everything was looked at, at this moment.
     unfinished: Option<Now>,
+    /// Something changed that may let a job start; unless it did, nothing is looked at.
+    stirred: bool,
     /// Attempts that are under way.
     running: HashMap<Slot, Running, BuildHasherDefault<Spread>>,
     /// Changes that are under way to the disk.
@@ -252,6 +255,7 @@ impl Scheduler {
             latest: i64::MIN,
             turns: 0,
             unfinished: None,
+            stirred: true,
             running: HashMap::default(),
             writing: BTreeMap::new(),
             reasons: HashMap::default(),
@@ -262,6 +266,8 @@ impl Scheduler {
     /// give the same actions.
     pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
         self.clock = now;
+        // What comes in or is written down changes only the heads of lines, if it changes anything.
+        self.stirred |= !matches!(input, Input::Submitted(_) | Input::Committed(_));
         self.open_paces();
         self.open_keys();
         match input {

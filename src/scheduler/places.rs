@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::lines::Shape;
+use super::lines::{LineNo, Shape};
 use super::on_edit::Editing;
 use super::table::{Place, Record, Slot};
 use super::{Action, Decline, Demand, SEATS, Scheduler, Writing, seat};
@@ -33,13 +33,25 @@ impl Scheduler {
         self.timers.forget(slot);
         self.place(slot, Place::Ready);
         let shape = self.shape(slot);
-        let number = self.lines.find(shape).unwrap_or_else(|| {
-            self.queues.get_mut(shape.queue).group(shape.class, shape.permits).lines += 1;
-            self.lines.number(shape)
-        });
-        self.lines.get_mut(number).line.insert(&self.jobs, slot);
-        self.rehead(number);
-        self.refresh(shape.queue);
+        let number = self.line_of(shape).unwrap_or_else(|| self.add_line(shape));
+        let line = &mut self.lines.get_mut(number).line;
+        let head = line.head();
+        line.insert(&self.jobs, slot);
+        if line.head() != head {
+            self.rehead(number);
+            self.refresh(shape.queue);
+        }
+    }
+
+    pub(super) fn line_of(&self, shape: Shape) -> Option<LineNo> {
+        self.lines.find(shape, self.limits.latest_line(shape.limits))
+    }
+
+    fn add_line(&mut self, shape: Shape) -> LineNo {
+        self.queues.get_mut(shape.queue).group(shape.class, shape.permits).lines += 1;
+        let number = self.lines.add(shape);
+        self.limits.note_line(shape.limits, number);
+        number
     }
 
     pub(super) fn shape(&self, slot: Slot) -> Shape {
@@ -53,7 +65,7 @@ impl Scheduler {
         match self.jobs.get(slot).place {
             Place::Ready => {
                 let shape = self.shape(slot);
-                let Some(number) = self.lines.find(shape) else {
+                let Some(number) = self.line_of(shape) else {
                     return debug_assert!(false, "a ready job stands in its line");
                 };
                 let found = self.lines.get_mut(number).line.remove(&self.jobs, slot);
@@ -198,6 +210,7 @@ impl Scheduler {
 
     /// Opens and closes the queue's groups as its gates and its best job demand, and drops empty ones.
     pub(super) fn refresh(&mut self, number: u32) {
+        self.stirred = true;
         let only = self.only_group(number);
         let queue = self.queues.get_mut(number);
         let shut = queue.is_shut();

@@ -9,6 +9,9 @@ use crate::job::RetryPolicy;
 /// The number of the policy without retries, whose back-off does not matter.
 const NONE: u32 = 0;
 
+/// So many are compared before the others are looked up by hash, which takes longer.
+const FIRST: usize = 4;
+
 /// The policies in use.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
@@ -24,7 +27,7 @@ impl Policies {
         if policy.retries == 0 {
             return NONE;
         }
-        if let Some(&number) = self.numbers.get(policy) {
+        if let Some(number) = self.find(policy) {
             self.kept[number as usize - 1].1 += 1;
             return number;
         }
@@ -37,6 +40,12 @@ impl Policies {
         };
         self.numbers.insert(policy.clone(), number);
         number
+    }
+
+    fn find(&self, policy: &RetryPolicy) -> Option<u32> {
+        let first =
+            self.kept.iter().take(FIRST).position(|(kept, jobs)| *jobs > 0 && kept == policy);
+        first.map(|index| index as u32 + 1).or_else(|| self.numbers.get(policy).copied())
     }
 
     /// A job that had the policy is forgotten.

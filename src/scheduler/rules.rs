@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::limits::{Limit, LimitName, LimitNo};
+use super::limit_names::LimitName;
+use super::limits::{Limit, LimitNo};
 use super::pace::Pace;
 use crate::job::{KeyRule, Rate};
 

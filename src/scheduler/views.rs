@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::gate::Holder;
-use super::limits::{Limit, LimitName};
+use super::limit_names::LimitName;
+use super::limits::Limit;
 use super::table::{Place, Slot};
 use super::{CLASSES, CancelWish, Demand, Scheduler, seat};
 use crate::job::{AttemptToken, Class, JobId, QueueRecord, State};
@@ -191,6 +192,13 @@ impl Scheduler {
         let number = self.queues.find(queue);
         let jobs = self.jobs.iter();
         jobs.filter_map(move |(_, record)| (Some(record.queue) == number).then_some(record.id))
+    }
+
+    /// The jobs in line that ask for the same as this one in the same queue, the next to start first.
+    pub fn alike(&self, job: JobId) -> impl Iterator<Item = JobId> {
+        let line = self.jobs.find(job).and_then(|slot| self.line_of(self.shape(slot)));
+        let slots = line.into_iter().flat_map(|line| self.lines.get(line).line.iter());
+        slots.map(|slot| self.jobs.get(slot).id)
     }
 
     /// How much of each class's room is taken.

@@ -1,5 +1,7 @@
 //! Changing jobs that have not started, and their order.
 
+use std::process::Command;
+
 use twolane::job::State;
 use twolane::protocol::{Array, Edit, JobSpec, Selector, Submit, call};
 
@@ -55,6 +57,26 @@ fn an_edit_is_what_the_job_does_later_also_after_a_kill() {
         (&3.into(), &"x".into(), &serde_json::Value::Null, &2.into())
     );
     assert_eq!(order(&user), ["new"]);
+}
+
+/// The jobs of an earlier life are read when their turn comes near, some ahead of it.
+#[test]
+fn a_job_that_is_edited_when_its_turn_is_near_does_the_new_work() {
+    let user = paused();
+    let [began, go] = ["began", "go"].map(|name| {
+        let path = user.home().join(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    });
+    let waits = "echo > began; read go < go; echo first >> order";
+    user.out(&["submit", "--", "sh", "-c", waits]);
+    let ids = ["second", "third", "fourth"].map(|what| write_down(&user, what));
+    user.kill_daemon();
+    user.out(&["queue", "resume", "default"]);
+    assert_eq!(std::fs::read_to_string(began).unwrap(), "\n");
+    user.out(&["edit", &ids[1], "--", "sh", "-c", "echo new >> order"]);
+    std::fs::write(go, "\n").unwrap();
+    assert_eq!(order(&user), ["first", "second", "new", "fourth"]);
 }
 
 #[test]

@@ -31,9 +31,10 @@ fn missing(replies: &[LogsReply]) -> u64 {
 /// How much of the disk a job's captured output takes.
 fn taken(daemon: &Fixture, id: JobId) -> u64 {
     use std::os::unix::fs::MetadataExt;
-    let folder = daemon.folder().join(format!("state/output/{id}"));
-    let files = std::fs::read_dir(folder).unwrap().flatten();
-    files.map(|file| file.metadata().unwrap().blocks() * 512).sum()
+    let files = std::fs::read_dir(daemon.folder().join("state/output/0xxx")).unwrap().flatten();
+    let name = |file: &std::fs::DirEntry| file.file_name().into_string().unwrap();
+    let own = files.filter(|file| name(file).starts_with(&format!("{id}.")));
+    own.map(|file| file.metadata().unwrap().blocks() * 512).sum()
 }
 
 /// Waits until what a job has printed takes no more than it may.

@@ -205,7 +205,7 @@ impl Control {
             }
         }
         if answer.is_ok() {
-            super::super::retention::remove_outputs(self.output_dir.clone(), jobs);
+            super::super::retention::remove_outputs(self.captured.clone(), jobs);
         }
     }
 

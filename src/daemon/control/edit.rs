@@ -34,7 +34,7 @@ impl Control {
     /// requires from now on. Until then the job can't start.
     pub(super) fn edited(&mut self, edited: Box<Edited>, endings: &Endings) {
         // The work that was kept at hand is the old one.
-        self.works.take(edited.job);
+        self.forget_work(edited.job);
         let mut requires =
             edited.requirements.as_ref().map(super::dependencies::unknown).unwrap_or_default();
         let unknown = self.fill_in(requires.iter_mut(), &HashSet::new(), endings);

@@ -12,6 +12,7 @@ mod dependencies;
 mod edit;
 mod end;
 mod gather;
+mod load;
 mod observe;
 mod queue;
 mod schedule;
@@ -21,12 +22,12 @@ mod unfold;
 mod unique;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::caps::Press;
+use super::captured::Captured;
 use super::clock::{self, Alarm};
 use super::event::{Answer, Endings, Event, FoldedRange, JobChange, Taken};
 use super::happening::Happening;
@@ -103,7 +104,7 @@ pub(super) struct Control {
     pub(super) queues: BTreeMap<String, QueueRecord>,
     pub(super) settings: Live,
     pub(super) next_id: JobId,
-    pub(super) output_dir: PathBuf,
+    pub(super) captured: Captured,
     /// To whoever watches what attempts print.
     pub(super) press: Press,
     pub(super) state: LoopState,
@@ -143,8 +144,7 @@ pub(super) struct LoopState {
     schedules_asked: Vec<schedule::Asked>,
     /// Every job below this id has been submitted and is known, or has ended.
     entered_below: u64,
-    /// Starts whose work must be read.
-    wanted: Vec<JobId>,
+    loading: load::Loading,
     /// Requests about many jobs, of which some are done in each turn.
     bulk: VecDeque<change::Bulk>,
     /// Who waits until elements of long arrays are jobs of their own.
@@ -252,6 +252,7 @@ impl Control {
             Event::Written(written) => self.on_written(written)?,
             Event::Noted { aside } => self.on_noted(aside),
             Event::Loaded { wanted, found } => self.on_loaded(&wanted, &found),
+            Event::ReadAhead(found) => self.on_read_ahead(found),
             Event::Revived { wanted, found, edges } => self.on_revived(&wanted, &found, &edges),
             Event::Known { entries, endings } => self.enter(entries, &endings),
             Event::KnownEdit { edited, endings } => self.edited(edited, &endings),
@@ -359,35 +360,10 @@ impl Control {
         self.write(change, Then::Started);
         let starting = Starting { start, written: false, attempt: None };
         self.state.starting.insert(start.job, starting);
-        if let Some(work) = self.works.take(start.job) {
+        if let Some(work) = self.work_at_hand(start.job) {
             self.launch(&work);
         } else {
-            self.state.wanted.push(start.job);
-        }
-    }
-
-    /// Reads the work of starts that was not at hand, in one query a turn.
-    fn load_wanted(&mut self) {
-        if self.state.wanted.is_empty() {
-            return;
-        }
-        let wanted = std::mem::take(&mut self.state.wanted);
-        let (readers, own) = (self.readers.clone(), self.own.clone());
-        tokio::spawn(async move {
-            let asked = wanted.clone();
-            let found = readers.query_patiently(move |reader| reader.specs(&asked)).await;
-            // The loop is gone only when the daemon has ended.
-            let _ = own.send(Event::Loaded { wanted, found }).await;
-        });
-    }
-
-    fn on_loaded(&mut self, wanted: &[JobId], found: &[Work]) {
-        for work in found {
-            self.launch(work);
-        }
-        let read: HashSet<JobId> = found.iter().map(|work| work.id).collect();
-        for job in wanted.iter().filter(|job| !read.contains(job)) {
-            self.fail_to_launch(*job, "its work could not be read from the store".to_owned());
+            self.state.loading.wanted.push(start.job);
         }
     }
 

@@ -1,15 +1,17 @@
 //! Reading output files as they grow.
 
-use std::ffi::CString;
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
@@ -24,6 +26,15 @@ pub(super) struct Changes {
     queue: Option<AsyncFd<OwnedFd>>,
 }
 
+/// What has changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    /// Files with these names.
+    Named(BTreeSet<OsString>),
+    /// Nobody knows what: there was too much of it, or a folder is gone and has to be watched anew.
+    Unknown,
+}
+
 impl Drop for Changes {
     /// The kernel waits for some 20 ms before it lets go of a closed queue that has watches: nothing that a task should
     /// wait for.
@@ -36,20 +47,22 @@ impl Drop for Changes {
 }
 
 impl Changes {
-    /// Watches for what comes and grows in `folder`.
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
-        Self::watch(folder, WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO)
+    /// Watches for what comes and grows in these folders.
+    pub(super) fn of(folders: &[&Path]) -> io::Result<Self> {
+        Self::watch(folders, WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO)
     }
 
     /// Watches for what goes from `folder`, and not for the many changes of what stays.
     pub(super) fn goings(folder: &Path) -> io::Result<Self> {
-        Self::watch(folder, WatchFlags::DELETE | WatchFlags::MOVED_FROM)
+        Self::watch(&[folder], WatchFlags::DELETE | WatchFlags::MOVED_FROM)
     }
 
-    fn watch(folder: &Path, what: WatchFlags) -> io::Result<Self> {
+    fn watch(folders: &[&Path], what: WatchFlags) -> io::Result<Self> {
         let queue = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        let path = CString::new(folder.as_os_str().as_bytes())?;
-        add_watch(&queue, path, what)?;
+        for folder in folders {
+            let path = CString::new(folder.as_os_str().as_bytes())?;
+            add_watch(&queue, path, what)?;
+        }
         #[expect(
             deprecated,
             reason = "an owned descriptor can't be closed or swapped behind its back"
@@ -58,16 +71,37 @@ impl Changes {
         Ok(Self { queue: Some(queue) })
     }
 
-    /// Waits for a change; many that came together count as one. Can be dropped and called again.
-    pub(super) async fn next(&mut self) -> io::Result<()> {
-        // Room for several events: what they say does not matter, that there were some does.
-        let mut events = [0; 4096];
-        let Some(queue) = &self.queue else { return Ok(()) };
+    /// Waits for a change of a file whose name is wanted; those that came together are told together. Can be dropped and
+    /// called again.
+    pub(super) async fn next(&mut self, wanted: impl Fn(&OsStr) -> bool) -> io::Result<Changed> {
+        let Some(queue) = &self.queue else { return Ok(Changed::Unknown) };
         loop {
             let mut ready = queue.readable().await?;
-            if let Ok(read) = ready.try_io(|queue| Ok(rustix::io::read(queue, &mut events)?)) {
-                return read.map(drop);
+            match ready.try_io(|queue| changed(queue.get_ref(), &wanted)) {
+                Ok(Ok(Changed::Named(names))) if names.is_empty() => {}
+                Ok(changed) => return changed,
+                Err(_nothing_yet) => {}
             }
+        }
+    }
+}
+
+/// What one read of the queue tells of names that are wanted.
+fn changed(queue: &OwnedFd, wanted: impl Fn(&OsStr) -> bool) -> io::Result<Changed> {
+    let mut room = [MaybeUninit::uninit(); 4096];
+    let mut reader = Reader::new(queue, &mut room);
+    let mut names = BTreeSet::new();
+    loop {
+        let event = reader.next()?;
+        if event.events().intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED) {
+            return Ok(Changed::Unknown);
+        }
+        let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+        if let Some(name) = name.filter(|name| wanted(name)) {
+            names.insert(name.to_owned());
+        }
+        if reader.is_buffer_empty() {
+            return Ok(Changed::Named(names));
         }
     }
 }
@@ -199,6 +233,23 @@ mod tests {
         assert_eq!(tail_of("a\n", 5), "a\n");
         assert_eq!(tail_of("", 5), "");
         assert_eq!(tail_of("a\nb\n", 0), "");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_wanted_wakes_nobody_and_a_folder_that_goes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("0xxx");
+        std::fs::create_dir(&folder).unwrap();
+        let mut changes = Changes::of(&[&folder, dir.path()]).unwrap();
+        for name in ["1.1.out", "2.1.out", "3.1.out"] {
+            std::fs::write(folder.join(name), "").unwrap();
+        }
+        let wanted = |name: &OsStr| name == "2.1.out";
+        let only = Changed::Named(["2.1.out".into()].into());
+        assert_eq!(changes.next(wanted).await.unwrap(), only);
+        std::fs::write(folder.join("1.1.out"), "x").unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(changes.next(wanted).await.unwrap(), Changed::Unknown);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use super::super::clock;
 use super::super::event::Ask;
-use super::super::launch::output_dir_of;
 use super::super::refuse;
 use super::Session;
 use super::call::Manner;
@@ -103,8 +102,7 @@ impl Session {
             && details.output.is_none()
             && job.attempts > 0
         {
-            let file = format!("{}.out", job.attempts);
-            let path = output_dir_of(&self.hub.output_dir, job.id).join(file);
+            let path = self.hub.captured.out(job.id, job.attempts);
             details.output_path = Some(path.display().to_string());
         }
         Ok(ShowReply { job: wire })

@@ -1,18 +1,20 @@
 //! A job's output, as it is and as it comes.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::super::captured::{Captured, printed_by};
 use super::super::event::Ask;
 use super::super::instance::make_dir;
-use super::super::launch::output_dir_of;
 use super::Session;
 use super::call::Manner;
 use super::connection::Gone;
-use super::follow::{Changes, Growing, Piece};
+use super::follow::{Changed, Changes, Growing, Piece};
 use super::wait::Watching;
 use crate::handlers::{Placeholders, expand_output};
 use crate::job::{AttemptRecord, Job};
@@ -22,7 +24,9 @@ use crate::protocol::{Error, Finished, Logs, LogsReply, Stream, finished_to_wire
 struct Reading {
     job: Job,
     logs: Logs,
-    folder: PathBuf,
+    captured: Captured,
+    /// The attempts that have files, as far as is known.
+    printed: BTreeSet<u32>,
     /// The attempt whose files are open, and the last that is to be read.
     attempt: u32,
     files: Vec<Growing>,
@@ -57,9 +61,10 @@ impl Session {
                 format!("job {} has had {} attempts, not {asked}", job.id, attempts.len());
             return Err(Error::InvalidValue { field: "attempt".to_owned(), message });
         }
-        let folder = output_dir_of(&self.hub.output_dir, job.id);
+        let captured = self.hub.captured.clone();
         let attempt = logs.attempt.unwrap_or(job.attempts).max(1);
-        let mut reading = Reading { job, logs, folder, attempt, files: Vec::new() };
+        let (printed, files) = (captured.attempts(job.id), Vec::new());
+        let mut reading = Reading { job, logs, captured, printed, attempt, files };
         reading.open(reading.logs.tail);
         Ok(reading)
     }
@@ -83,26 +88,36 @@ impl Session {
         mut watching: Watching,
         manner: Manner,
     ) -> Result<(), Gone> {
-        let mut changes = match reading.changes() {
-            Ok(changes) => changes,
-            Err(error) => {
-                let message = format!("{} can't be watched: {error}", reading.folder.display());
-                let error = Error::Internal { message };
-                return self.finish::<LogsReply>(Err(error), manner).await;
-            }
-        };
+        let mut watch = None;
         let mut finished = watching.ended.pop();
         while finished.is_none() {
+            let watched = match &mut watch {
+                Some(watched) => watched,
+                None => match reading.watch() {
+                    Ok(watched) => watch.insert(watched),
+                    Err(message) => {
+                        let error = Error::Internal { message };
+                        return self.finish::<LogsReply>(Err(error), manner).await;
+                    }
+                },
+            };
             self.send_new(reading, manner).await?;
             self.connection.flush().await?;
             let next = async {
                 tokio::select! {
-                    ended = watching.coming.recv() => ended.ok_or(Gone).map(Some),
-                    _ = changes.next() => Ok(None),
+                    ended = watching.coming.recv() => ended.ok_or(Gone).map(|one| (Some(one), None)),
+                    news = watched.next(|name| reading.concerns(name)) => Ok((None, Some(news))),
                 }
             };
-            finished = self.connection.unless_gone(next).await??;
+            let (ended, news) = self.connection.unless_gone(next).await??;
+            finished = ended;
+            match news {
+                Some(Ok(Changed::Named(names))) => reading.note(names.iter()),
+                Some(_) => watch = None,
+                None => {}
+            }
         }
+        reading.look();
         self.send_new(reading, manner).await?;
         self.last_piece(reading, finished, manner).await
     }
@@ -161,14 +176,14 @@ impl Reading {
             files.push(Growing::new(Stream::Out, self.out_path(), tail));
         }
         if wanted(Stream::Err) {
-            let path = self.folder.join(format!("{}.err", self.attempt));
+            let path = self.captured.err(self.job.id, self.attempt);
             files.push(Growing::new(Stream::Err, path, tail));
         }
         self.files = files;
     }
 
     fn out_path(&self) -> PathBuf {
-        let captured = self.folder.join(format!("{}.out", self.attempt));
+        let captured = self.captured.out(self.job.id, self.attempt);
         let Some(template) = &self.job.spec.output else { return captured };
         let filled = Placeholders {
             job: self.job.id,
@@ -201,21 +216,44 @@ impl Reading {
 
     /// The first attempt behind this one that has a file of its own.
     fn later_attempt(&self) -> Option<u32> {
-        let files = std::fs::read_dir(&self.folder).ok()?;
-        let number = |name: std::ffi::OsString| name.to_str()?.split('.').next()?.parse().ok();
-        let numbers = files.filter_map(|file| number(file.ok()?.file_name()));
-        numbers.filter(|number| *number > self.attempt).min()
+        self.printed.range(self.attempt + 1..).next().copied()
     }
 
-    /// Watches the folder of the output, which is made if no attempt has made it yet.
-    fn changes(&self) -> io::Result<Changes> {
-        match (&self.job.spec.output, self.out_path().parent()) {
-            (Some(_), Some(folder)) if folder.is_dir() => Changes::of(folder),
-            _ => {
-                make_dir(&self.folder, 0o700)?;
-                Changes::of(&self.folder)
-            }
-        }
+    /// Looks for attempts that have files.
+    fn look(&mut self) {
+        self.printed = self.captured.attempts(self.job.id);
+    }
+
+    /// Whether a file of this name may be one of the job's.
+    fn concerns(&self, name: &OsStr) -> bool {
+        printed_by(name).is_some_and(|(job, _)| job == self.job.id)
+            || self.job.spec.output.is_some() && self.out_path().file_name() == Some(name)
+    }
+
+    /// Files of these names have come or grown.
+    fn note(&mut self, names: impl IntoIterator<Item = impl AsRef<OsStr>>) {
+        let files = names.into_iter().filter_map(|name| printed_by(name.as_ref()));
+        let mine = files.filter(|(job, _)| *job == self.job.id);
+        self.printed.extend(mine.map(|(_, attempt)| attempt));
+    }
+
+    /// Watches the folders of the output from now on, and looks at what is there already.
+    fn watch(&mut self) -> Result<Changes, String> {
+        let folder = self.captured.folder_of(self.job.id);
+        let changes = self.changes(&folder);
+        let told = |error| format!("{} can't be watched: {error}", folder.display());
+        let changes = changes.map_err(told)?;
+        self.look();
+        Ok(changes)
+    }
+
+    /// The captured one is made if no job has made it yet.
+    fn changes(&self, captured: &Path) -> io::Result<Changes> {
+        make_dir(captured, 0o700)?;
+        let out = self.out_path();
+        let users = out.parent().filter(|folder| self.job.spec.output.is_some() && folder.is_dir());
+        let folders: Vec<&Path> = [captured].into_iter().chain(users).collect();
+        Changes::of(&folders)
     }
 }
 

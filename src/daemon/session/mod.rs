@@ -37,6 +37,7 @@ use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
 use self::follow::Changes;
+use super::captured::Captured;
 use super::event::{Ask, Event, FoldedRange};
 use super::happening::Happening;
 use super::instance;
@@ -66,7 +67,7 @@ pub(super) struct Hub {
     /// The daemon's own user, who is an admin like root.
     pub(super) daemon_uid: u32,
     /// Where captured output lies.
-    pub(super) output_dir: PathBuf,
+    pub(super) captured: Captured,
     /// How many clients there are.
     pub(super) connections: Arc<Connections>,
     /// Fires when sessions are to end.
@@ -150,7 +151,7 @@ impl SocketPlace {
             }
         }
         let seen = match changes {
-            Some(changes) => changes.next().await.is_ok(),
+            Some(changes) => changes.next(|_any| true).await.is_ok(),
             None => false,
         };
         if !seen {
