@@ -1,5 +1,6 @@
 //! The disk answers: a change that was asked for is synced, or was refused.
 
+use super::dependencies::Verdict;
 use super::table::Slot;
 use super::{Action, CancelWish, Scheduler, WRITE_AGAIN, Writing};
 use crate::job::{Change, Deadline, Ending, JobId, Now, Outcome, State};
@@ -64,7 +65,9 @@ impl Scheduler {
         if (from, to) == (State::Scheduled, State::Queued) {
             self.timers.remember(slot, Deadline::after(now, WRITE_AGAIN));
         }
-        if from == State::Waiting && to != State::Held && to != State::Cancelled {
+        // What decided it may have been taken back meanwhile: a job that it requires is run again.
+        let decided = self.dependencies.verdict(slot) != Verdict::Waits;
+        if decided && from == State::Waiting && to != State::Held && to != State::Cancelled {
             self.dependencies.put_off(slot, Deadline::after(now, WRITE_AGAIN));
         }
         self.enter(slot);
