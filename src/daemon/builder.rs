@@ -449,9 +449,13 @@ fn enter(
     scheduler.step(clock::now(), Input::Resources(resources), &mut actions);
     let keys = settings.settings().limits.rules();
     scheduler.step(clock::now(), Input::Keys(keys), &mut actions);
-    let interrupt = settings.interrupts_after_crash();
-    let at = clock::now().wall;
-    let found = recovery::recover(store, launcher, interrupt, at, &mut uniques, heirs)?;
+    let crashed = !recovery.clean && recovery.same_boot;
+    let law = recovery::Law {
+        interrupt: settings.interrupts_after_crash(),
+        crashed: crashed.then(|| recovery.life.saturating_sub(1)),
+        at: clock::now().wall,
+    };
+    let found = recovery::recover(store, launcher, law, &mut uniques, heirs)?;
     let recovery::Found { entries, folded, judged, going } = found;
     scheduler.step(clock::now(), Input::HandedOver(going.attempts), &mut actions);
     scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);

@@ -1,7 +1,8 @@
 //! The first act of a life: what the last one left behind.
 //!
 //! Jobs that were running are judged before anything starts: those that a user wanted to end are
-//! cancelled, those that must not run twice are interrupted, all others are queued again.
+//! cancelled, those that must not run twice are interrupted, those are condemned that bring the daemon down whenever they
+//! run, all others are queued again.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use super::control::UNFOLDED_AT_ONCE;
 use super::handover::{Heirs, Inherited};
-use super::launch::Launcher;
+use super::launch::{Launcher, runs_inside};
 use super::uniques::Uniques;
 use crate::job::{
-    Change, Class, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, StoreId, Usage, WallTime,
+    Change, Class, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, StoreId, Suspicion,
+    Usage, WallTime,
 };
 use crate::lanes::Cause;
 use crate::process::{self, Owner};
@@ -51,13 +53,24 @@ pub(super) struct Going {
     pub(super) once: HashSet<JobId>,
 }
 
+/// By what jobs are judged that were running.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Law {
+    /// None of them is run again by itself.
+    pub(super) interrupt: bool,
+    /// The last life, if it was cut short while the machine went on: by what ran inside the daemon, perhaps. Neither a
+    /// planned end nor a reboot counts.
+    pub(super) crashed: Option<u64>,
+    /// When.
+    pub(super) at: WallTime,
+}
+
 /// Finds the unfinished jobs and judges those that were running, but for those whose attempts go on: one whose token is
 /// still the current one is neither lost nor run again. Processes of others end here.
 pub(super) fn recover(
     store: &mut dyn Store,
     launcher: &Launcher,
-    interrupt: bool,
-    at: WallTime,
+    law: Law,
     uniques: &mut Uniques,
     mut left: Heirs,
 ) -> Result<Found, StoreError> {
@@ -74,17 +87,19 @@ pub(super) fn recover(
         } else if let Some(inherited) = still_runs(&pending, &mut left) {
             keep_key(uniques, &pending);
             judged.going_on += 1;
-            going.take(pending, inherited, interrupt, launcher);
+            going.take(pending, inherited, law.interrupt, launcher);
         } else if pending.state == State::Running {
-            let change = judge(&pending, interrupt, at, &mut judged);
-            ended.extend(change.as_ref().and_then(ending));
+            let suspicion = law.suspects(&pending);
+            let change = judge(&pending, law, suspicion, &mut judged);
+            ended.extend(change.iter().find_map(ending));
             changes.extend(change);
-            if goes_on(&pending, interrupt) {
+            if law.lets_go_on(&pending, suspicion) {
                 keep_key(uniques, &pending);
                 // The attempt that the crash cut short does not count.
                 let pardoned = pending.pardoned.saturating_add(1);
                 let state = again_as(&pending);
-                let again = Pending { state, pardoned, ..pending };
+                let suspicion = suspicion.or(pending.suspicion);
+                let again = Pending { state, pardoned, suspicion, ..pending };
                 entries.push(entry(again, launcher));
             }
         } else {
@@ -92,7 +107,7 @@ pub(super) fn recover(
             entries.push(entry(pending, launcher));
         }
     })?;
-    for batch in changes.chunks(BATCH) {
+    for batch in changes.chunk_by(in_one_batch()) {
         for refused in store.commit(batch)?.into_iter().filter_map(Result::err) {
             tracing::error!("a job of the last life could not be judged: {refused}");
         }
@@ -130,7 +145,10 @@ impl Going {
             self.once.insert(id);
         }
         self.attempts.push(HandedOver {
-            entry: Entry { demand: Demand { class, permits }, ..entry(pending, launcher) },
+            entry: Entry {
+                demand: Demand { class, permits, inside: false },
+                ..entry(pending, launcher)
+            },
             token,
             cancel_asked: cancel_asked || was_cancelled,
             hold_asked,
@@ -204,10 +222,38 @@ pub(super) struct Judged {
     pub(super) cancelled: u64,
     /// Of these, going on as if nothing had happened.
     pub(super) going_on: u64,
+    /// Of these, queued again to run alone.
+    pub(super) suspected: u64,
+    /// Of these, failed because the daemon died whenever they ran.
+    pub(super) condemned: u64,
 }
 
-const fn goes_on(pending: &Pending, interrupt: bool) -> bool {
-    !pending.cancel_asked && !pending.at_most_once && !interrupt
+impl Law {
+    const fn is_run_again(self, pending: &Pending) -> bool {
+        !pending.cancel_asked && !pending.at_most_once && !self.interrupt
+    }
+
+    /// What is to be said from now on of a job that ran when the last life ended, if that end counts for it.
+    fn suspects(self, pending: &Pending) -> Option<Suspicion> {
+        let life = pending.token.map(|token| token.life);
+        let counts = self.crashed.is_some() && life == self.crashed;
+        (counts && self.is_run_again(pending) && runs_inside(&pending.kind))
+            .then(|| Suspicion::after_crash(pending.suspicion))
+    }
+
+    fn lets_go_on(self, pending: &Pending, suspicion: Option<Suspicion>) -> bool {
+        self.is_run_again(pending) && !suspicion.is_some_and(Suspicion::condemns)
+    }
+}
+
+/// Cuts changes into batches; what is said of a job stands in one with the end that it follows from.
+fn in_one_batch() -> impl FnMut(&Change, &Change) -> bool {
+    let mut taken = 1;
+    move |before, _| {
+        let goes_on = taken < BATCH || matches!(before, Change::Suspected { .. });
+        taken = if goes_on { taken + 1 } else { 1 };
+        goes_on
+    }
 }
 
 /// Where a job goes that is to be run again.
@@ -215,20 +261,34 @@ const fn again_as(pending: &Pending) -> State {
     if pending.hold_asked { State::Held } else { State::Queued }
 }
 
-fn judge(pending: &Pending, interrupt: bool, at: WallTime, judged: &mut Judged) -> Option<Change> {
+fn judge(
+    pending: &Pending,
+    law: Law,
+    suspicion: Option<Suspicion>,
+    judged: &mut Judged,
+) -> Vec<Change> {
+    let job = pending.id;
+    let verdict = suspicion.filter(|known| known.condemns()).map(|known| known.verdict(job));
     let (outcome, next) = if pending.cancel_asked {
         judged.cancelled += 1;
         (Outcome::Cancelled, State::Cancelled)
-    } else if pending.at_most_once || interrupt {
+    } else if let Some(verdict) = &verdict {
+        judged.condemned += 1;
+        tracing::error!(%job, "failed: {verdict}");
+        (Outcome::Interrupted, State::Failed)
+    } else if !law.is_run_again(pending) {
         judged.interrupted += 1;
         (Outcome::Interrupted, State::Failed)
     } else {
         judged.again += 1;
+        judged.suspected += u64::from(suspicion.is_some());
         (Outcome::Interrupted, again_as(pending))
     };
-    let token = pending.token?;
-    let usage = Usage::default();
-    Some(Change::Ended { job: pending.id, token, outcome, usage, at, next, not_before: None })
+    let Some(token) = pending.token else { return Vec::new() };
+    let (usage, at) = (Usage::default(), law.at);
+    let end = Change::Ended { job, token, outcome, usage, at, next, not_before: None };
+    let suspected = |suspicion| Change::Suspected { job, suspicion, verdict };
+    suspicion.map(suspected).into_iter().chain([end]).collect()
 }
 
 /// How a job ended by this change, if it did.
@@ -256,6 +316,7 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         retry: pending.retry,
         attempts: pending.attempts,
         pardoned: pending.pardoned,
+        suspicion: pending.suspicion,
         reason: pending.reason,
         requires: pending.requires,
         limits: pending.limits,

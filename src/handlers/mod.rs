@@ -33,7 +33,7 @@ mod template;
 mod tests;
 
 pub use crate::job::nearest;
-pub use command::go_on;
+pub use command::{COMMAND, go_on};
 pub use cut::{Cut, give_up, keep_head_and_tail, taken};
 pub use handler::{AsyncHandler, BlockingHandler, Handler};
 pub use kind::{Kind, KindInfo};

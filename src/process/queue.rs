@@ -83,6 +83,20 @@ impl Queue {
         }
     }
 
+    /// Takes out the requests that nobody wants any more.
+    pub(super) fn take_unwanted(&self) -> Vec<Request> {
+        let mut state = self.lock();
+        let wanted = |request: &Request| {
+            !request.reply.is_closed() && request.wanted.as_ref().is_none_or(|wanted| wanted())
+        };
+        if state.requests.iter().all(wanted) {
+            return Vec::new();
+        }
+        let (kept, unwanted) = state.requests.drain(..).partition::<Vec<_>, _>(wanted);
+        state.requests = kept.into();
+        unwanted
+    }
+
     /// Held for single queue operations only, none of which can panic halfway.
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

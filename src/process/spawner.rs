@@ -300,8 +300,22 @@ impl Spawner {
                     short.get_or_insert_with(|| Short::of(&self.queue.short));
                     thread::sleep(pause);
                     pause = (pause * 2).min(LAST_PAUSE);
+                    self.turn_away_unwanted();
                 }
                 other => return other.map_err(|(error, _)| error),
+            }
+        }
+    }
+
+    /// Those behind this one wait for room as well: who is not wanted any more is told so.
+    fn turn_away_unwanted(&self) {
+        for Request { launch, reply, .. } in self.queue.take_unwanted() {
+            drop(launch);
+            if let Reply::Start(reply) = reply {
+                let source = io::Error::from_raw_os_error(libc::EAGAIN);
+                let step = "waiting behind others";
+                // Whoever wanted it may have gone.
+                let _ = reply.send(Err(SpawnError::Exhausted { step, source }));
             }
         }
     }

@@ -292,6 +292,12 @@ pub struct Details {
     /// How often it was edited.
     #[serde(default)]
     pub edits: u32,
+    /// How often the daemon died while it ran, since an attempt last ended otherwise.
+    #[serde(default)]
+    pub crashes: u32,
+    /// How often of these it ran alone.
+    #[serde(default)]
+    pub crashes_alone: u32,
     /// The directory it runs in.
     pub cwd: String,
     /// The names of its environment variables; values are never told.

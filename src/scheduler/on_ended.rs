@@ -27,7 +27,7 @@ impl Scheduler {
         let Some((slot, running)) = self.stop_running(job, token) else { return };
         let queue = self.jobs.get(slot).queue;
         self.queues.get_mut(queue).recent.note(&end.outcome, end.usage.wall);
-        self.free(slot, &running.units);
+        self.free(slot, &running.units, Place::Writing);
         let pause = self.retry_pause(slot, &end);
         let next = next_state(&running, &end.outcome, pause);
         if let Some(pause) = pause.filter(|_| !next.is_final()) {
@@ -51,7 +51,7 @@ impl Scheduler {
         actions: &mut Vec<Action>,
     ) {
         let Some((slot, running)) = self.stop_running(job, token) else { return };
-        self.free(slot, &running.units);
+        self.free(slot, &running.units, Place::Writing);
         let next = match (running.cancel, again) {
             (CancelWish::None, false) => State::Failed,
             (CancelWish::None, true) if running.hold.is_some() => State::Held,
@@ -85,13 +85,13 @@ impl Scheduler {
         self.writing.insert(slot, Writing::Ended { token: running.token, next, again: None });
     }
 
-    /// Gives back what the attempt held.
-    fn free(&mut self, slot: Slot, units: &Units) {
+    /// Gives back what the attempt held, or what was set aside for it.
+    pub(super) fn free(&mut self, slot: Slot, units: &Units, place: Place) {
         let Record { queue, asks, limits, .. } = *self.jobs.get(slot);
         let (class, permits) = (asks.class(), asks.permits());
         self.rooms[seat(class)].give_back(permits);
         self.give_back(limits, units);
-        self.place(slot, Place::Writing);
+        self.place(slot, place);
         self.refresh(queue);
     }
 

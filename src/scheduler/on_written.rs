@@ -3,7 +3,7 @@
 use super::dependencies::Verdict;
 use super::table::Slot;
 use super::{Action, CancelWish, Scheduler, WRITE_AGAIN, Writing};
-use crate::job::{Change, Deadline, Ending, JobId, Now, State};
+use crate::job::{Change, Deadline, Ending, JobId, Now, Outcome, State};
 
 impl Scheduler {
     /// Applies a synced change. Changes that were not asked for here, or no longer matter, are
@@ -13,7 +13,11 @@ impl Scheduler {
         match step {
             Answered::Goes(to) => {
                 let job = self.jobs.get(slot).id;
+                let suspicion = self.alone.suspicion(slot);
                 self.settle(slot, to, actions);
+                if is_planned(change) && !to.is_final() {
+                    self.alone.suspect(slot, suspicion);
+                }
                 if to.is_final() {
                     self.tell_dependents(job, &ending(change, to));
                 }
@@ -102,6 +106,11 @@ impl Scheduler {
             _ => None,
         }
     }
+}
+
+/// Whether an attempt ended because the daemon wanted it: that says nothing of what its job is suspected of.
+fn is_planned(change: &Change) -> bool {
+    matches!(change, Change::Ended { outcome: Outcome::Interrupted, .. })
 }
 
 /// How a job came to its end by this change.

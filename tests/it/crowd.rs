@@ -1,14 +1,15 @@
 //! What the system has too little of is waited for, and costs no job.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 use twolane::client::Client;
 use twolane::job::State;
-use twolane::protocol::{Empty, Selector, Submit, Wait, call};
+use twolane::protocol::{Cancel, Empty, Explain, JobSpec, Selector, Show, Submit, Wait, call};
 
-use crate::fixture::{PATIENCE, kind, shell, within};
+use crate::fixture::{PATIENCE, command as command_of, kind, range, shell, within};
 use crate::instance::Daemon;
 
 /// Clients at the same time, and descriptors that a process of them needs beside theirs.
@@ -45,6 +46,125 @@ async fn ten_thousand_clients_are_served_and_no_job_is_lost() {
     within(last.call::<call::Wait>(&Wait { jobs: all })).await.unwrap();
     let stats = within(last.call::<call::Stats>(&Empty {})).await.unwrap();
     assert_eq!((stats.succeeded, stats.connections), (CLIENTS as u64 / 10, CLIENTS as u64));
+}
+
+/// A user that nobody is, whose processes a limit counts; a user namespace has a count of its own.
+const NOBODY: u32 = 3_054_321;
+
+/// A command as a user for whom the kernel counts processes, which root is not.
+fn as_somebody(program: &Path) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]);
+    command.arg(program);
+    command
+}
+
+/// The daemon as such a user.
+fn daemon_with_limits(folder: &Path) -> Option<Command> {
+    if rustix::process::geteuid().is_root() {
+        // Where it is built it may be out of the user's reach.
+        let program = folder.join("twolaned");
+        std::fs::copy(env!("CARGO_BIN_EXE_twolaned"), &program).unwrap();
+        std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        return Some(as_somebody(&program));
+    }
+    let user = ["--user", "--map-root-user"];
+    let may = Command::new("unshare").args(user).arg("true").status();
+    may.is_ok_and(|status| status.success()).then(|| {
+        let mut command = Command::new("unshare");
+        command.args(user).arg(env!("CARGO_BIN_EXE_twolaned"));
+        command
+    })
+}
+
+/// Threads of a process.
+fn threads(pid: u32) -> u64 {
+    std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() as u64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_without_processes_says_so_and_starts_its_jobs_when_there_are_some() {
+    let folder = TempDir::new().unwrap();
+    let Some(mut command) = daemon_with_limits(folder.path()) else {
+        eprintln!("SKIPPED: neither root nor allowed to make a user namespace");
+        return;
+    };
+    let state = folder.path().join("state");
+    command.arg("--state-dir").arg(&state).stdin(Stdio::null());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let daemon = Daemon::of(&mut command);
+    let mut client = Client::connect(&state.join("twolane.sock")).await.unwrap();
+    // It has all its threads once it has run something.
+    let io = |job: JobSpec| JobSpec { class: Some("io".to_owned()), ..job };
+    let one = |job: JobSpec| Submit { jobs: vec![io(job)], ..Submit::default() };
+    within(client.call::<call::Submit>(&one(shell("exit 0")))).await.unwrap();
+    let all = Wait { jobs: Selector { all: true, ..Selector::default() } };
+    within(client.call::<call::Wait>(&all)).await.unwrap();
+    let limit = |most: u64| {
+        let mut command = as_somebody(Path::new("prlimit"));
+        command.arg(format!("--pid={}", daemon.child.id())).arg(format!("--nproc={most}:"));
+        assert!(command.status().unwrap().success());
+    };
+    limit(threads(daemon.child.id()) + 2);
+    let jobs = vec![io(command_of(&["sleep", "600"])); 6];
+    let submit = Submit { jobs, ..Submit::default() };
+    let first = within(client.call::<call::Submit>(&submit)).await.unwrap().first.unwrap();
+    within(async {
+        loop {
+            let status = client.call::<call::Status>(&Empty {}).await.unwrap();
+            let problem = status.problem.unwrap_or_default();
+            if status.health == "degraded" && problem.contains("TasksMax") {
+                break;
+            }
+        }
+    })
+    .await;
+    // Whoever has no process says why, and can be cancelled; whoever has one says nothing of the kind.
+    let mut waiting = Vec::new();
+    for id in (0..6).map(|offset| first.after(offset)) {
+        let told = within(client.call::<call::Explain>(&Explain { id })).await.unwrap();
+        if told.gates.iter().any(|gate| gate.gate == "no_room") {
+            waiting.push(id);
+        }
+    }
+    assert!((4..6).contains(&waiting.len()), "{waiting:?}");
+    let cancel = |id, count| Cancel { jobs: range(id, count), reason: None };
+    // Also those behind others that are being tried.
+    let cancelled = &waiting[..3];
+    for id in cancelled {
+        within(client.call::<call::Cancel>(&cancel(*id, 1))).await.unwrap();
+        let wait = Wait { jobs: range(*id, 1) };
+        within(client.call::<call::Wait>(&wait)).await.unwrap();
+    }
+    // In-process work and everybody's questions go on meanwhile.
+    within(client.call::<call::Submit>(&one(kind("sleep", &[("for", "0s")])))).await.unwrap();
+    let slept = Wait { jobs: range(first.after(6), 1) };
+    let slept = within(client.call::<call::Wait>(&slept)).await.unwrap().finished;
+    assert_eq!(slept[0].state, State::Succeeded);
+    limit(threads(daemon.child.id()) + 1_000);
+    within(async {
+        loop {
+            let status = client.call::<call::Status>(&Empty {}).await.unwrap();
+            if status.health == "running" {
+                assert_eq!(status.problem, None);
+                break;
+            }
+        }
+    })
+    .await;
+    let ids = (0..6).map(|offset| first.after(offset));
+    for id in ids.filter(|id| !cancelled.contains(id)) {
+        let job = client.call::<call::Show>(&Show { id }).await.unwrap().job;
+        assert_eq!((job.state, job.attempt_count), (State::Running, 1), "{job:?}");
+        let told = client.call::<call::Explain>(&Explain { id }).await.unwrap();
+        assert!(told.gates.is_empty(), "{told:?}");
+    }
+    within(client.call::<call::Cancel>(&cancel(first, 6))).await.unwrap();
+    let ends = within(client.call::<call::Wait>(&Wait { jobs: range(first, 6) })).await.unwrap();
+    assert!(ends.finished.iter().all(|job| job.state == State::Cancelled), "{ends:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@
 //! `TWOLANE_SIM_STEPS` sets how many steps a world takes, `TWOLANE_SIM_SEED` plays one seed alone and
 //! `TWOLANE_SIM_WORLDS` sets how many seeds are played. A failure prints its seed.
 
+mod alone;
 mod dice;
 mod disk;
 mod lanes;
@@ -116,6 +117,8 @@ fn a_world_is_wild_enough_to_meet_every_kind_of_event() {
         "Some(Turn { came: At",
         "Circle",
         "Misplaced(OtherPriority",
+        "alone: true",
+        "condemned",
     ] {
         assert!(history.contains(event), "{event} never happened");
     }

@@ -59,6 +59,12 @@ pub(super) struct World {
     /// Jobs as they were before edits that the scheduler has not been told of yet.
     pub(super) unanswered: BTreeMap<JobId, Entry>,
     pub(super) stands: Stands,
+    /// The suspect that has the inside of the daemon to itself.
+    pub(super) ran_alone: Option<JobId>,
+    /// The suspect that had its place before the present step.
+    pub(super) had_place: Option<JobId>,
+    /// How many runs alone in a row each job lost.
+    pub(super) lost_alone: BTreeMap<JobId, u32>,
     history: Vec<String>,
 }
 
@@ -103,6 +109,9 @@ impl World {
             limits: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             stands: Stands::default(),
+            ran_alone: None,
+            had_place: None,
+            lost_alone: BTreeMap::new(),
             history: Vec::new(),
         }
     }
@@ -120,6 +129,10 @@ impl World {
             98 => self.toggle_full_disk(),
             _ => self.maybe_crash(),
         }
+        // Who runs alone may be guilty.
+        if self.ran_alone.is_some() && self.dice.chance(4) {
+            self.crash();
+        }
         self.check_books();
     }
 
@@ -128,6 +141,8 @@ impl World {
         let mut actions = Vec::new();
         self.note_limits(&input);
         self.note_stands(&input);
+        self.note_alone(&input);
+        self.had_place = self.scheduler.poised();
         if matches!(input, Input::Refused(_)) {
             self.history.push(format!("{input:?}"));
         }
@@ -145,6 +160,10 @@ impl World {
         }
         self.forget_limits();
         self.forget_stands();
+    }
+
+    pub(super) fn note(&mut self, event: &str) {
+        self.history.push(event.to_owned());
     }
 
     pub(super) fn history(self) -> Vec<String> {
@@ -227,11 +246,12 @@ impl World {
         self.answers.clear();
         self.attempts.clear();
         self.history.push("crash".to_owned());
-        let rerun = self.dice.chance(70);
-        self.begin_life(rerun);
+        let (rerun, crashed) = (self.dice.chance(70), self.dice.chance(80));
+        self.begin_life(rerun, crashed);
     }
 
-    /// The program is replaced in order: some attempts go on, the others are interrupted and queued again.
+    /// The program is replaced in order: some attempts go on, the others are interrupted and queued again, all those
+    /// among them that run inside.
     fn restart(&mut self) {
         if self.disk_is_full {
             return;
@@ -241,25 +261,26 @@ impl World {
         let keys: Vec<_> = self.attempts.keys().copied().collect();
         self.set_starts(false);
         for key in keys {
-            if self.dice.chance(30) {
+            if self.attempts[&key].demand.inside || self.dice.chance(30) {
                 self.interrupt(key);
             }
         }
         self.sync_and_answer_all();
         // The new program may not begin, and the old one goes on.
         if self.dice.chance(70) {
-            self.begin_life(true);
+            self.begin_life(true, false);
         } else {
             self.set_starts(true);
         }
     }
 
     /// Another scheduler finds what is on the disk, and the attempts that go on.
-    fn begin_life(&mut self, rerun: bool) {
+    fn begin_life(&mut self, rerun: bool, crashed: bool) {
         self.put_off.clear();
         self.life += 1;
         self.limits.clear();
         self.unanswered.clear();
+        self.ran_alone = None;
         self.stands = Stands::default();
         self.started.clear();
         self.key_starts.clear();
@@ -272,14 +293,18 @@ impl World {
         for queue in self.queues.values().cloned().collect::<Vec<_>>() {
             self.input(Input::QueueSet(queue));
         }
+        let lost = if crashed { self.lost_inside() } else { Vec::new() };
         let handed: Vec<_> =
             self.attempts.iter().map(|(&key, one)| self.handed(key, one)).collect();
         let goes_on: BTreeSet<_> = handed.iter().map(|handed| handed.entry.id).collect();
         let running = |stored: &&mut Stored| stored.state == State::Running;
         for stored in self.disk.values_mut().filter(running) {
             if !goes_on.contains(&stored.job.id) {
-                stored.recover(rerun);
+                stored.recover(rerun, crashed);
             }
+        }
+        if rerun && crashed {
+            self.check_condemned(&lost);
         }
         self.input(Input::HandedOver(handed));
         let unfinished = self.disk.values().filter(|stored| !stored.state.is_final());

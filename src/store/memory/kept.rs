@@ -43,6 +43,7 @@ impl Kept {
             finished_at: None,
             attempts: 0,
             pardoned: 0,
+            suspicion: None,
             outcome: None,
             cancel_asked: false,
             reason: None,
@@ -77,6 +78,9 @@ impl Kept {
         }
         if *outcome == Outcome::Interrupted && !next.is_final() {
             self.job.pardoned += 1;
+        }
+        if *outcome != Outcome::Interrupted {
+            self.job.suspicion = None;
         }
         self.job.outcome = Some(outcome.clone());
         self.job.cancel_asked = false;
@@ -151,6 +155,7 @@ impl Kept {
             at_most_once: spec.at_most_once,
             attempts,
             pardoned: self.job.pardoned,
+            suspicion: self.job.suspicion,
             hold_asked: self.hold_asked,
             reason: self.job.reason.as_deref().filter(|_| told).map(Box::from),
             limits: spec.limits.as_deref().cloned().map(Arc::new),
