@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use twolane::client::Client;
 use twolane::job::State;
-use twolane::protocol::{Cancel, Empty, Explain, JobSpec, Selector, Show, Submit, Wait, call};
+use twolane::protocol::{
+    Cancel, Empty, Explain, JobSpec, MAX_MESSAGE, Selector, Show, Submit, Wait, call,
+};
 
 use crate::fixture::{PATIENCE, command as command_of, kind, range, shell, within};
 use crate::instance::Daemon;
@@ -46,6 +50,75 @@ async fn ten_thousand_clients_are_served_and_no_job_is_lost() {
     within(last.call::<call::Wait>(&Wait { jobs: all })).await.unwrap();
     let stats = within(last.call::<call::Stats>(&Empty {})).await.unwrap();
     assert_eq!((stats.succeeded, stats.connections), (CLIENTS as u64 / 10, CLIENTS as u64));
+}
+
+/// The most memory that the daemon has had, in bytes.
+fn peak(daemon: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+/// Clients that send the longest message, and how long they try.
+const CROWD: usize = 100;
+const HOGS: Duration = Duration::from_secs(3);
+/// What the daemon may grow by: the long messages that it reads at once, and half as much for what is made of them.
+const GROWTH: u64 = 24 * MAX_MESSAGE as u64;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_with_long_messages_waits_its_turn_and_loses_no_job() {
+    let folder = TempDir::new().unwrap();
+    let daemon = Daemon::start(folder.path());
+    let socket = folder.path().join("twolane.sock");
+    let before = peak(&daemon);
+    // Clients that send all but the end of the longest message: far more at once than the daemon may hold.
+    let mut hogs = tokio::task::JoinSet::new();
+    let (stuck, mut told) = tokio::sync::mpsc::channel(CROWD);
+    for _ in 0..CROWD {
+        let (socket, stuck) = (socket.clone(), stuck.clone());
+        hogs.spawn(async move {
+            let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            let piece = vec![b' '; MAX_MESSAGE - 1];
+            let sent = tokio::time::timeout(HOGS, stream.write_all(&piece)).await.is_ok();
+            stuck.send(sent).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+    }
+    let mut sent = 0;
+    for _ in 0..CROWD {
+        sent += usize::from(within(told.recv()).await.unwrap());
+    }
+    assert!((1..=16).contains(&sent), "{sent} of {CROWD} were read at once");
+    // Others are served meanwhile, and long ones when their turn comes.
+    let mut client = Client::connect(&socket).await.unwrap();
+    let nap = || kind("sleep", &[("for", "0s")]);
+    let short = Submit { jobs: vec![nap()], ..Submit::default() };
+    within(client.call::<call::Submit>(&short)).await.unwrap();
+    let jobs = vec![JobSpec { hold: true, ..nap() }; 2_000];
+    let mut handing = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let submit = Submit { jobs: jobs.clone(), ..Submit::default() };
+        let mut client = Client::connect(&socket).await.unwrap();
+        handing.spawn(async move { client.call::<call::Submit>(&submit).await.unwrap().first });
+    }
+    hogs.shutdown().await;
+    let taken = within(handing.join_all()).await;
+    assert!(taken.iter().all(Option::is_some));
+    let queues = within(client.call::<call::Queues>(&Empty {})).await.unwrap().queues;
+    assert_eq!(queues[0].held, 20 * 2_000, "every job that was acknowledged is there");
+    // One message whose jobs would take gigabytes.
+    let head = r#"{"method":"io.twolane.Scheduler.Submit","parameters":{"jobs":[{}"#;
+    let mut bomb = head.as_bytes().to_vec();
+    while bomb.len() < MAX_MESSAGE - 10 {
+        bomb.extend(b",{}");
+    }
+    bomb.extend(b"]}}\0");
+    let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    let answer = crate::refusals::exchange(&mut stream, &bomb).await.unwrap();
+    assert_eq!(answer["error"], "io.twolane.Scheduler.LimitReached", "{answer}");
+    let grown = peak(&daemon) - before;
+    println!("it grew by {} MiB", grown >> 20);
+    assert!(grown < GROWTH, "it grew by {} MiB", grown >> 20);
 }
 
 /// A user that nobody is, whose processes a limit counts; a user namespace has a count of its own.
