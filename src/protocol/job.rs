@@ -54,7 +54,8 @@ pub struct JobSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<String>,
     /// After which failures: exit codes, ranges of them, `signal`, `timeout`, `error`, `output_limit`, with
-    /// commas between; after any that may end better by default.
+    /// commas between; after any that may end better by default, which 126 and 127 for a program that can't be
+    /// executed or found are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<String>,
     /// The longest an attempt may run, as a duration such as `90s`.

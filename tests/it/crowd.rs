@@ -185,16 +185,7 @@ async fn a_daemon_without_processes_says_so_and_starts_its_jobs_when_there_are_s
     let jobs = vec![io(command_of(&["sleep", "600"])); 6];
     let submit = Submit { jobs, ..Submit::default() };
     let first = within(client.call::<call::Submit>(&submit)).await.unwrap().first.unwrap();
-    within(async {
-        loop {
-            let status = client.call::<call::Status>(&Empty {}).await.unwrap();
-            let problem = status.problem.unwrap_or_default();
-            if status.health == "degraded" && problem.contains("TasksMax") {
-                break;
-            }
-        }
-    })
-    .await;
+    until_health(&mut client, "degraded", "TasksMax").await;
     // Whoever has no process says why, and can be cancelled; whoever has one says nothing of the kind.
     let mut waiting = Vec::new();
     for id in (0..6).map(|offset| first.after(offset)) {
@@ -218,16 +209,7 @@ async fn a_daemon_without_processes_says_so_and_starts_its_jobs_when_there_are_s
     let slept = within(client.call::<call::Wait>(&slept)).await.unwrap().finished;
     assert_eq!(slept[0].state, State::Succeeded);
     limit(threads(daemon.child.id()) + 1_000);
-    within(async {
-        loop {
-            let status = client.call::<call::Status>(&Empty {}).await.unwrap();
-            if status.health == "running" {
-                assert_eq!(status.problem, None);
-                break;
-            }
-        }
-    })
-    .await;
+    until_health(&mut client, "running", "").await;
     let ids = (0..6).map(|offset| first.after(offset));
     for id in ids.filter(|id| !cancelled.contains(id)) {
         let job = client.call::<call::Show>(&Show { id }).await.unwrap().job;
@@ -268,19 +250,24 @@ async fn a_daemon_without_descriptors_says_so_and_starts_its_jobs_when_there_are
     })
     .await;
     assert_eq!(running.state, State::Running, "{running:?}");
+    until_health(&mut client, "degraded", "LimitNOFILE").await;
+    drop(crowd);
+    let all = Selector { all: true, ..Selector::default() };
+    let ended = within(client.call::<call::Wait>(&Wait { jobs: all })).await.unwrap();
+    assert!(ended.finished.iter().all(|job| job.state == State::Succeeded), "{ended:?}");
+}
+
+/// Waits until the daemon says that it is so, and why.
+async fn until_health(client: &mut Client, health: &str, why: &str) {
     within(async {
         loop {
             let status = client.call::<call::Status>(&Empty {}).await.unwrap();
-            if status.health == "degraded" && status.problem.unwrap().contains("LimitNOFILE") {
+            if status.health == health && status.problem.unwrap_or_default().contains(why) {
                 break;
             }
         }
     })
     .await;
-    drop(crowd);
-    let all = Selector { all: true, ..Selector::default() };
-    let ended = within(client.call::<call::Wait>(&Wait { jobs: all })).await.unwrap();
-    assert!(ended.finished.iter().all(|job| job.state == State::Succeeded), "{ended:?}");
 }
 
 /// Waits until the daemon has taken as many connections as it can.

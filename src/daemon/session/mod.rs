@@ -191,7 +191,7 @@ impl SocketPlace {
 /// Takes connections until `hub.ending` fires, then waits for the sessions to end.
 pub(super) async fn serve(mut listener: UnixListener, place: SocketPlace, hub: Arc<Hub>) {
     let sessions = TaskTracker::new();
-    let mut changes = None;
+    let (mut changes, mut short) = (None, false);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -206,12 +206,18 @@ pub(super) async fn serve(mut listener: UnixListener, place: SocketPlace, hub: A
         };
         match accepted {
             Ok((stream, _)) => {
+                short = false;
                 if let Some(session) = welcome(stream, &hub) {
                     sessions.spawn(session);
                 }
             }
             Err(error) => {
-                tracing::warn!("a connection could not be accepted: {error}");
+                // Once for as long as it lasts: it is tried many times a second.
+                if !std::mem::replace(&mut short, true) {
+                    tracing::warn!(
+                        "connections can't be accepted and wait in line: {error}; that is tried again and again"
+                    );
+                }
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }

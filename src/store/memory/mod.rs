@@ -176,12 +176,7 @@ impl Content {
             }
             Change::Suspected { job, suspicion, verdict } => {
                 gate::suspected(*job, *suspicion)?;
-                let kept = self.standing(*job, State::Running)?;
-                kept.job.suspicion = Some(*suspicion);
-                if verdict.is_some() {
-                    kept.job.reason.clone_from(verdict);
-                    kept.hold_asked = false;
-                }
+                self.standing(*job, State::Running)?.suspected(*suspicion, verdict.as_ref());
                 Ok(())
             }
             Change::CancelAsked { job, reason } => {

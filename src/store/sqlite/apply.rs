@@ -91,10 +91,10 @@ impl Batch<'_> {
             }
             Change::Suspected { job, suspicion, verdict } => {
                 gate::suspected(*job, *suspicion)?;
-                match suspicion::write(self.conn, *job, *suspicion, verdict.as_deref())? {
-                    true => Ok(()),
-                    false => Err(elsewhere(*job, self.stands(*job)?.0, State::Running)),
+                if suspicion::write(self.conn, *job, *suspicion, verdict.as_deref())? {
+                    return Ok(());
                 }
+                Err(elsewhere(*job, self.stands(*job)?.0, State::Running))
             }
             Change::CancelAsked { job, reason } => self.cancel_asked(*job, reason.as_deref()),
             Change::HoldAsked { job, hold, reason } => {

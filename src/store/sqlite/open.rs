@@ -278,7 +278,7 @@ fn size(bytes: u64) -> i64 {
 
 fn denied(path: &Path, error: &io::Error) -> StoreError {
     let path: PathBuf = path.to_owned();
-    if error.kind() == io::ErrorKind::StorageFull {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         return StoreError::Full(path);
     }
     StoreError::Denied { path, reason: error.to_string() }
