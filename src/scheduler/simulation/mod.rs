@@ -73,7 +73,7 @@ fn the_same_seed_plays_the_same_world() {
 #[test]
 fn a_world_is_wild_enough_to_meet_every_kind_of_event() {
     let mut history = String::new();
-    for seed in 0..20 {
+    for seed in 0..30 {
         let mut world = World::new(Dice::new(seed));
         (0..STEPS).for_each(|_| world.turn());
         history += &world.history().join("\n");
