@@ -8,6 +8,7 @@ use crate::protocol::{Cancel, call};
 
 /// End jobs that are not final.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = change::CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,

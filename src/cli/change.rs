@@ -1,11 +1,17 @@
 //! What the verbs that change jobs have in common: saying what changed and what did not.
 
 use super::batch::ranges_text;
+use super::count::counted;
 use super::desk::Desk;
 use super::error::Error;
 use super::select;
 use crate::job::{JobId, exit_code};
-use crate::protocol::{ChangeReply, Declined, IdRange, Selector};
+use crate::protocol::{ArrayChange, ChangeReply, Declined, DeclinedElements, IdRange, Selector};
+
+/// What the exit code of a change says.
+pub(super) const CODES: &str = "\
+Ends with 0, and tells on standard error what was passed over and why; with 121 if nothing could be
+done, or not to a job that was named by its own id.";
 
 /// Tells what a change did; `done` is its past participle.
 pub(super) fn tell(
@@ -19,25 +25,61 @@ pub(super) fn tell(
     } else {
         tell_people(done, reply, desk)?;
     }
+    Ok(code(selector, reply))
+}
+
+/// 121 if nothing could be done, or not to a job that was named by itself.
+fn code(selector: &Selector, reply: &ChangeReply) -> i32 {
     let named = |declined: &Declined| select::names(selector, declined.id);
-    Ok(if reply.declined.iter().any(named) { exit_code::REFUSED } else { exit_code::SUCCESS })
+    let changed = !reply.changed.is_empty() || reply.arrays.iter().any(|array| array.changed > 0);
+    let declined =
+        !reply.declined.is_empty() || reply.arrays.iter().any(|array| array.declined > 0);
+    let refused = (declined && !changed) || reply.declined.iter().any(named);
+    if refused { exit_code::REFUSED } else { exit_code::SUCCESS }
 }
 
 fn tell_people(done: &str, reply: &ChangeReply, desk: &mut Desk) -> Result<(), Error> {
-    match reply.changed.as_slice() {
-        [] if reply.declined.is_empty() => desk.out.notice("no job matches, nothing was changed"),
+    let ChangeReply { changed, declined, arrays } = reply;
+    match changed.as_slice() {
+        [] if declined.is_empty() && arrays.is_empty() => {
+            desk.out.notice("no job matches, nothing was changed");
+        }
         [] => {}
         [id] if !desk.quiet() => desk.out.line(format_args!("{done} job {id}"))?,
         ids if !desk.quiet() => {
             let ranges = ranges_text(&ranges(ids));
-            desk.out.line(format_args!("{done} {} jobs: {ranges}", ids.len()))?;
+            let jobs = counted(ids.len() as u64, "job");
+            desk.out.line(format_args!("{done} {jobs}: {ranges}"))?;
         }
         _ => {}
     }
-    for declined in &reply.declined {
+    let loud = !desk.quiet();
+    for array in arrays.iter().filter(|array| loud && array.changed > 0) {
+        let elements = counted(array.changed, "element");
+        desk.out.line(format_args!("{done} array {}: {elements}", array.array))?;
+    }
+    for declined in declined {
         desk.out.say(format_args!("job {}: {}", declined.id, declined.why));
     }
+    for array in arrays {
+        tell_declined(array, desk);
+    }
     Ok(())
+}
+
+fn tell_declined(array: &ArrayChange, desk: &mut Desk) {
+    let mut told = 0;
+    for DeclinedElements { why, count, ids } in &array.reasons {
+        told += count;
+        let some = ranges_text(&ranges(ids));
+        let some = if *count > ids.len() as u64 { format!("{some}, …") } else { some };
+        let elements = counted(*count, "element");
+        desk.out.say(format_args!("array {}: {elements} ({some}): {why}", array.array));
+    }
+    if told < array.declined {
+        let others = counted(array.declined - told, "element");
+        desk.out.say(format_args!("array {}: {others} for other reasons", array.array));
+    }
 }
 
 /// Ids as ranges, in order.

@@ -42,10 +42,10 @@ pub(super) struct Args {
     last: bool,
     /// Right ahead of this job of its queue and priority
     #[arg(long, value_name = "ID", conflicts_with = "behind")]
-    before: Option<JobId>,
+    before: Option<String>,
     /// Right behind this job of its queue and priority
     #[arg(long, value_name = "ID")]
-    behind: Option<JobId>,
+    behind: Option<String>,
     /// Jobs of other users too
     #[arg(long)]
     all_users: bool,
@@ -66,9 +66,9 @@ Of a job that runs, only --name, --priority, --retries, --backoff, --retry-on, -
 changed; they count from its next attempt on. Keys, needs and variables are changed one by one; the others stay.";
 
 pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
-    let mut edit = args.edit(desk)?;
+    let mut edit = args.edit(desk).await?;
     let mut draft = None;
-    if *edit.set == JobSpec::default() && edit.unset.is_empty() && edit.turn.is_none() {
+    if *edit.set == JobSpec::default() && edit.unset.is_empty() && edit.place.is_none() {
         match args.by_hand(edit.jobs, desk).await? {
             Some((by_hand, file)) => (edit, draft) = (by_hand, Some(file)),
             None => return DONE,
@@ -88,13 +88,14 @@ pub(super) async fn run(mut args: Args, desk: &mut Desk) -> Result<i32, Error> {
 }
 
 impl Args {
-    fn edit(&mut self, desk: &Desk) -> Result<Edit, Error> {
+    async fn edit(&mut self, desk: &mut Desk) -> Result<Edit, Error> {
         let mut jobs = Selector { all_users: self.all_users, ..Selector::default() };
         for word in &self.jobs {
             jobs.add(word).map_err(|error| Error::Usage(error.to_string()))?;
         }
         let unset = self.unset.clone();
-        Ok(Edit { jobs, set: Box::new(self.set(desk)?), unset, turn: self.turn(), edits: None })
+        let set = Box::new(self.set(desk)?);
+        Ok(Edit { jobs, set, unset, place: self.place(desk).await?, edits: None })
     }
 
     /// Has the user change the job as a text; none if nothing was changed.
@@ -146,12 +147,16 @@ impl Args {
         Ok(set)
     }
 
-    fn turn(&self) -> Option<String> {
-        let beside = [("before", self.before), ("behind", self.behind)];
-        let beside = beside.into_iter().find_map(|(side, job)| Some(format!("{side}:{}", job?)));
+    /// The place in its queue that the job is to have.
+    async fn place(&self, desk: &mut Desk) -> Result<Option<String>, Error> {
+        for (side, job) in [("before", &self.before), ("behind", &self.behind)] {
+            if let Some(word) = job {
+                let id = select::named_one(word, desk).await?;
+                return Ok(Some(format!("{side}:{id}")));
+            }
+        }
         let end = [("first", self.first), ("last", self.last)];
-        let end = end.into_iter().find(|(_, given)| *given).map(|(end, _)| end.to_owned());
-        beside.or(end)
+        Ok(end.into_iter().find(|(_, given)| *given).map(|(end, _)| end.to_owned()))
     }
 }
 

@@ -12,8 +12,12 @@ use crate::protocol::{Finished, LogsReply, Stream};
 /// Writes one piece of output where it belongs, or says how much is missing there.
 pub(super) async fn copy(piece: &LogsReply, streams: &mut Streams) -> Result<(), Error> {
     if let Some(length) = piece.cut {
-        let told = format!("\n{}: {length} bytes are not kept here\n", crate::NAME);
-        return streams.err(told.as_bytes()).await;
+        // In the stream itself, or what stands before and behind would read as one line there.
+        let told = format!("\n[{}: {length} bytes are not kept here]\n", crate::NAME);
+        return match piece.stream {
+            Stream::Out => streams.out(told.as_bytes()).await,
+            Stream::Err => streams.err(told.as_bytes()).await,
+        };
     }
     if piece.data.is_empty() {
         return Ok(());
@@ -30,6 +34,9 @@ pub(super) async fn copy(piece: &LogsReply, streams: &mut Streams) -> Result<(),
     }
 }
 
+/// Why an attempt ended at the output limit, and where that is set.
+const OUTPUT_LIMIT: &str = "it printed more than output.hard_limit allows, or filled the disk down to output.free_floor: `twolane config` shows both";
+
 /// How a job ended, in words; `None` if its exit code says it all.
 pub(super) fn ending(finished: &Finished) -> Option<String> {
     let reason = finished.message.as_deref().map(super::table::visible);
@@ -43,9 +50,7 @@ pub(super) fn ending(finished: &Finished) -> Option<String> {
         (_, Some("interrupted")) => {
             Some(reason.unwrap_or_else(|| "interrupted: the daemon ended before it did".to_owned()))
         }
-        (_, Some("output_limit")) => {
-            Some(reason.unwrap_or_else(|| "it wrote more than it was allowed to".to_owned()))
-        }
+        (_, Some("output_limit")) => Some(reason.unwrap_or_else(|| OUTPUT_LIMIT.to_owned())),
         _ => reason,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::list::{colour, state_text};
+use super::list::{colour, elements_state, state_text};
 use super::output::Style;
 use super::table::{painted, visible};
 use crate::job::JobId;
@@ -46,7 +46,13 @@ pub(super) fn drawn(graph: &GraphReply, style: Style) -> Vec<String> {
 }
 
 fn line(job: &Job, requires: &[&GraphEdge], style: Style) -> String {
-    let state = painted(&visible(&state_text(job)), colour(job.state).filter(|_| style.colour));
+    let elements = job.elements.as_ref().filter(|elements| !elements.counts.is_empty());
+    let count = elements.map_or_else(String::new, |elements| {
+        format!(" [{}]", elements.counts.iter().map(|count| count.jobs).sum::<u64>())
+    });
+    let alone = || (state_text(job), colour(job.state));
+    let (state, colour) = elements.map_or_else(alone, elements_state);
+    let state = painted(&visible(&state), colour.filter(|_| style.colour));
     let what = job.name.clone().unwrap_or_else(|| {
         let short: String = job.summary.chars().take(WORK).collect();
         if short.len() < job.summary.len() { format!("{short}…") } else { short }
@@ -59,7 +65,7 @@ fn line(job: &Job, requires: &[&GraphEdge], style: Style) -> String {
         [] => String::new(),
         edges => format!("  after {}", edges.iter().map(mark).collect::<Vec<_>>().join(", ")),
     };
-    format!("{} {}  {state}{after}", job.id, visible(&what))
+    format!("{}{count} {}  {state}{after}", job.id, visible(&what))
 }
 
 /// Every job behind all that it requires; among equals the older first.

@@ -8,6 +8,7 @@ use crate::protocol::{Hold, call};
 
 /// Keep jobs where they are until they are released.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = change::CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,

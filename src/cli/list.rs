@@ -8,8 +8,8 @@ use super::moment;
 use super::select::Select;
 use super::table::{Cell, Colour, Table};
 use crate::client::Client;
-use crate::job::{JobId, State};
-use crate::protocol::{Elements, Job, List, MAX_PAGE, Selector, call};
+use crate::job::{JobId, State, nearest};
+use crate::protocol::{Elements, Job, Kinds, List, MAX_PAGE, Queues, Schedules, Selector, call};
 
 /// How long ago a job may have ended to be listed when nothing else is asked for.
 const RECENT_SECONDS: i64 = 24 * 3600;
@@ -36,13 +36,14 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let jobs = args.select.any()?;
     let mut client = desk.connect().await?;
-    // Programs get every job, and so does whoever names single ones.
-    let names_jobs = !jobs.ids.is_empty() || !jobs.elements.is_empty();
-    let collapse = !(args.expand || desk.json() || names_jobs);
-    if args.all {
+    // Programs get every job, and so does whoever names single elements.
+    let collapse = !(args.expand || desk.json() || !jobs.elements.is_empty());
+    let names_jobs = !jobs.ids.is_empty() || !jobs.elements.is_empty() || jobs.last;
+    if args.all || (names_jobs && args.limit.is_none()) {
         return list_all(List { jobs, collapse, ..List::default() }, client, desk).await;
     }
     let list = List { newest_first: true, limit: args.limit, collapse, ..List::default() };
+    let selector = jobs.clone();
     let (jobs, more) = if jobs.is_empty() && args.limit.is_none() {
         current(&List { jobs, ..list }, &mut client).await?
     } else {
@@ -56,9 +57,56 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     if more {
         desk.out.notice("there are more jobs: --all lists every one");
     } else if jobs.is_empty() {
-        desk.out.notice("no job matches; --all lists those that ended long ago too");
+        tell_none(&selector, "; --all lists those that ended long ago too", desk).await?;
     }
     DONE
+}
+
+/// Says that nothing was found, and which name may have been meant.
+async fn tell_none(jobs: &Selector, more: &str, desk: &mut Desk) -> Result<(), Error> {
+    let mut told = false;
+    for (what, given, known) in [
+        ("queue", &jobs.queues, queues(jobs, desk).await?),
+        ("kind", &jobs.kinds, kinds(jobs, desk).await?),
+        ("schedule", &jobs.schedules, schedules(jobs, desk).await?),
+    ] {
+        for name in given.iter().filter(|name| !known.contains(name)) {
+            let meant = nearest(name, known.iter().map(String::as_str));
+            let hint = meant.map_or_else(String::new, |meant| format!(": did you mean {meant}?"));
+            desk.out.notice(format_args!("no job matches; there is no {what} {name:?}{hint}"));
+            told = true;
+        }
+    }
+    if !told {
+        let more = if *jobs == Selector::default() { more } else { "" };
+        desk.out.notice(format_args!("no job matches{more}"));
+    }
+    Ok(())
+}
+
+async fn queues(jobs: &Selector, desk: &mut Desk) -> Result<Vec<String>, Error> {
+    if jobs.queues.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reply = desk.call::<call::Queues>(&Queues {}).await?;
+    Ok(reply.queues.into_iter().map(|queue| queue.name).collect())
+}
+
+async fn kinds(jobs: &Selector, desk: &mut Desk) -> Result<Vec<String>, Error> {
+    if jobs.kinds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reply = desk.call::<call::Kinds>(&Kinds {}).await?;
+    Ok(reply.kinds.into_iter().map(|kind| kind.name).collect())
+}
+
+async fn schedules(jobs: &Selector, desk: &mut Desk) -> Result<Vec<String>, Error> {
+    if jobs.schedules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = Schedules { all_users: jobs.all_users };
+    let reply = desk.call::<call::Schedules>(&all).await?;
+    Ok(reply.schedules.into_iter().map(|schedule| schedule.name).collect())
 }
 
 /// The newest jobs of a selection, oldest first, and whether there are more.
@@ -94,13 +142,16 @@ fn line_of(job: &Job, collapse: bool) -> JobId {
 
 /// Every job of a selection, a page at a time.
 async fn list_all(mut list: List, mut client: Client, desk: &mut Desk) -> Result<i32, Error> {
-    let mut first = true;
+    let (mut first, mut none) = (true, true);
+    let mut open: Option<Run> = None;
     if desk.json() {
         desk.out.text("[")?;
     }
     loop {
         let reply = client.call::<call::List>(&list).await?;
         list.after = reply.jobs.last().map(|job| job.id);
+        let is_last = !reply.more || list.after.is_none();
+        none &= reply.jobs.is_empty();
         if desk.json() {
             for job in &reply.jobs {
                 let text = serde_json::to_string(job).map_err(crate::client::CallError::from)?;
@@ -108,64 +159,95 @@ async fn list_all(mut list: List, mut client: Client, desk: &mut Desk) -> Result
                 desk.out.text(&text)?;
                 first = false;
             }
-        } else if first || !reply.jobs.is_empty() {
-            let text = table(&reply.jobs, Timestamp::now()).render(desk.out.style());
-            let body = text.find('\n').map_or(0, |end| end + 1);
-            desk.out.text(if first { &text } else { &text[body..] })?;
-            first = false;
+        } else {
+            let mut runs = runs(open.take(), reply.jobs);
+            // The last line of a page may go on in the next one.
+            open = if is_last { None } else { runs.pop() };
+            if first || !runs.is_empty() {
+                let text = rows(&runs, Timestamp::now()).render(desk.out.style());
+                let body = text.find('\n').map_or(0, |end| end + 1);
+                desk.out.text(if first { &text } else { &text[body..] })?;
+                first = false;
+            }
         }
-        if !reply.more || list.after.is_none() {
+        if is_last {
             break;
         }
     }
     if desk.json() {
         desk.out.text("]\n")?;
     }
+    if none {
+        tell_none(&list.jobs, "", desk).await?;
+    }
     DONE
+}
+
+/// Elements of an array that follow each other and stand alike, or one job.
+struct Run {
+    first: Job,
+    last: Option<Job>,
+    count: u64,
+}
+
+impl Run {
+    const fn of(job: Job) -> Self {
+        Self { first: job, last: None, count: 1 }
+    }
+
+    fn goes_on_with(&self, job: &Job) -> bool {
+        let Self { first, count, .. } = self;
+        first.array.is_some()
+            && !is_whole_array(first)
+            && job.array == first.array
+            && job.id == first.id.after(*count)
+            && state_text(job) == state_text(first)
+            && job.state != State::Running
+    }
+}
+
+/// Jobs as the lines they take, the first of which may have begun before.
+fn runs(open: Option<Run>, jobs: Vec<Job>) -> Vec<Run> {
+    let mut runs: Vec<Run> = open.into_iter().collect();
+    for job in jobs {
+        match runs.last_mut() {
+            Some(run) if run.goes_on_with(&job) => {
+                run.count += 1;
+                run.last = Some(job);
+            }
+            _ => runs.push(Run::of(job)),
+        }
+    }
+    runs
+}
+
+fn is_whole_array(job: &Job) -> bool {
+    job.elements.as_ref().is_some_and(|elements| !elements.counts.is_empty())
 }
 
 /// Jobs as a table; elements of an array that follow each other and stand alike share a line.
 fn table(jobs: &[Job], now: Timestamp) -> Table {
-    let mut table =
-        Table::new(&[">ID", "STATE", "CLASS", "QUEUE?", "NAME?", ">AGE", ">TOOK?", "WORK"]);
-    let mut rest = jobs;
-    while let [first, others @ ..] = rest {
-        if let Some(elements) =
-            first.elements.as_ref().filter(|elements| !elements.counts.is_empty())
-        {
-            table.row(array_row(first, elements, now));
-            rest = others;
-            continue;
-        }
-        let alike = rest.iter().zip(0..).take_while(|(job, steps)| follows(first, job, *steps));
-        let count = alike.count().max(1);
-        let (group, others) = rest.split_at(count);
-        table.row(row(group, now));
-        rest = others;
-    }
-    table
+    rows(&runs(None, jobs.to_vec()), now)
 }
 
-fn follows(first: &Job, job: &Job, steps: u64) -> bool {
-    first.array.is_some()
-        && job.array == first.array
-        && job.id == first.id.after(steps)
-        && state_text(job) == state_text(first)
-        && !matches!(job.state, State::Running)
-        || job.id == first.id
+fn rows(runs: &[Run], now: Timestamp) -> Table {
+    let mut table =
+        Table::new(&[">ID", "STATE", "CLASS", "QUEUE?", "NAME?", ">AGE", ">TOOK?", "WORK"]);
+    for run in runs {
+        let elements = run.first.elements.as_ref();
+        table.row(match elements.filter(|elements| !elements.counts.is_empty()) {
+            Some(elements) => array_row(&run.first, elements, now),
+            None => row(run, now),
+        });
+    }
+    table
 }
 
 /// A whole array.
 fn array_row(job: &Job, elements: &Elements, now: Timestamp) -> Vec<Cell> {
     let count: u64 = elements.counts.iter().map(|count| count.jobs).sum();
-    let (state, colour) = match &elements.counts[..] {
-        [alike] => (alike.state.to_string(), colour(alike.state)),
-        counts => {
-            let told = counts.iter().map(|count| format!("{} {}", count.jobs, count.state));
-            (told.collect::<Vec<_>>().join(", "), None)
-        }
-    };
-    let mut row = row(std::slice::from_ref(job), now);
+    let (state, colour) = elements_state(elements);
+    let mut row = row(&Run::of(job.clone()), now);
     row[0] = elements_text(job, elements.first, elements.last).into();
     row[1] = Cell::coloured(state, colour);
     // How long one element took says nothing of the others.
@@ -174,17 +256,29 @@ fn array_row(job: &Job, elements: &Elements, now: Timestamp) -> Vec<Cell> {
     row
 }
 
-fn row(group: &[Job], now: Timestamp) -> Vec<Cell> {
-    let (first, last) = (&group[0], &group[group.len() - 1]);
+/// How the elements of an array stand, and the colour if they stand alike.
+pub(super) fn elements_state(elements: &Elements) -> (String, Option<Colour>) {
+    match &elements.counts[..] {
+        [alike] => (alike.state.to_string(), colour(alike.state)),
+        counts => {
+            let told = counts.iter().map(|count| format!("{} {}", count.jobs, count.state));
+            (told.collect::<Vec<_>>().join(", "), None)
+        }
+    }
+}
+
+fn row(run: &Run, now: Timestamp) -> Vec<Cell> {
+    let first = &run.first;
+    let last = run.last.as_ref().unwrap_or(first);
     let queue = if first.queue == crate::job::Spec::DEFAULT_QUEUE { "" } else { &first.queue };
-    let took = if group.len() > 1 { None } else { took(first, now) };
-    let work = match group.len() {
+    let took = if run.count > 1 { None } else { took(first, now) };
+    let work = match run.count {
         1 => first.summary.clone(),
         count => format!("[{count}] {}", first.summary),
     };
     vec![
         id_text(first, last).into(),
-        Cell::coloured(state_text(first), colour(first.state)),
+        Cell::coloured(standing(first, now), colour(first.state)),
         first.class.name().into(),
         queue.into(),
         first.name.clone().unwrap_or_default().into(),
@@ -218,6 +312,18 @@ fn elements_text(job: &Job, from: u64, to: u64) -> String {
     }
     let at_once = job.array_at_once.map(|most| format!("%{most}"));
     format!("{array}_{from}-{to}{}", at_once.unwrap_or_default())
+}
+
+/// Where a job stands, and how soon it comes if it waits for a time.
+fn standing(job: &Job, now: Timestamp) -> String {
+    let text = state_text(job);
+    let Some(moment) = job.not_before.as_deref().filter(|_| job.state == State::Scheduled) else {
+        return text;
+    };
+    match moment::between(&now.to_string(), Some(moment), now) {
+        Some(left) => format!("{text} in {}", moment::short(Some(left))),
+        None => text,
+    }
 }
 
 /// Where a job stands, with what is worth knowing about how it ended or how far it is.
@@ -273,6 +379,25 @@ mod tests {
             text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
         assert_eq!(ids, ["5_1-3", "5_4", "5_5", "10"], "{text}");
         assert!(text.contains("[3] true"), "{text}");
+    }
+
+    #[test]
+    fn a_line_goes_on_from_page_to_page() {
+        let page = |ids: std::ops::Range<u64>| {
+            let element = |id| job(id, "queued", json!({ "array": 5, "index": id - 4 }));
+            ids.map(element).collect::<Vec<Job>>()
+        };
+        let mut open = runs(None, page(5..10));
+        let all = runs(open.pop(), page(10..12));
+        let text = rows(&all, now()).render(Style::default());
+        assert!(open.is_empty() && text.contains("5_1-7") && text.contains("[7] true"), "{text}");
+    }
+
+    #[test]
+    fn a_job_that_waits_for_a_time_says_how_long() {
+        let waits = job(1, "scheduled", json!({ "not_before": "2024-01-01T00:03:30Z" }));
+        assert_eq!(standing(&waits, now()), "scheduled in 2m30s");
+        assert_eq!(standing(&job(1, "scheduled", json!({})), now()), "scheduled");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! `twolane logs`: shows a job's output.
 
+use std::pin::pin;
+
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::follow;
 use super::select;
+use super::waiting;
 use crate::client::CallError;
 use crate::protocol::{Logs, Stream, call};
 
@@ -47,8 +50,9 @@ impl Args {
 }
 
 pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
+    let id = select::named_one(&args.id, desk).await?;
     let logs = Logs {
-        id: select::named_one(&args.id, desk).await?,
+        id,
         attempt: args.attempt,
         stream: args.stream(),
         follow: args.follow,
@@ -57,9 +61,24 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
     let mut replies = desk.connect().await?.stream::<call::Logs>(&logs).await?;
     let mut ended = false;
     let mut streams = desk.out.streams();
-    while let Some(reply) = replies.next().await {
+    let mut patience = pin!(tokio::time::sleep(waiting::PATIENCE));
+    let mut patient = args.follow;
+    loop {
+        let next = tokio::select! {
+            next = replies.next() => next,
+            () = &mut patience, if patient => {
+                patient = false;
+                waiting::tell(id, desk).await;
+                continue;
+            }
+        };
+        let Some(reply) = next else { break };
         let reply = reply?;
+        patient = false;
         ended = reply.finished.is_some();
+        if !args.follow && reply.attempt == 0 {
+            waiting::tell(id, desk).await;
+        }
         if desk.json() {
             desk.out.json(&reply)?;
             desk.out.flush()?;

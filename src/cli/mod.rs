@@ -19,6 +19,7 @@ mod cancel;
 mod change;
 mod completions;
 mod config;
+mod count;
 mod desk;
 mod drain;
 mod edit;
@@ -64,6 +65,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod waiting;
 mod when;
 
 use std::ffi::{OsStr, OsString};
@@ -114,15 +116,31 @@ fn daemon_words(globals: Globals, mut words: Vec<OsString>) -> Vec<OsString> {
 /// Shows what clap has to say: help, the version, or what was wrong.
 fn misused(error: &clap::Error, line: &[OsString]) -> i32 {
     let json = line.iter().any(|word| word == OsStr::new("--json"));
+    let text = in_our_words(&error.render().to_string());
     if error.use_stderr() && json {
-        let text = error.render().to_string();
         let text = text.trim_start_matches("error: ").trim_end().to_owned();
         let _ = writeln!(std::io::stderr(), "{}", Error::Usage(text).to_json());
+    } else if text != error.render().to_string() {
+        let _ = write!(std::io::stderr(), "{text}");
     } else {
         // Nobody can be told that they can't be told.
         let _ = error.print();
     }
     error.exit_code()
+}
+
+/// What the standard library says of numbers, as it is for people.
+fn in_our_words(text: &str) -> String {
+    const WHOLE: &str = "write a whole number, as in 4";
+    [
+        ("invalid digit found in string", WHOLE),
+        ("cannot parse integer from empty string", WHOLE),
+        ("number too large to fit in target type", "the number is too large"),
+        ("number too small to fit in target type", "the number is too small"),
+        ("invalid float literal", "write a number, as in 1.5"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
 fn command(cli: Cli) -> i32 {

@@ -117,7 +117,12 @@ impl Output {
     pub(super) fn say(&mut self, text: impl std::fmt::Display) {
         // Results come before what is said about them, as on a terminal.
         let _ = self.out.borrow_mut().flush();
-        let _ = writeln!(self.err.borrow_mut(), "{}: {text}", crate::NAME);
+        if self.style.json {
+            let told = serde_json::json!({ "notice": text.to_string() });
+            let _ = writeln!(self.err.borrow_mut(), "{told}");
+        } else {
+            let _ = writeln!(self.err.borrow_mut(), "{}: {text}", crate::NAME);
+        }
     }
 
     /// Tells why the command failed.

@@ -1,5 +1,6 @@
 //! `twolane prune`: forgets jobs that ended long enough ago.
 
+use super::count::counted;
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::select::Select;
@@ -36,7 +37,7 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
         desk.out.json(&reply)?;
     } else {
         let verb = if args.dry_run { "would remove" } else { "removed" };
-        desk.out.line(format_args!("{verb} {} jobs", reply.removed))?;
+        desk.out.line(format_args!("{verb} {}", counted(reply.removed, "job")))?;
     }
     DONE
 }

@@ -8,6 +8,7 @@ use crate::protocol::{Release, call};
 
 /// Let held jobs go on.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = change::CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,

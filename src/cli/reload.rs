@@ -3,7 +3,7 @@
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::stop::without_jobs;
-use crate::protocol::{Empty, call};
+use crate::protocol::{Empty, ReloadReply, call};
 
 /// Have the daemon read its config again.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -19,13 +19,17 @@ pub(super) async fn run(args: Args, desk: &mut Desk) -> Result<i32, Error> {
         desk.out.json(&reply)?;
         return DONE;
     }
-    if reply.changed.is_empty() && reply.needs_restart.is_empty() {
+    let ReloadReply { changed, removed, needs_restart } = &reply;
+    if changed.is_empty() && removed.is_empty() && needs_restart.is_empty() {
         desk.out.line("nothing has changed")?;
     }
-    for key in &reply.changed {
+    for key in changed {
         desk.out.line(format_args!("in force: {key}"))?;
     }
-    for key in &reply.needs_restart {
+    for key in removed {
+        desk.out.line(format_args!("no longer set: {key}"))?;
+    }
+    for key in needs_restart {
         desk.out.line(format_args!("needs a restart: {key}"))?;
     }
     DONE

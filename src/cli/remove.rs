@@ -9,6 +9,7 @@ use crate::protocol::{Remove, call};
 
 /// Forget final jobs and their output.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = change::CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,

@@ -8,6 +8,7 @@ use crate::protocol::{Retry, call};
 
 /// Run final jobs again, under their ids.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = change::CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,

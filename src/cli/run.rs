@@ -18,6 +18,7 @@ use super::lend;
 use super::output::Streams;
 use super::spool::{self, Spool};
 use super::submit;
+use super::waiting;
 use crate::client::{CallError, Client, Replies};
 use crate::job::{JobId, exit_code};
 use crate::protocol::{Cancel, Finished, IdRange, JobSpec, Logs, Selector, call};
@@ -166,10 +167,17 @@ pub(super) async fn attend(
     let replies = client.stream::<call::Logs>(&logs).await?;
     let mut watching = pin!(watch(replies, desk.out.streams()));
     let (mut asked, mut cancelled, mut deaf) = (false, false, false);
+    let mut patience = pin!(tokio::time::sleep(waiting::PATIENCE));
+    let mut patient = true;
     loop {
         let signal = tokio::select! {
             watched = &mut watching => return conclude(watched, id, desk),
             signal = signals.next(), if !deaf => signal,
+            () = &mut patience, if patient => {
+                patient = false;
+                waiting::tell(id, desk).await;
+                continue;
+            }
         };
         let Some(signal) = signal else {
             deaf = true;

@@ -88,8 +88,8 @@ pub(super) struct Options {
     /// The time zone whose calendar counts, such as Europe/Berlin; yours by default
     #[arg(long, value_name = "ZONE", requires = "every")]
     zone: Option<String>,
-    /// If an earlier run has not ended: skip (leave this one out, the usual), queue (wait for it) or
-    /// replace (cancel it)
+    /// If an earlier run has not ended: skip (leave this one out, the usual), queue (wait for it; behind
+    /// 100 that have not ended, runs are left out and counted as skipped) or replace (cancel it)
     #[arg(long, value_name = "WHAT", requires = "every", value_parser = overlap)]
     overlap: Option<String>,
     /// If the time of runs passed while the daemon or the machine was away: run-once (one for all of them,

@@ -76,14 +76,16 @@ impl Select {
 
 impl Filter {
     fn states(&self) -> Result<Vec<String>, Error> {
-        for word in &self.state {
+        let written = |word: &String| word.trim().to_lowercase().replace([' ', '-'], "_");
+        let words: Vec<String> = self.state.iter().map(written).collect();
+        for word in &words {
             if !OUTCOMES.contains(&word.as_str()) {
                 word.parse::<State>().map_err(|error| {
                     Error::usage(format!("--state: {error}, {}", OUTCOMES.join(", ")))
                 })?;
             }
         }
-        Ok(self.state.clone())
+        Ok(words)
     }
 }
 
@@ -184,6 +186,9 @@ mod tests {
             select.any()
         };
         assert_eq!(with("timed_out").unwrap().states, ["timed_out"]);
+        for written in ["timed out", "Timed-Out", "TIMED_OUT"] {
+            assert_eq!(with(written).unwrap().states, ["timed_out"]);
+        }
         assert_eq!(with("held").unwrap().states, ["held"]);
         let error = with("done").unwrap_err().to_string();
         assert!(error.contains("succeeded") && error.contains("timed_out"), "{error}");

@@ -12,6 +12,7 @@ use super::inputs::{Inputs, Lines};
 use super::job_options::{JobOptions, texts};
 use super::pattern::Item;
 use super::schedule;
+use super::table::visible;
 use super::template::Template;
 use super::wait;
 use crate::client::Client;
@@ -70,7 +71,11 @@ Examples:
 
 In the words, --name, --output, --cwd, --unique and --env: {} is the value, {.} the value without its file
 ending, {/} its last part, {//} the folder before that, {/.} the last part without ending, {#} its
-number. Without any of them the value is the last argument.";
+number. Without any of them the value is the last argument.
+
+A command finds in its environment: $TWOLANE_JOB its id, $TWOLANE_INDEX its index in an array,
+$TWOLANE_NAME its name, $TWOLANE_CPUS the cores it holds, $TWOLANE_ATTEMPT a token that no
+other attempt ever had.";
 
 /// Where the jobs come from.
 enum Work {
@@ -204,6 +209,9 @@ async fn send_all(
     while let Some((job, line)) = work.next(&mut number)? {
         if args.dry_run {
             show(&job, desk)?;
+            if let Some(array) = args.array.filter(|_| !desk.json()) {
+                desk.out.line(format_args!("  {:<14}{}", "array", written(array)))?;
+            }
         }
         let sent = sender.add(job, line).await;
         report(sent, work, sender, args, desk)?;
@@ -304,7 +312,22 @@ fn show(job: &JobSpec, desk: &mut Desk) -> Result<(), Error> {
     if desk.json() {
         return desk.out.json(job);
     }
-    desk.out.line(summary_of(job))
+    desk.out.line(summary_of(job))?;
+    let Ok(Value::Object(fields)) = serde_json::to_value(job) else { return Ok(()) };
+    let nothing = |value: &Value| match value {
+        Value::Null => true,
+        Value::Bool(given) => !given,
+        Value::Array(values) => values.is_empty(),
+        Value::Object(values) => values.is_empty(),
+        _ => false,
+    };
+    // The command stands in the line above.
+    let told = fields.iter().filter(|(name, value)| *name != "argv" && !nothing(value));
+    for (name, value) in told {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        desk.out.line(format_args!("  {:<14}{}", name.replace('_', " "), visible(&text)))?;
+    }
+    Ok(())
 }
 
 fn print_json(accepted: &[IdRange], args: &Args, desk: &mut Desk) -> Result<(), Error> {
@@ -324,11 +347,11 @@ fn print_json(accepted: &[IdRange], args: &Args, desk: &mut Desk) -> Result<(), 
     desk.out.line(format_args!("],\"first\":{},\"last\":{}}}", json!(first), json!(last)))
 }
 
-/// Reads `A-B` or `A-B:STEP`, either with `%N`.
+/// Reads `A-B` or `A-B:STEP`, one index, or a list of some that are equally far apart; each with `%N`.
 fn array(text: &str) -> Result<Array, String> {
     let wrong = || {
         format!(
-            "{text:?} is no array: write FIRST-LAST or FIRST-LAST:STEP, as in 1-100, and %N for at most N at once"
+            "{text:?} is no array: write FIRST-LAST or FIRST-LAST:STEP, as in 1-100, one index, or a list as in 1,3,5, and %N for at most N at once"
         )
     };
     let (text, at_once) = match text.split_once('%') {
@@ -338,6 +361,10 @@ fn array(text: &str) -> Result<Array, String> {
         }
         None => (text, None),
     };
+    if !text.contains(['-', ':']) {
+        let indexes = text.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>();
+        return listed(&indexes.map_err(|_| wrong())?, at_once);
+    }
     let (range, step) = match text.split_once(':') {
         Some((range, step)) => (range, step.parse().map_err(|_| wrong())?),
         None => (text, 1),
@@ -355,6 +382,32 @@ fn array(text: &str) -> Result<Array, String> {
     Ok(Array { first, last, step, at_once })
 }
 
+/// An array as it may be written.
+fn written(array: Array) -> String {
+    let Array { first, last, step, at_once } = array;
+    let step = if step == 1 { String::new() } else { format!(":{step}") };
+    let at_once = at_once.map_or_else(String::new, |most| format!("%{most}"));
+    format!("{first}-{last}{step}{at_once}")
+}
+
+/// The array that has these indexes.
+fn listed(indexes: &[u64], at_once: Option<u32>) -> Result<Array, String> {
+    let [first, .., last] = *indexes else {
+        let only = indexes.first().copied().unwrap_or_default();
+        return Ok(Array { first: only, last: only, step: 1, at_once });
+    };
+    let step = indexes[1].saturating_sub(first);
+    let even = |pair: &[u64]| step > 0 && pair[1].checked_sub(pair[0]) == Some(step);
+    if !indexes.windows(2).all(even) {
+        return Err(format!(
+            "the indexes {} are not equally far apart: write FIRST-LAST:STEP, or hand them in as jobs of their own with ::: {}",
+            indexes.iter().map(u64::to_string).collect::<Vec<_>>().join(","),
+            indexes.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
+        ));
+    }
+    Ok(Array { first, last, step, at_once })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,10 +418,19 @@ mod tests {
         assert_eq!(array("0-10:5"), Ok(Array { first: 0, last: 10, step: 5, at_once: None }));
         let most = Array { first: 1, last: 9, step: 2, at_once: Some(50) };
         assert_eq!(array("1-9:2%50"), Ok(most));
+        let index = Array { first: 3, last: 3, step: 1, at_once: None };
+        assert_eq!(array("3"), Ok(index));
+        let odd = Array { first: 1, last: 5, step: 2, at_once: Some(2) };
+        assert_eq!(array("1,3,5%2"), Ok(odd));
+        assert_eq!(written(odd), "1-5:2%2");
         assert!(array("1-10000000").is_ok());
         for text in [
             "",
-            "5",
+            "1,2,4",
+            "3,2,1",
+            "2,2",
+            "1,",
+            "1-5,7",
             "9-1",
             "1-5:0",
             "1-10000001",

@@ -1,5 +1,6 @@
 //! `twolane wait`: waits until jobs are final.
 
+use super::count::grouped;
 use super::desk::{DONE, Desk};
 use super::error::Error;
 use super::follow;
@@ -7,7 +8,7 @@ use super::lend;
 use super::select::Select;
 use crate::client::{CallError, Client};
 use crate::job::{State, exit_code};
-use crate::protocol::{Finished, Selector, Wait, call};
+use crate::protocol::{ArrayEnd, ElementCount, Finished, Selector, Wait, call};
 
 /// Wait until jobs are final.
 ///
@@ -37,6 +38,14 @@ pub(super) async fn until_final(
     while let Some(reply) = replies.next().await {
         let reply = reply?;
         remaining = reply.remaining;
+        for array in &reply.arrays {
+            // An array is several jobs, however many of its elements were waited for.
+            count += 2;
+            if array.exit_code != exit_code::SUCCESS {
+                worst = exit_code::FAILURE;
+            }
+            tell_array(array, desk)?;
+        }
         for finished in &reply.finished {
             count += 1;
             only = follow::code(finished);
@@ -56,6 +65,18 @@ pub(super) async fn until_final(
         1 => Ok(only),
         _ => Ok(worst),
     }
+}
+
+fn tell_array(array: &ArrayEnd, desk: &mut Desk) -> Result<(), Error> {
+    if desk.json() {
+        return desk.out.json(array);
+    }
+    let count = |ended: &ElementCount| format!("{} {}", grouped(ended.jobs), ended.state);
+    let counts: Vec<String> = array.counts.iter().map(count).collect();
+    if array.exit_code != exit_code::SUCCESS {
+        desk.out.notice(format_args!("array {}: {}", array.array, counts.join(", ")));
+    }
+    Ok(())
 }
 
 fn tell(finished: &Finished, desk: &mut Desk) -> Result<(), Error> {

@@ -66,6 +66,8 @@ pub struct Entry {
 pub struct Difference {
     /// Settings that a running daemon applies.
     pub changed: Vec<String>,
+    /// Settings that a running daemon applied and that are not set any more.
+    pub removed: Vec<String>,
     /// Settings that stay as they were until it is started again.
     pub needs_restart: Vec<String>,
 }
@@ -252,7 +254,11 @@ pub fn diff(old: &Loaded, new: &Loaded) -> Difference {
             continue;
         }
         let live = super::Key::find(&split(name)).is_some_and(|key| key.live);
-        let list = if live { &mut difference.changed } else { &mut difference.needs_restart };
+        let list = match (live, new.contains_key(name)) {
+            (true, true) => &mut difference.changed,
+            (true, false) => &mut difference.removed,
+            (false, _) => &mut difference.needs_restart,
+        };
         list.push(name.clone());
     }
     difference

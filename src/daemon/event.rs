@@ -15,7 +15,7 @@ use crate::job::{
 use crate::lanes::{Ended, Lending};
 use crate::protocol::{self, Error, Finished};
 use crate::scheduler::{Entry, Explanation, FoldedEntry, Planned};
-use crate::store::{Edge, Work};
+use crate::store::{Edge, FoldedElements, Work};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -94,6 +94,14 @@ pub(super) enum Ask {
     Submit(Submission, Answer<Taken>),
     /// Change jobs that are not final.
     Change(JobChange, Vec<JobId>, Answer<protocol::ChangeReply>),
+    /// Change what is folded of arrays, as one.
+    ChangeFolded(JobChange, Vec<JobId>, Answer<protocol::ChangeReply>),
+    /// Run elements again that ended as one.
+    RetryFolded(Vec<FoldedElements>, Answer<protocol::ChangeReply>),
+    /// Forget elements that ended as one.
+    RemoveFolded(Vec<FoldedElements>, Answer<protocol::ChangeReply>),
+    /// Make jobs of their own of the next elements of those that ended as one.
+    UnfoldEnded(Box<FoldedElements>, Answer<protocol::ChangeReply>),
     /// Make jobs of their own of elements of folded arrays, each up to an id.
     Unfold(Vec<(JobId, JobId)>, Answer<()>),
     /// Run final jobs again.
@@ -155,6 +163,18 @@ pub(super) enum JobChange {
     Release,
     /// Make it something else.
     Edit(Arc<Edition>),
+}
+
+impl JobChange {
+    /// What it does, as a past participle.
+    pub(super) const fn done(&self) -> &'static str {
+        match self {
+            Self::Cancel(_) => "cancelled",
+            Self::Hold(_) => "held",
+            Self::Release => "released",
+            Self::Edit(_) => "edited",
+        }
+    }
 }
 
 /// What is to become of jobs that a user edits: checked, and the same for all but their work.
@@ -319,6 +339,18 @@ impl FoldedRange {
             first: first.id,
             first_index: place.map_or(0, |place| place.index),
             fold: *fold,
+        }
+    }
+
+    /// Elements as a store tells of them.
+    pub(super) fn told(elements: &FoldedElements) -> Self {
+        let first = &elements.first;
+        Self {
+            array: elements.folded().array,
+            owner: first.owner,
+            first: first.id,
+            first_index: first.place.map_or(0, |place| place.index),
+            fold: elements.fold,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What watchers are told: every change that was written down, in a line.
 
 use super::clock;
-use crate::job::{Change, Fold, NewJob, ScheduleRecord, WallTime};
+use crate::job::{Change, Fold, Folded, NewJob, ScheduleRecord, WallTime};
 use crate::protocol::{Event, to_rfc3339};
 
 /// Something that happened, and whose it is.
@@ -36,6 +36,13 @@ impl Happening {
                     ..event
                 },
             },
+            Change::FoldMoved { folded, to, .. } => Self {
+                owner,
+                event: Event { state: Some(*to), ..about_folded("moved", *folded, event) },
+            },
+            Change::FoldRemoved { folded } => {
+                Self { owner, event: about_folded("removed", *folded, event) }
+            }
             Change::QueueSet(record) => Self { owner: None, event: queue(&record.name, event) },
             Change::DrainSet(drain) => {
                 let what = if drain.is_some() { "drained" } else { "resumed" };
@@ -50,6 +57,11 @@ impl Happening {
     pub(super) fn missed(count: u64) -> Event {
         Event { missed: Some(count), ..blank("missed", clock::now().wall) }
     }
+}
+
+fn about_folded(what: &str, folded: Folded, event: Event) -> Event {
+    let (first, last) = (folded.first, folded.last());
+    Event { event: what.to_owned(), job: Some(first), last_job: Some(last), ..event }
 }
 
 fn about_job(change: &Change, event: Event) -> Event {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::event::Answer;
-use crate::job::JobId;
-use crate::protocol::{ChangeReply, Declined, Error};
+use crate::job::{Folded, JobId};
+use crate::protocol::{ArrayChange, ChangeReply, Declined, DeclinedElements, Error};
 
 /// Names one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +67,32 @@ impl Requests {
     /// One of the request's jobs was passed over.
     pub(super) fn decline(&mut self, request: RequestId, declined: Declined) {
         self.one_done(request, |reply| reply.declined.push(declined));
+    }
+
+    /// What is folded of an array was changed or not, if a request waits for that.
+    pub(super) fn folded_changed(&mut self, folded: Folded, why: Option<&str>) {
+        // No job has the id of the first of them.
+        for request in self.by_job.remove(&folded.first).unwrap_or_default() {
+            self.folded_one(request, folded, why.map(str::to_owned));
+        }
+    }
+
+    /// What is folded of one of the request's arrays was changed, or was not for this reason.
+    pub(super) fn folded_one(&mut self, request: RequestId, folded: Folded, why: Option<String>) {
+        let Folded { array, first, count } = folded;
+        let change = match why {
+            None => ArrayChange { array, changed: count, declined: 0, reasons: Vec::new() },
+            Some(why) => {
+                let reasons = vec![DeclinedElements { why, count, ids: vec![first] }];
+                ArrayChange { array, changed: 0, declined: count, reasons }
+            }
+        };
+        self.one_done(request, |reply| reply.arrays.push(change));
+    }
+
+    /// Nothing is folded any more of one of the request's arrays.
+    pub(super) fn nothing_folded(&mut self, request: RequestId) {
+        self.one_done(request, |_| {});
     }
 
     fn one_done(&mut self, request: RequestId, note: impl FnOnce(&mut ChangeReply)) {

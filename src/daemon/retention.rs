@@ -10,7 +10,7 @@ use super::readers::{ReadError, Readers};
 use super::session::Bounds;
 use super::{caps, clock};
 use crate::job::{JobId, State, WallTime};
-use crate::store::{Filter, Page};
+use crate::store::{Filter, FoldedElements, Page, Reader, StoreError};
 
 /// How long finished jobs are kept; 0 stands for no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,11 +63,19 @@ async fn forget_some(
     keep: Keep,
 ) -> Result<usize, ReadError> {
     let now = clock::now().wall;
+    let before = WallTime(now.0.saturating_sub(DAY.saturating_mul(keep.days.into())));
+    if keep.days > 0 {
+        forget_folds(readers, events, before).await?;
+    }
     let old = readers
         .query(move |reader| {
             let counts = reader.counts()?;
+            let folds = ended_folds(reader, Filter::default())?;
             let ended = counts.iter().filter(|(_, state, _)| state.is_final());
-            let surplus = match (keep.jobs, ended.map(|(_, _, count)| count).sum::<u64>()) {
+            // What is written down as one takes the space of one.
+            let folded = folds.iter().map(|elements| elements.fold.count).sum::<u64>();
+            let ended = ended.map(|(_, _, count)| count).sum::<u64>().saturating_sub(folded);
+            let surplus = match (keep.jobs, ended) {
                 (0, _) => 0,
                 (most, ended) => ended.saturating_sub(u64::from(most)),
             };
@@ -75,18 +83,15 @@ async fn forget_some(
             if surplus == 0 && keep.days == 0 {
                 return Ok(Vec::new());
             }
-            let before = WallTime(now.0.saturating_sub(DAY.saturating_mul(keep.days.into())));
             let filter = Filter {
                 states: State::ALL.into_iter().filter(|state| state.is_final()).collect(),
                 finished_before: (surplus == 0).then_some(before),
                 ..Filter::default()
             };
-            let page =
-                Page { newest_first: false, after: None, limit: limit as u32, collapse: false };
-            reader.page(&filter, page)
+            oldest(reader, &filter, limit as u32, &folds)
         })
         .await?;
-    let jobs: Vec<JobId> = old.into_iter().map(|job| job.id).collect();
+    let jobs: Vec<JobId> = old;
     if jobs.is_empty() {
         return Ok(0);
     }
@@ -96,6 +101,56 @@ async fn forget_some(
     match reply.await {
         Ok(Ok(reply)) => Ok(reply.changed.len()),
         Ok(Err(_)) | Err(_) => Ok(0),
+    }
+}
+
+/// Forgets elements that ended as one before this moment.
+async fn forget_folds(
+    readers: &Readers,
+    events: &mpsc::Sender<Event>,
+    before: WallTime,
+) -> Result<(), ReadError> {
+    let filter = Filter { finished_before: Some(before), ..Filter::default() };
+    let old = readers.query(move |reader| ended_folds(reader, filter)).await?;
+    if old.is_empty() {
+        return Ok(());
+    }
+    let (answer, reply) = oneshot::channel();
+    let asked = events.send(Event::Asked(Ask::RemoveFolded(old, answer))).await;
+    asked.map_err(|_| ReadError::Ending)?;
+    // What could not be forgotten now is tried again later.
+    let _ = reply.await;
+    Ok(())
+}
+
+/// The elements that ended as one and that a filter describes.
+fn ended_folds(reader: &mut dyn Reader, filter: Filter) -> Result<Vec<FoldedElements>, StoreError> {
+    let states = State::ALL.into_iter().filter(|state| state.is_final()).collect();
+    reader.folds(&Filter { states, ..filter })
+}
+
+/// The oldest jobs of their own that a filter describes.
+fn oldest(
+    reader: &mut dyn Reader,
+    filter: &Filter,
+    limit: u32,
+    folds: &[FoldedElements],
+) -> Result<Vec<JobId>, StoreError> {
+    let mut after = None;
+    loop {
+        let page = Page { newest_first: false, after, limit, collapse: false };
+        let found = reader.page(filter, page)?;
+        let fold_of = |id: JobId| {
+            folds.iter().find(|elements| (elements.first.id..=elements.last()).contains(&id))
+        };
+        let last = found.last().and_then(|job| fold_of(job.id));
+        let jobs: Vec<JobId> =
+            found.iter().map(|job| job.id).filter(|id| fold_of(*id).is_none()).collect();
+        match last {
+            // Nothing but a fold was found: what else is old stands behind it.
+            Some(elements) if jobs.is_empty() => after = Some(elements.last()),
+            _ => return Ok(jobs),
+        }
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) struct Live {
     pub(super) connections: Arc<Connections>,
     sources: Sources,
     loaded: Loaded,
+    /// As the daemon started with them: what can't change while it runs is still as here.
+    started: Loaded,
     sizes: Sizes,
 }
 
@@ -76,7 +78,8 @@ impl Live {
         loaded: Loaded,
     ) -> Self {
         let sizes = sizes_of(&loaded.settings, about.descriptors);
-        Self { about, connections, sources, loaded, sizes }
+        let started = loaded.clone();
+        Self { about, connections, sources, loaded, started, sizes }
     }
 
     /// What the config says.
@@ -236,13 +239,14 @@ impl Live {
     /// Reads the config again. With an error the old one stays in force.
     pub(super) fn reload(&mut self) -> Result<ReloadReply, Error> {
         let fresh = config::load(&self.sources).map_err(|error| invalid(&error))?;
-        let difference = config::diff(&self.loaded, &fresh);
+        let config::Difference { changed, removed, .. } = config::diff(&self.loaded, &fresh);
+        let needs_restart = config::diff(&self.started, &fresh).needs_restart;
         let resized = fresh.settings.lanes != self.loaded.settings.lanes;
         self.loaded = fresh;
         if resized {
             self.sizes = sizes_of(&self.loaded.settings, self.about.descriptors);
         }
-        Ok(ReloadReply { changed: difference.changed, needs_restart: difference.needs_restart })
+        Ok(ReloadReply { changed, removed, needs_restart })
     }
 }
 

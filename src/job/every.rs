@@ -174,11 +174,33 @@ impl FromStr for Every {
             return Err(wrong(format!("it has {} fields", parts.len())));
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed);
-        let cron = parser.build().parse(fields).map_err(|error| wrong(error.to_string()))?;
+        let parser = parser.build();
+        let cron = parser.parse(fields).map_err(|_| wrong(problem_of(parser, &parts)))?;
         let runs_through = EVERY_HOUR.contains(&hour);
         let pattern = Pattern::Calendar { cron: Arc::new(cron), runs_through };
         Ok(Self { text: text.into(), pattern })
     }
+}
+
+/// The five fields, and what may stand in each.
+const FIELDS: [(&str, &str); 5] = [
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31"),
+    ("month", "1 to 12 or jan to dec"),
+    ("weekday", "0 to 7 or sun to sat"),
+];
+
+/// Which field it is that can't be read.
+fn problem_of(parser: CronParser, parts: &[&str]) -> String {
+    for (place, ((name, range), part)) in FIELDS.into_iter().zip(parts).enumerate() {
+        let mut alone = ["*"; FIELDS.len()];
+        alone[place] = part;
+        if parser.parse(&alone.join(" ")).is_err() {
+            return format!("the {name} {part:?} is none: it is {range}, *, */N, A-B or a list");
+        }
+    }
+    "its fields do not go together".to_owned()
 }
 
 impl PartialEq for Every {
@@ -279,6 +301,8 @@ mod tests {
             assert!(!matches!(error, EveryError::Span(_)), "{text}: {error}");
             assert!(error.to_string().contains("0 3 * *"), "{error}");
         }
+        let error = "0 25 * * *".parse::<Every>().unwrap_err().to_string();
+        assert!(error.contains("the hour \"25\" is none: it is 0 to 23"), "{error}");
         for text in ["0s", "10ms", "400d"] {
             assert_eq!(text.parse::<Every>(), Err(EveryError::Span(text.to_owned())));
         }

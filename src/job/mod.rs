@@ -32,7 +32,7 @@ pub use limits::{KeyLimit, KeyRule, Limits, LimitsError};
 pub use nearest::nearest;
 pub use outcome::{Failure, Outcome, exit_code};
 pub use rate::{Rate, RateError};
-pub use record::{AttemptRecord, Change, Drain, Fold, Job, NewJob, QueueRecord, Usage};
+pub use record::{AttemptRecord, Change, Drain, Fold, Folded, Job, NewJob, QueueRecord, Usage};
 pub use requirement::{Awaited, Condition, Ending, Requirement};
 pub use retry::{Backoff, BackoffError, RetryPolicy, jitter_seed};
 pub use retry_on::{RetryOn, RetryOnError};

@@ -168,6 +168,24 @@ pub struct Fold {
     pub step: u64,
 }
 
+/// All the elements of an array that are written down as one, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// The array.
+    pub array: JobId,
+    /// The first of them.
+    pub first: JobId,
+    /// How many.
+    pub count: u64,
+}
+
+impl Folded {
+    /// The last of them.
+    pub fn last(&self) -> JobId {
+        self.first.after(self.count.saturating_sub(1))
+    }
+}
+
 /// Nothing new starts until somebody ends that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drain {
@@ -192,6 +210,32 @@ pub enum Change {
         array: JobId,
         /// How many of them, in order; fewer if there are no more.
         count: u64,
+    },
+    /// All elements of an array that are written down as one go to another state: queued, held or
+    /// cancelled. Refused if they are not all these any more.
+    FoldMoved {
+        /// Which.
+        folded: Folded,
+        /// Where they stand.
+        from: State,
+        /// Where they go.
+        to: State,
+        /// Why.
+        reason: Option<String>,
+        /// When.
+        at: WallTime,
+    },
+    /// Elements that ended as one become jobs of their own, as they are.
+    EndedUnfolded {
+        /// Which there are.
+        folded: Folded,
+        /// How many of them, in order; fewer if there are no more.
+        count: u64,
+    },
+    /// Elements that ended as one are forgotten.
+    FoldRemoved {
+        /// Which.
+        folded: Folded,
     },
     /// An attempt starts: the job goes from queued to running.
     Started {
@@ -305,6 +349,9 @@ impl Change {
             Self::Edited(edited) => Some(edited.job),
             Self::Submitted { .. }
             | Self::Unfolded { .. }
+            | Self::FoldMoved { .. }
+            | Self::EndedUnfolded { .. }
+            | Self::FoldRemoved { .. }
             | Self::Removed { .. }
             | Self::QueueSet(_)
             | Self::DrainSet(_)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::select::Selector;
+use super::select::{ElementCount, Selector};
 use crate::job::{JobId, State};
 
 /// Waits until jobs are final. With `more`, each reply brings those that have become final since.
@@ -20,6 +20,21 @@ pub struct WaitReply {
     pub finished: Vec<Finished>,
     /// How many are still waited for.
     pub remaining: u64,
+    /// In the last reply: how the elements of arrays ended, of which only those are told above that were named
+    /// one by one.
+    #[serde(default)]
+    pub arrays: Vec<ArrayEnd>,
+}
+
+/// How elements of an array ended that were waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayEnd {
+    /// The array's id.
+    pub array: JobId,
+    /// How many ended in each state; states without any are left out.
+    pub counts: Vec<ElementCount>,
+    /// 0 if all of them succeeded, else 1.
+    pub exit_code: i32,
 }
 
 /// A job that is final, and how it ended.

@@ -56,7 +56,7 @@ pub struct Edit {
     pub unset: Vec<String>,
     /// The place among the jobs of its queue and priority: `first`, `last`, `before:ID` or `behind:ID`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub turn: Option<String>,
+    pub place: Option<String>,
     /// Only if it has been edited exactly so often; any number by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edits: Option<u32>,
@@ -88,6 +88,42 @@ pub struct ChangeReply {
     pub changed: Vec<JobId>,
     /// The jobs that it could not change, and why.
     pub declined: Vec<Declined>,
+    /// The same of arrays, of whose elements only those stand above that were named one by one.
+    #[serde(default)]
+    pub arrays: Vec<ArrayChange>,
+}
+
+impl ChangeReply {
+    /// Adds what another change did.
+    pub fn append(&mut self, mut other: Self) {
+        self.changed.append(&mut other.changed);
+        self.declined.append(&mut other.declined);
+        self.arrays.append(&mut other.arrays);
+    }
+}
+
+/// What a change did to elements of one array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayChange {
+    /// The array's id.
+    pub array: JobId,
+    /// How many elements it changed.
+    pub changed: u64,
+    /// How many it could not change.
+    pub declined: u64,
+    /// Why it could not, for the commonest reasons.
+    pub reasons: Vec<DeclinedElements>,
+}
+
+/// Elements that a change passed over for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclinedElements {
+    /// Why they were passed over.
+    pub why: String,
+    /// How many.
+    pub count: u64,
+    /// The first of them, [`super::MAX_DECLINED_TOLD`] at most.
+    pub ids: Vec<JobId>,
 }
 
 /// A job that a change passed over.
@@ -301,6 +337,9 @@ pub type Reload = Empty;
 pub struct ReloadReply {
     /// Keys whose new value is in force.
     pub changed: Vec<String>,
+    /// Keys that were in force and are not set any more.
+    #[serde(default)]
+    pub removed: Vec<String>,
     /// Keys whose new value counts only after a restart.
     pub needs_restart: Vec<String>,
 }

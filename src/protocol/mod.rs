@@ -28,16 +28,16 @@ pub use convert::{
 pub use envelope::{Call, Reply, ReplyError, encode};
 pub use error::Error;
 pub use explain::{Explain, ExplainReply, Forecast, Gate, Holder};
-pub use follow::{Finished, Lend, Logs, LogsReply, Stream, Wait, WaitReply};
+pub use follow::{ArrayEnd, Finished, Lend, Logs, LogsReply, Stream, Wait, WaitReply};
 pub use graph::{Graph, GraphEdge, GraphReply};
 pub use job::{
     Array, Attempt, Context, Details, Existing, Job, JobSpec, Required, Show, ShowReply, Submit,
     SubmitReply,
 };
 pub use manage::{
-    Cancel, ChangeReply, Declined, Drain, Edit, Empty, Hold, Lanes, LanesReply, Pause, Prune,
-    PruneReply, Queue, Queues, QueuesReply, Release, Reload, ReloadReply, Remove, RemoveQueue,
-    Resource, Resume, Retry, SetLanes, SetQueue, Stop, Worker,
+    ArrayChange, Cancel, ChangeReply, Declined, DeclinedElements, Drain, Edit, Empty, Hold, Lanes,
+    LanesReply, Pause, Prune, PruneReply, Queue, Queues, QueuesReply, Release, Reload, ReloadReply,
+    Remove, RemoveQueue, Resource, Resume, Retry, SetLanes, SetQueue, Stop, Worker,
 };
 pub use method::{DecodeError, METHODS, Method, Request, call};
 pub use observe::{
@@ -52,6 +52,9 @@ pub use schedule::{
 pub use select::{
     ElementCount, ElementRange, Elements, IdRange, List, ListReply, SelectError, Selector,
 };
+
+/// The most elements of one array that a change tells of by their ids when it passed them over.
+pub const MAX_DECLINED_TOLD: usize = 100;
 
 /// The longest message either side takes, in bytes: a full batch of jobs with long command lines fits,
 /// a hostile client can't make the other side hold more than this.

@@ -11,9 +11,10 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use super::on_submitted::born;
+use super::places::decline;
 use super::table::{Key, Place, Slot, Spread};
-use super::{Action, Entry, Scheduler, WRITE_AGAIN};
-use crate::job::{Change, Deadline, Fold, JobId, Now, State};
+use super::{Action, Decline, Entry, Scheduler, WRITE_AGAIN};
+use crate::job::{Change, Deadline, Fold, Folded, JobId, Now, State};
 
 /// Elements of an array that are written down as one.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +129,17 @@ impl Scheduler {
         self.folds.left.get(&array).map(|left| left.entry.first.id)
     }
 
+    /// Whose the folded elements of the array are.
+    pub fn folded_owner(&self, array: JobId) -> Option<u32> {
+        self.folds.left.get(&array).map(|left| left.entry.first.owner)
+    }
+
+    /// What is folded of the array.
+    pub fn folded(&self, array: JobId) -> Option<Folded> {
+        let FoldedEntry { first, fold, .. } = &self.folds.left.get(&array)?.entry;
+        Some(Folded { array, first: first.id, count: fold.count })
+    }
+
     /// How many folded elements of the queue go before a job with this key.
     pub(super) fn folded_before(&self, queue: u32, key: Key) -> usize {
         let ahead = |left: &&Left| {
@@ -141,6 +153,57 @@ impl Scheduler {
     /// The elements that are not jobs of their own yet, by array.
     pub fn folds(&self) -> impl Iterator<Item = &FoldedEntry> {
         self.folds.left.values().map(|left| &left.entry)
+    }
+
+    /// A user wants what is folded of the array to go elsewhere: as one, whatever there is of it.
+    pub(super) fn on_move_folded(
+        &mut self,
+        now: Now,
+        array: JobId,
+        to: State,
+        reason: Option<String>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(left) = self.folds.left.get_mut(&array) else {
+            return decline(array, Decline::Unknown, actions);
+        };
+        let FoldedEntry { first, fold, .. } = &left.entry;
+        let from = first.state;
+        if left.asked {
+            return decline(array, Decline::Busy, actions);
+        }
+        if !from.may_become(to) || from == to {
+            return decline(array, Decline::State(from), actions);
+        }
+        left.asked = true;
+        let folded = Folded { array, first: first.id, count: fold.count };
+        let at = now.wall;
+        actions.push(Action::Write(Change::FoldMoved { folded, from, to, reason, at }));
+    }
+
+    /// What is folded of the array has gone elsewhere, or stays where it was.
+    pub(super) fn on_fold_moved(&mut self, array: JobId, went: Option<(State, Option<String>)>) {
+        let Some(left) = self.folds.left.get_mut(&array).filter(|left| left.asked) else { return };
+        left.asked = false;
+        let FoldedEntry { first, fold, .. } = &mut left.entry;
+        let ended = went.as_ref().is_some_and(|(to, _)| to.is_final());
+        if let Some((to, reason)) = went.filter(|_| !ended) {
+            first.state = to;
+            first.reason = reason.map(String::into_boxed_str);
+        }
+        self.folds.marks.retain(|_, of| *of != array);
+        if ended {
+            let (queue, count) = (Arc::clone(&first.queue), fold.count);
+            self.folds.left.remove(&array);
+            if let Some(number) = self.queues.find(&queue) {
+                self.queues.get_mut(number).counts.folded -= count as u32;
+                self.queues.tidy(number);
+            }
+        } else if left.through.is_some_and(|through| through >= first.id) {
+            self.folds.wanted.push(array);
+        } else {
+            self.mark(array);
+        }
     }
 
     /// Chooses the element that tells when more are wanted: one in the middle of the last ones, or

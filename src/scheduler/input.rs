@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::entry::{Entry, LaneSizes, Resource, Revision};
 use super::folds::FoldedEntry;
 use crate::job::{
-    AttemptToken, Awaited, Change, Edited, JobId, KeyRule, Outcome, QueueRecord, Usage,
+    AttemptToken, Awaited, Change, Edited, JobId, KeyRule, Outcome, QueueRecord, State, Usage,
 };
 
 /// What happens to the scheduler.
@@ -21,6 +21,15 @@ pub enum Input {
         array: JobId,
         /// The last element that is named.
         through: JobId,
+    },
+    /// A user wants all elements of an array that are not jobs of their own yet queued, held or cancelled.
+    MoveFolded {
+        /// The array.
+        array: JobId,
+        /// Where they are to go.
+        to: State,
+        /// Why.
+        reason: Option<String>,
     },
     /// A lane reports how an attempt ended. Ignored as stale unless the token is the current one.
     Ended {

@@ -278,6 +278,15 @@ impl Scheduler {
                 self.on_unfolded(array, count, actions);
             }
             Input::Refused(Change::Unfolded { array, .. }) => self.unfold_later(now, array),
+            Input::MoveFolded { array, to, reason } => {
+                self.on_move_folded(now, array, to, reason, actions);
+            }
+            Input::Committed(Change::FoldMoved { folded, to, reason, .. }) => {
+                self.on_fold_moved(folded.array, Some((to, reason)));
+            }
+            Input::Refused(Change::FoldMoved { folded, .. }) => {
+                self.on_fold_moved(folded.array, None);
+            }
             Input::Ended { job, token, outcome, usage, retry_after, retryable } => {
                 let end = on_ended::End { outcome, usage, retry_after, retryable };
                 self.on_ended(now, job, token, end, actions);

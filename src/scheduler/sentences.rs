@@ -124,7 +124,12 @@ impl fmt::Display for Gate {
                 write!(f, "what gets free is kept for job {job}, which needs {needed}")
             }
             Self::RunsAlone { .. } | Self::Apart { .. } => self.fmt_alone(f),
-            Self::Behind { ahead } => write!(f, "{ahead} jobs of its queue go first"),
+            Self::Behind { ahead } => write!(
+                f,
+                "{} of its queue {} first",
+                jobs(*ahead as u64),
+                if *ahead == 1 { "goes" } else { "go" }
+            ),
             Self::OtherQueue { queue } => write!(f, "it is the turn of queue {queue}"),
         }
     }
@@ -169,15 +174,16 @@ impl Gate {
     fn fmt_full(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::QueueLimit { queue, running, max, holders } => {
-                write!(f, "queue {queue} runs {running} jobs of at most {max}")?;
+                write!(f, "queue {queue} runs {} of at most {max}", jobs(u64::from(*running)))?;
                 listed(f, holders)
             }
             Self::DaemonLimit { running, max, holders } => {
-                write!(f, "the daemon runs {running} jobs of at most {max}")?;
+                write!(f, "the daemon runs {} of at most {max}", jobs(u64::from(*running)))?;
                 listed(f, holders)
             }
             Self::LaneLimit { class, running, max, holders } => {
-                write!(f, "{running} jobs of class {class} run, of at most {max}")?;
+                let running = run(*running, &format!("of class {class}"));
+                write!(f, "{running}, of at most {max}")?;
                 listed(f, holders)
             }
             other => f.write_str(other.name()),
@@ -195,11 +201,18 @@ impl Gate {
                 )
             }
             Self::KeyLimit { key, running, max, origin, holders } => {
-                write!(f, "{running} jobs with the key {key} run, of at most {max} ({origin})")?;
+                let running = run(*running, &format!("with the key {key}"));
+                write!(f, "{running}, of at most {max} ({origin})")?;
                 listed(f, holders)
             }
             Self::ArrayLimit { array, running, max, holders } => {
-                write!(f, "{running} elements of array {array} run, of at most {max}")?;
+                let of = if *running == 1 {
+                    "1 element".to_owned()
+                } else {
+                    format!("{running} elements")
+                };
+                let verb = if *running == 1 { "runs" } else { "run" };
+                write!(f, "{of} of array {array} {verb}, of at most {max}")?;
                 listed(f, holders)
             }
             Self::Resource { name, needed, free, capacity, holders } => {
@@ -237,6 +250,15 @@ fn listed(f: &mut fmt::Formatter<'_>, holders: &[Holder]) -> fmt::Result {
         write!(f, "{lead} {}", holder.job)?;
     }
     Ok(())
+}
+
+fn jobs(count: u64) -> String {
+    if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
+}
+
+/// So many jobs of this sort run.
+fn run(count: u32, sort: &str) -> String {
+    if count == 1 { format!("1 job {sort} runs") } else { format!("{count} jobs {sort} run") }
 }
 
 /// Memory is told in bytes, everything else is counted.

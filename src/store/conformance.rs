@@ -30,7 +30,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 32] = [
+    let cases: [(&str, Case); 33] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -78,6 +78,7 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("pages follow each other", reading::pages_follow_each_other),
         ("elements are written down as one", folding::elements_are_written_down_as_one),
         ("an array can be told as one job", folding::an_array_can_be_told_as_one_job),
+        ("what is folded goes as one", folding::what_is_folded_goes_as_one),
     ];
     for (name, case) in cases {
         // Shown by the test harness when the case fails.

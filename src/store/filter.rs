@@ -1,6 +1,6 @@
 //! Which jobs a question is about, and which part of a long answer is wanted.
 
-use crate::job::{Job, JobId, Outcome, State, WallTime};
+use crate::job::{ArrayPlace, Job, JobId, Outcome, State, WallTime};
 
 /// A job that a filter found.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +9,8 @@ pub struct Selected {
     pub id: JobId,
     /// Its owner.
     pub owner: u32,
+    /// Its place in an array.
+    pub place: Option<ArrayPlace>,
     /// Where it stands.
     pub state: State,
     /// How its latest ended attempt ended.

@@ -2,19 +2,37 @@
 //! jobs they will be, and arrays told as one job.
 
 use super::{Filter, Page};
-use crate::job::{Fold, Job, JobId};
+use crate::job::{Fold, Folded, Job, JobId};
 
 /// Elements that are written down as one.
-#[derive(Clone, Debug)]
-pub(super) struct Folded {
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoldedElements {
     /// The first of them, as it will be.
-    pub(super) first: Job,
-    pub(super) fold: Fold,
+    pub first: Job,
+    /// How many there are, and how far apart their indexes are.
+    pub fold: Fold,
 }
 
-impl Folded {
-    pub(super) fn last(&self) -> JobId {
+impl FoldedElements {
+    /// The last of them.
+    pub fn last(&self) -> JobId {
         self.first.id.after(self.fold.count - 1)
+    }
+
+    /// Which they are.
+    pub fn folded(&self) -> Folded {
+        let array = self.first.place.map_or(self.first.id, |place| place.array);
+        Folded { array, first: self.first.id, count: self.fold.count }
+    }
+
+    /// Whether a filter describes all of them, `latest` being the submission that is meant by the last
+    /// one.
+    pub(super) fn are_meant(&self, filter: &Filter, latest: Option<JobId>) -> bool {
+        let by_last = !filter.last || latest == Some(self.first.submission);
+        let all = Page { newest_first: false, after: None, limit: u32::MAX, collapse: false };
+        by_last
+            && filter.describes(&self.first)
+            && self.spans(filter, all) == [(0, self.fold.count - 1)]
     }
 
     /// The index of the last of them.
@@ -120,7 +138,7 @@ impl Page {
 /// A page of the rows that were found and of what is folded.
 pub(super) fn merged(
     mut rows: Vec<Job>,
-    folds: &[Folded],
+    folds: &[FoldedElements],
     filter: &Filter,
     page: Page,
     latest: Option<JobId>,

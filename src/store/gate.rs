@@ -1,8 +1,8 @@
 //! What can be said against a change without looking at what is stored: the same for every store.
 
 use crate::job::{
-    ArrayPlace, Class, Deadline, Edited, Fold, JobId, NewJob, QueueRecord, Requirement, ScheduleId,
-    State, Suspicion, TurnTaken,
+    ArrayPlace, Class, Deadline, Edited, Fold, Folded, JobId, NewJob, QueueRecord, Requirement,
+    ScheduleId, State, Suspicion, TurnTaken,
 };
 
 use super::error::Refusal;
@@ -90,6 +90,26 @@ fn requires(id: JobId, state: State, others: &[Requirement]) -> Result<(), Refus
 /// Checks that something is to be unfolded.
 pub(super) fn unfolded(array: JobId, count: u64) -> Result<(), Refusal> {
     if count == 0 { forbid(format!("array {array}: nothing is to be unfolded")) } else { Ok(()) }
+}
+
+/// The refusal of unfolding where nothing is folded.
+pub(super) fn nothing_to_unfold(array: JobId) -> Refusal {
+    Refusal::Invariant(format!("array {array} has nothing to unfold"))
+}
+
+/// Checks where elements go that are written down as one.
+pub(super) fn fold_moved(array: JobId, from: State, to: State) -> Result<(), Refusal> {
+    let rests = |state| matches!(state, State::Queued | State::Held | State::Cancelled);
+    if !rests(from) || !rests(to) {
+        return forbid(format!("array {array}: elements go from {from} to {to} one by one"));
+    }
+    way(array, from, to)
+}
+
+/// The refusal of a change to elements that are not written down as one any more, or not so.
+pub(super) fn folded_otherwise(folded: Folded) -> Refusal {
+    let Folded { array, first, .. } = folded;
+    Refusal::Invariant(format!("array {array}: what is folded from {first} on has changed"))
 }
 
 /// Checks the class that an attempt runs as.

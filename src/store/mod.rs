@@ -28,6 +28,7 @@ use crate::job::{
 
 pub use error::{Refusal, StoreError};
 pub use filter::{ArrayTally, Filter, Page, Selected};
+pub use fold::FoldedElements;
 
 /// A store, owned by one writer thread.
 pub trait Store: Send {
@@ -151,6 +152,9 @@ pub trait Reader: Send {
     /// The ids, states and outcomes of all jobs that `filter` describes, in the order of their ids, but
     /// for those that are written down as one.
     fn select(&mut self, filter: &Filter) -> Result<Vec<Selected>, StoreError>;
+
+    /// The arrays of which `filter` describes all that is written down as one.
+    fn folds(&mut self, filter: &Filter) -> Result<Vec<FoldedElements>, StoreError>;
 
     /// One job with its attempts, oldest first.
     fn job(&mut self, id: JobId) -> Result<Option<(Job, Vec<AttemptRecord>)>, StoreError>;

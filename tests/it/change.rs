@@ -2,7 +2,8 @@
 
 use twolane::job::State;
 use twolane::protocol::{
-    Array, Cancel, Explain, JobSpec, List, Prune, Remove, Retry, Selector, SetQueue, Submit, call,
+    Array, Cancel, Explain, JobSpec, List, Prune, Remove, Retry, Selector, SetQueue, Submit, Wait,
+    call,
 };
 
 use crate::fixture::{Fixture, command, kind, range, shell, within};
@@ -133,10 +134,12 @@ async fn an_array_goes_by_the_id_that_was_printed_for_it() {
     let reply = daemon.client().await.call::<call::Submit>(&submit).await.unwrap();
     let id = reply.first.unwrap();
     let cancel = Cancel { jobs: range(id, 1), reason: None };
-    let mut changed = daemon.client().await.call::<call::Cancel>(&cancel).await.unwrap().changed;
-    changed.sort_unstable();
-    assert_eq!(changed, [id, id.after(1), id.after(2)]);
-    assert_eq!(daemon.wait_all(id, 3).await.len(), 3);
+    let reply = daemon.client().await.call::<call::Cancel>(&cancel).await.unwrap();
+    let [change] = reply.arrays.as_slice() else { panic!("{reply:?}") };
+    assert_eq!((change.array, change.changed, change.declined), (id, 3, 0));
+    let wait = Wait { jobs: range(id, 1) };
+    let waited = within(daemon.client().await.call::<call::Wait>(&wait)).await.unwrap();
+    assert_eq!(waited.arrays[0].counts[0].jobs, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

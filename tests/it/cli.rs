@@ -1,6 +1,6 @@
 //! The command line as a user types it: the real program, a daemon that it starts by itself.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -20,7 +20,7 @@ impl User {
         self.home.path()
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_twolane"));
         command
             .args(words)
@@ -262,4 +262,58 @@ fn jobs_wait_for_others_and_say_why_they_were_skipped() {
     assert!(told.contains("- dependency: job 5 has to succeed; it is held"), "{told}");
     assert_eq!(user.code(&["submit", "--after", "99", "true"]), Some(121));
     assert_eq!(user.code(&["submit", "--after", "never:1", "true"]), Some(2));
+}
+
+#[test]
+fn a_run_that_has_to_wait_says_why() {
+    let user = User::new();
+    user.out(&["queue", "pause", "default", "--reason", "new driver"]);
+    let mut waiting = user.command(&["run", "--", "true"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    std::io::BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("job 1 has not started: queue default is paused (new driver)"), "{said}");
+    let logs = user.run(&["logs", "1", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(err(&logs).trim()).unwrap();
+    assert!(told["notice"].as_str().unwrap().contains("has not started"), "{told}");
+    user.out(&["queue", "resume", "default"]);
+    assert_eq!(waiting.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_was_asked_for_twice_or_wrongly_is_understood() {
+    let user = User::new();
+    user.out(&["queue", "pause", "default"]);
+    user.out(&["submit", "--array", "1,3,5", "--", "true"]);
+    user.out(&["submit", "--", "true"]);
+    user.out(&["edit", "4", "--before", "1_3"]);
+    assert_eq!(user.json(&["explain", "4", "--json"])["place"], 2);
+    user.out(&["drain", "--reason", "kernel"]);
+    user.out(&["drain"]);
+    let explained = user.out(&["explain", "4"]);
+    assert!(explained.contains("the daemon is drained (kernel)"), "{explained}");
+    let number = user.run(&["submit", "--retries", "x", "true"]);
+    assert_eq!(number.status.code(), Some(2));
+    assert!(err(&number).contains("write a whole number, as in 4"), "{}", err(&number));
+    let pattern = user.run(&["submit", "--every", "61 * * * *", "true"]);
+    assert!(
+        err(&pattern).contains("the minute \"61\" is none: it is 0 to 59"),
+        "{}",
+        err(&pattern)
+    );
+}
+
+#[test]
+fn a_reload_tells_what_does_not_run_as_the_file_says() {
+    let user = User::new();
+    let folder = user.home().join(".config/twolane");
+    std::fs::create_dir_all(&folder).unwrap();
+    user.out(&["queue", "list"]);
+    std::fs::write(folder.join("twolane.toml"), "[pool]\nnice = 7\n").unwrap();
+    for _ in 0..2 {
+        assert_eq!(user.out(&["reload"]), "needs a restart: pool.nice\n");
+    }
+    std::fs::write(folder.join("twolane.toml"), "[limits.keys.\"host:*\"]\nmax = 2\n").unwrap();
+    assert_eq!(user.out(&["reload"]), "in force: limits.keys.host:*.max\n");
+    std::fs::write(folder.join("twolane.toml"), "").unwrap();
+    assert_eq!(user.out(&["reload"]), "no longer set: limits.keys.host:*.max\n");
 }

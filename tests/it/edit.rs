@@ -147,7 +147,8 @@ async fn a_whole_array_is_edited_as_one_and_an_element_alone() {
     let first = client.call::<call::Submit>(&submit).await.unwrap().first.unwrap();
     let set = Box::new(JobSpec { priority: Some(4), ..JobSpec::default() });
     let all = Edit { jobs: range(first, 500), set, ..Edit::default() };
-    assert_eq!(client.call::<call::Edit>(&all).await.unwrap().changed.len(), 500);
+    let reply = client.call::<call::Edit>(&all).await.unwrap();
+    assert_eq!((reply.changed.len(), reply.arrays[0].changed), (0, 500));
     let mut jobs = Selector::default();
     jobs.add(&format!("{first}_7")).unwrap();
     let set = Box::new(JobSpec { name: Some("seven".to_owned()), ..JobSpec::default() });

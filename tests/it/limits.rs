@@ -212,7 +212,7 @@ fn limits_of_keys_change_with_a_reload() {
     user.out(&job);
     user.out(&job);
     let told = user.out(&["explain", "2"]);
-    assert!(told.contains("1 jobs with the key host:a run, of at most 1 (limits.keys"), "{told}");
+    assert!(told.contains("1 job with the key host:a runs, of at most 1 (limits.keys"), "{told}");
     write(2);
     let told = user.out(&["reload"]);
     assert!(told.contains("limits.keys.host:*.max"), "{told}");

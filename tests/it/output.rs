@@ -66,9 +66,10 @@ async fn a_job_that_prints_much_keeps_head_and_tail_and_the_cut_is_told() {
         .arg(daemon.socket())
         .output();
     let shown = shown.unwrap();
-    let said = String::from_utf8(shown.stderr).unwrap();
-    assert!(said.contains(&format!("{cut} bytes are not kept here")), "{said}");
-    assert_eq!(String::from_utf8(shown.stdout).unwrap(), kept);
+    let said = String::from_utf8(shown.stdout).unwrap();
+    let mark = format!("\n[twolane: {cut} bytes are not kept here]\n");
+    assert_eq!(said.replacen(&mark, "", 1), kept);
+    assert_eq!(said.len(), kept.len() + mark.len(), "the cut is told where it is");
 }
 
 #[tokio::test(flavor = "multi_thread")]

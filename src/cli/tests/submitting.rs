@@ -149,6 +149,12 @@ async fn a_dry_run_shows_the_jobs_and_changes_nothing() {
     });
     let left = fake.run(&["submit", "--dry-run", "-s", "cat", ":::", "a b"]).await;
     assert_eq!((left.out.as_str(), left.code), ("/bin/sh -c 'cat '\\''a b'\\'''\n", 0));
+    let words = ["submit", "--dry-run", "-p", "3", "-t", "90s", "--hold", "true"];
+    let left = fake.run(&words).await;
+    for told in ["true\n", "  priority      3\n", "  timeout       90s\n", "  hold          true\n"]
+    {
+        assert!(left.out.contains(told), "{}", left.out);
+    }
     assert!(left.err.contains("the queue is paused"), "{left:?}");
 }
 

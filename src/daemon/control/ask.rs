@@ -14,6 +14,12 @@ impl Control {
         match ask {
             Ask::Submit(submission, answer) => self.on_submit(submission, answer),
             Ask::Change(change, jobs, answer) => self.on_change(change, jobs, answer),
+            Ask::ChangeFolded(change, arrays, answer) => {
+                self.on_change_folded(&change, arrays, answer);
+            }
+            Ask::RetryFolded(folds, answer) => self.on_retry_folded(folds, answer),
+            Ask::RemoveFolded(folds, answer) => self.on_remove_folded(folds, answer),
+            Ask::UnfoldEnded(elements, answer) => self.on_unfold_ended(elements, answer),
             Ask::Unfold(wanted, answer) => self.on_unfold(wanted, answer),
             Ask::Retry(jobs, answer) => self.on_retry(jobs, answer),
             Ask::Remove(jobs, answer) => self.on_remove(&jobs, answer),

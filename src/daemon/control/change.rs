@@ -52,6 +52,7 @@ impl Control {
         for (request, change, job) in std::mem::take(&mut self.state.deferred) {
             self.change_one(request, &change, job);
         }
+        self.ask_folds_deferred();
     }
 
     /// Gives up on what met a change that can't be written for now.
@@ -59,6 +60,7 @@ impl Control {
         for (request, ..) in std::mem::take(&mut self.state.deferred) {
             self.requests.fail(request, error);
         }
+        self.fail_folds_deferred(error);
     }
 
     pub(super) fn change_one(&mut self, request: RequestId, change: &JobChange, job: JobId) {
@@ -114,12 +116,7 @@ impl Control {
     }
 
     fn declined(&self, job: JobId, change: &JobChange, why: Decline) -> Declined {
-        let verb = match change {
-            JobChange::Cancel(_) => "cancelled",
-            JobChange::Hold(_) => "held",
-            JobChange::Release => "released",
-            JobChange::Edit(_) => "edited",
-        };
+        let verb = change.done();
         if let (JobChange::Edit(_), Some(text)) = (change, super::edit::declined(job, why)) {
             return Declined { id: job, state: self.live_state(job), why: text };
         }

@@ -64,6 +64,9 @@ impl Control {
                     self.requests.decline(request, declined(job, &refusal));
                 }
             },
+            (Then::Folded(request, elements), change) => {
+                self.folded_settled(request, &elements, &change, &answer);
+            }
             (Then::Drain(back), Change::DrainSet(drain)) => self.drained(drain, back, answer),
             (Then::Queue(back), change) => self.queue_changed(change, back, answer),
             (Then::Schedule(schedule, back), _) => self.schedule_changed(schedule, back, answer),
@@ -140,12 +143,19 @@ impl Control {
 
     fn scheduled(&mut self, change: Change, answer: Result<(), Refusal>) {
         let job = change.job();
+        let moved = match &change {
+            Change::FoldMoved { folded, .. } => Some(*folded),
+            _ => None,
+        };
+        if let Some(folded) = moved {
+            self.folded_moved(folded, &answer);
+        }
         match answer {
             Ok(()) => {
                 if let Some(job) = job {
                     self.requests.job_changed(job);
                 }
-                let unfolded = matches!(change, Change::Unfolded { .. });
+                let unfolded = moved.is_some() || matches!(change, Change::Unfolded { .. });
                 match change {
                     Change::Edited(edited) => self.edited(edited, &Endings::new()),
                     change => self.step(Input::Committed(change)),
@@ -227,9 +237,17 @@ impl Control {
             self.uniques.give_back(finished.id);
             self.agenda.ended(finished.id);
         }
-        let told = !matches!(change, Change::Unfolded { .. });
+        let told = !matches!(
+            change,
+            Change::Unfolded { .. } | Change::EndedUnfolded { .. } | Change::FoldRemoved { .. }
+        );
         if told && self.happenings.receiver_count() > 0 {
-            let owner = change.job().and_then(|job| self.scheduler.job(job)).map(|live| live.owner);
+            let owner = match change {
+                // What had ended is told of by whoever asked for its return.
+                Change::FoldMoved { from, .. } if from.is_final() => return,
+                Change::FoldMoved { folded, .. } => self.scheduler.folded_owner(folded.array),
+                _ => change.job().and_then(|job| self.scheduler.job(job)).map(|live| live.owner),
+            };
             let schedule = match change {
                 Change::ScheduleTurned(turn) => self.agenda.get(turn.schedule),
                 Change::ScheduleRemoved { schedule } => self.agenda.get(*schedule),
@@ -252,6 +270,10 @@ impl Control {
             Then::Schedule(schedule, back) => self.schedule_refused(schedule, back, error.clone()),
             // Another probe follows.
             Then::Probe => {}
+            Then::Folded(request, elements) => {
+                self.state.folds_reviving.remove(&elements.folded().array);
+                self.requests.fail(request, error);
+            }
             Then::Revived(_, request) | Then::Removed(request) => {
                 self.requests.fail(request, error);
             }

@@ -64,8 +64,12 @@ impl Control {
     /// Starts nothing more from now on, and has that written down so that it outlives the daemon; what
     /// ends it counts once it is written down.
     pub(super) fn on_drain(&mut self, drain: Option<Drain>, answer: Answer<()>) {
-        if drain.is_some() {
+        let mut drain = drain;
+        if let Some(drain) = &mut drain {
             self.step(Input::Starts(false));
+            // Who drains what is drained already, and says no reason, leaves the one there is.
+            let known = self.state.drain.as_ref().and_then(|known| known.reason.clone());
+            drain.reason = drain.reason.take().or(known);
         }
         self.write(Change::DrainSet(drain), Then::Drain(answer));
     }

@@ -11,6 +11,7 @@ mod commit;
 mod dependencies;
 mod edit;
 mod end;
+mod folded;
 mod gather;
 mod load;
 mod observe;
@@ -45,7 +46,7 @@ use crate::lanes::{Attempt, Cause, Ended, Lanes};
 use crate::pool::Pool;
 
 use crate::scheduler::{Action, Agenda, Input, Planned, Scheduler, Start};
-use crate::store::{StoreError, Work};
+use crate::store::{FoldedElements, StoreError, Work};
 
 pub(super) use self::end::Phase;
 pub(super) use self::unfold::UNFOLDED_AT_ONCE;
@@ -70,6 +71,8 @@ enum Then {
     Drain(Answer<()>),
     /// Jobs are forgotten.
     Removed(RequestId),
+    /// Elements that ended as one are run again, forgotten or made jobs of their own.
+    Folded(RequestId, Box<FoldedElements>),
     /// A schedule was made, changed or dropped by hand.
     Schedule(ScheduleId, schedule::Told),
     /// A moment of a schedule was decided on.
@@ -151,6 +154,10 @@ pub(super) struct LoopState {
     namings: Vec<unfold::Naming>,
     /// Requests that met a change on its way to the disk, to be asked again after it.
     deferred: Vec<(RequestId, JobChange, JobId)>,
+    /// The same for what is folded of arrays.
+    folds_deferred: Vec<(RequestId, JobChange, JobId)>,
+    /// Arrays whose folded elements are on their way back to life.
+    folds_reviving: HashSet<JobId>,
     /// Attempts that were to be ended before their lane had them.
     abort_early: HashSet<AttemptToken>,
     /// Jobs that run at most once, of those that run.

@@ -76,6 +76,9 @@ impl Counters {
             Change::ScheduleTurned(turn) => self.submitted += u64::from(turn.job.is_some()),
             Change::Ended { next: State::Cancelled, .. }
             | Change::Moved { to: State::Cancelled, .. } => self.cancelled += 1,
+            Change::FoldMoved { folded, to: State::Cancelled, .. } => {
+                self.cancelled += folded.count;
+            }
             Change::Ended { next, .. } if !next.is_final() => self.retried += 1,
             _ => {}
         }

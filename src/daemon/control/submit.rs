@@ -204,7 +204,7 @@ fn shared_limits(spec: &Spec) -> Option<Arc<Limits>> {
     spec.limits.as_deref().cloned().map(Arc::new)
 }
 
-fn revived(job: &Job, demand: Demand) -> Entry {
+pub(super) fn revived(job: &Job, demand: Demand) -> Entry {
     Entry {
         id: job.id,
         owner: job.owner,

@@ -7,18 +7,22 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::event::{Ask, Edition, JobChange, NewBegin};
+use super::arrays::{Folds, grouped, pass_over};
 use super::jobs::with_declined;
-use super::select::Usual;
+use super::select::{Usual, some_are_named};
 use super::submit::{begin, limits};
 use super::{Bounds, Session};
 use crate::job::{
     Context, JobId, KeyLimit, Limits, Move, Requirement, RetryOn, Spec, parse_duration,
 };
 use crate::protocol::{ChangeReply, Edit, Error, JobSpec, Selector};
-use crate::store::Work;
+use crate::store::{FoldedElements, Work};
 
 /// Fields that count after an attempt, and so can still be changed while it runs.
 const LATER: [&str; 7] = ["name", "priority", "retries", "backoff", "retry_on", "timeout", "grace"];
+
+/// The most folded elements that are edited by one call: some seconds of work.
+const MAX_EDITED: u64 = 100_000;
 
 /// The most jobs that are followed to see whether one would wait for itself.
 const MOST_FOLLOWED: usize = 100_000;
@@ -48,15 +52,21 @@ impl Session {
     pub(super) async fn edit(&self, edit: Edit) -> Result<ChangeReply, Error> {
         let bounds = self.hub.bounds.borrow().clone();
         let fields = fields(&edit).map_err(told)?;
-        let turn = edit.turn.as_deref().map(turn).transpose().map_err(told)?;
+        let turn = edit.place.as_deref().map(turn).transpose().map_err(told)?;
         if fields.is_empty() && turn.is_none() {
             let message = "nothing is to be changed: name a field and its new value".to_owned();
             return Err(told(("set", message)));
         }
         let begin = new_begin(&edit).map_err(told)?;
-        let found = self.select(&edit.jobs, Usual::Unfinished).await?;
+        some_are_named(&edit.jobs)?;
+        let filter = self.filter(&edit.jobs, Usual::Unfinished)?;
+        let folds = self.folds(&filter).await?;
+        refuse_too_many(&folds.live)?;
+        // What ended as one is passed over as one.
+        let folds = Folds { live: Vec::new(), ..folds };
+        let found = self.found_beside(&edit.jobs, filter, &folds).await?;
         let (open, ended): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|job| !job.state.is_final());
+            found.iter().cloned().partition(|job| !job.state.is_final());
         let ids: Vec<JobId> = open.iter().map(|job| job.id).collect();
         let requires = self.new_requirements(&edit, &ids).await?;
         if let Some(Move::Before(other) | Move::Behind(other)) = turn {
@@ -72,7 +82,9 @@ impl Session {
         let change = JobChange::Edit(Arc::new(edition));
         let ids = in_order(ids, turn);
         let reply = self.hub.request(|answer| Ask::Change(change, ids, answer)).await?;
-        Ok(with_declined(reply, ended, "it has ended: submit what it is to be anew"))
+        let mut reply = with_declined(reply, ended, "it has ended: submit what it is to be anew");
+        pass_over(&mut reply, &folds.ended, "can't be edited: submit what it is to be anew");
+        Ok(grouped(&edit.jobs, &found, reply))
     }
 
     /// What the jobs are to require of others, if that changes.
@@ -209,6 +221,18 @@ fn fields(edit: &Edit) -> Result<Vec<String>, Wrong> {
     Ok(named.chain(edit.unset.iter().cloned()).collect())
 }
 
+/// What is folded becomes jobs of their own, each of which is edited by itself: not for a million of them.
+fn refuse_too_many(folds: &[FoldedElements]) -> Result<(), Error> {
+    let count = folds.iter().map(|elements| elements.fold.count).sum::<u64>();
+    if count <= MAX_EDITED {
+        return Ok(());
+    }
+    let message = format!(
+        "{count} elements that wait behind others would be edited one by one, and {MAX_EDITED} is the most at once: name some of them, as in ARRAY_1-1000, or cancel the array and submit it anew"
+    );
+    Err(Error::LimitReached { limit: "edited".to_owned(), message })
+}
+
 /// The place that a text names.
 fn turn(text: &str) -> Result<Move, Wrong> {
     let job = |text: &str| text.parse::<JobId>().ok();
@@ -220,7 +244,7 @@ fn turn(text: &str) -> Result<Move, Wrong> {
         _ => None,
     };
     found.ok_or_else(|| {
-        ("turn", format!("{text:?} is no place: write first, last, before:ID or behind:ID"))
+        ("place", format!("{text:?} is no place: write first, last, before:ID or behind:ID"))
     })
 }
 

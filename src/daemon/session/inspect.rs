@@ -52,7 +52,9 @@ impl Session {
             collapse: list.collapse,
         };
         let mut jobs = self.hub.readers.query(move |reader| reader.page(&filter, page)).await?;
-        let there = jobs.iter().map(|job| job.id).collect();
+        let array = |job: &Job| Some(job.place?.array);
+        let ids = jobs.iter().map(|job| job.id);
+        let there = ids.chain(jobs.iter().filter_map(array)).collect();
         self.all_are_there(&list.jobs, &there).await?;
         let more = jobs.len() > limit as usize;
         jobs.truncate(limit as usize);
@@ -73,7 +75,7 @@ impl Session {
     }
 
     /// Says of each array how its elements stand.
-    async fn tell_arrays(&self, jobs: &mut [crate::protocol::Job]) -> Result<(), Error> {
+    pub(super) async fn tell_arrays(&self, jobs: &mut [crate::protocol::Job]) -> Result<(), Error> {
         let arrays: Vec<JobId> = jobs.iter().filter_map(|job| job.array).collect();
         let tallies = self.hub.readers.query(move |reader| reader.arrays(&arrays)).await?;
         for job in jobs {
@@ -122,7 +124,8 @@ impl Session {
     async fn explain(&self, explain: Explain) -> Result<ExplainReply, Error> {
         let (job, _) = self.own_job(explain.id).await?;
         let mut explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;
-        if explanation.is_none() && !job.state.is_final() {
+        let stands_for = |told: &Explanation| job.state != State::Held || told.state == State::Held;
+        if !job.state.is_final() && !explanation.as_ref().is_some_and(stands_for) {
             // An element of a long array may have nobody before it any more that could stand for it.
             self.unfold_job(job.id).await?;
             explanation = self.hub.ask(|answer| Ask::Explain(job.id, answer)).await?;

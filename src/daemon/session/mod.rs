@@ -6,6 +6,7 @@
 //! take is one connection, one message (a long one when its turn comes) and a bounded backlog.
 
 mod after;
+mod arrays;
 mod call;
 mod connection;
 mod edit;

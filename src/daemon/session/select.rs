@@ -6,13 +6,13 @@ use super::super::refuse;
 use super::Session;
 use crate::job::{JobId, State};
 use crate::protocol::{Error, Selector};
-use crate::store::{Filter, Selected};
+use crate::store::{Filter, Reader, Selected};
 
 /// Outcomes that can stand where a state is asked for.
 const OUTCOMES: [&str; 3] = ["timed_out", "interrupted", "output_limit"];
 
 /// The largest index that a store can hold.
-const LAST_INDEX: u64 = i64::MAX.cast_unsigned();
+pub(super) const LAST_INDEX: u64 = i64::MAX.cast_unsigned();
 
 /// The states that a verb is about when its selector names no single jobs.
 #[derive(Clone, Copy, Debug)]
@@ -62,21 +62,30 @@ impl Session {
         selector: &Selector,
         usual: Usual,
     ) -> Result<Vec<Selected>, Error> {
-        if selector.is_empty() {
-            let message =
-                "no jobs were named: give ids, last or all, or narrow by state, queue or name";
-            return Err(Error::InvalidValue { field: "jobs".into(), message: message.into() });
-        }
+        some_are_named(selector)?;
         let filter = self.filter(selector, usual)?;
-        self.unfold_named(&filter).await?;
-        let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
-        let there: HashSet<JobId> = found.iter().map(|job| job.id).collect();
+        self.find_beside(selector, filter, &[]).await
+    }
+
+    /// The jobs that the filter of a selector means, but for what is folded of these arrays; a single id that
+    /// is not there is an error.
+    pub(super) async fn find_beside(
+        &self,
+        selector: &Selector,
+        filter: Filter,
+        arrays: &[JobId],
+    ) -> Result<Vec<Selected>, Error> {
+        self.unfold_named(&filter, arrays).await?;
+        let found = self.select_unfolded(filter, arrays).await?;
+        let array = |job: &Selected| Some(job.place?.array);
+        let ids = found.iter().map(|job| job.id).chain(found.iter().filter_map(array));
+        let there: HashSet<JobId> = ids.chain(arrays.iter().copied()).collect();
         self.all_are_there(selector, &there).await?;
         Ok(found)
     }
 
     /// A range takes what exists; one in which nothing exists at all is an error, like a single id.
-    async fn some_are_there(&self, selector: &Selector) -> Result<(), Error> {
+    pub(super) async fn some_are_there(&self, selector: &Selector) -> Result<(), Error> {
         let range = selector.ids.first().map(|range| range.first);
         let Some(first) = range.or(selector.elements.first().map(|range| range.array)) else {
             return Ok(());
@@ -108,9 +117,15 @@ impl Session {
     /// A single id that was not found is an error, unless the job is there and was narrowed out.
     async fn explain_absence(&self, selector: &Selector, id: JobId) -> Result<(), Error> {
         let all = Selector { all_users: selector.all_users, ..Selector::default() };
-        let filter = Filter { ids: vec![(id, id)], ..self.filter(&all, Usual::Any)? };
-        let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
-        if found.is_empty() { Err(refuse::no_such_job(id)) } else { Ok(()) }
+        let all = self.filter(&all, Usual::Any)?;
+        // An array is there as long as one of its elements is.
+        let elements = vec![(id, 0, LAST_INDEX)];
+        let filter = Filter { ids: vec![(id, id)], elements, ..all };
+        let read = move |reader: &mut dyn Reader| {
+            Ok(!reader.select(&filter)?.is_empty() || !reader.folds(&filter)?.is_empty())
+        };
+        let is_there = self.hub.readers.query(read).await?;
+        if is_there { Ok(()) } else { Err(refuse::no_such_job(id)) }
     }
 
     /// The filter that a selector means.
@@ -148,6 +163,15 @@ impl Session {
         }
         Ok(filter)
     }
+}
+
+/// A selector that names nothing is a mistake of whoever wrote it.
+pub(super) fn some_are_named(selector: &Selector) -> Result<(), Error> {
+    if !selector.is_empty() {
+        return Ok(());
+    }
+    let message = "no jobs were named: give ids, last or all, or narrow by state, queue or name";
+    Err(Error::InvalidValue { field: "jobs".into(), message: message.into() })
 }
 
 fn add_state(filter: &mut Filter, word: &str) -> Result<(), Error> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::super::control::UNFOLDED_AT_ONCE;
 use super::super::event::{Ask, Draft, FoldedRange};
 use super::Session;
+use super::arrays::may_be_folded;
 use crate::job::{Fold, JobId, State};
 use crate::protocol::{Array, Error, MAX_ARRAY, MAX_WHOLE_ARRAY};
-use crate::store::Filter;
+use crate::store::{Filter, FoldedElements, Reader, Selected};
 
 /// Makes the elements of an array of its one draft: all of them, or those that are written down one
 /// by one and what is folded behind them.
@@ -47,13 +48,19 @@ pub(super) fn unfold(drafts: &mut Vec<Draft>, array: Array) -> Result<Option<Fol
 }
 
 impl Session {
-    /// Sees to it that all elements of arrays that the filter can find are jobs of their own.
-    pub(super) async fn unfold_named(&self, filter: &Filter) -> Result<(), Error> {
+    /// Sees to it that all elements that have not ended and that the filter can find are jobs of their own,
+    /// but for those of these arrays.
+    pub(super) async fn unfold_named(
+        &self,
+        filter: &Filter,
+        but_of: &[JobId],
+    ) -> Result<(), Error> {
         let wanted: Vec<(JobId, JobId)> = {
             let folds = self.hub.folds.borrow();
-            let named =
-                folds.iter().filter_map(|folded| Some((folded.array, named(folded, filter)?)));
-            named.collect()
+            let folds = folds.iter().filter(|folded| !but_of.contains(&folded.array));
+            let waits = [State::Queued, State::Held];
+            let named = |folded: &FoldedRange| Some((folded.array, named(folded, filter, &waits)?));
+            folds.filter_map(named).collect()
         };
         if wanted.is_empty() {
             return Ok(());
@@ -63,18 +70,74 @@ impl Session {
 
     /// Sees to it that this job is one of its own.
     pub(super) async fn unfold_job(&self, id: JobId) -> Result<(), Error> {
-        self.unfold_named(&Filter { ids: vec![(id, id)], ..Filter::default() }).await
+        self.unfold_named(&Filter { ids: vec![(id, id)], ..Filter::default() }, &[]).await
+    }
+
+    /// The jobs of their own that the filter finds. What ended as one becomes that if the filter can find it,
+    /// but for the elements of these arrays.
+    pub(super) async fn select_unfolded(
+        &self,
+        filter: Filter,
+        but_of: &[JobId],
+    ) -> Result<Vec<Selected>, Error> {
+        let mut tried: Vec<JobId> = but_of.to_vec();
+        loop {
+            let (look, tried_already) = (filter.clone(), tried.clone());
+            let read = move |reader: &mut dyn Reader| {
+                let folds = reader.folds(&Filter::default())?;
+                let named = folds.into_iter().find_map(|elements| {
+                    let range = FoldedRange::told(&elements);
+                    let ended = elements.first.state.is_final();
+                    let wanted = ended && !tried_already.contains(&range.array);
+                    let through = named(&range, &look, &[elements.first.state]);
+                    through.filter(|_| wanted).map(|through| (elements, through))
+                });
+                match named {
+                    Some(named) => Ok(Err(named)),
+                    None => reader.select(&look).map(Ok),
+                }
+            };
+            match self.hub.readers.query(read).await? {
+                Ok(found) => return Ok(found),
+                Err((elements, through)) => {
+                    tried.push(elements.folded().array);
+                    self.unfold_ended(elements, through).await?;
+                }
+            }
+        }
+    }
+
+    /// Makes jobs of their own of elements that ended as one, up to an id: some at a time, so that others are
+    /// not kept waiting for long.
+    async fn unfold_ended(
+        &self,
+        mut elements: FoldedElements,
+        through: JobId,
+    ) -> Result<(), Error> {
+        while elements.first.id <= through {
+            let part = Box::new(elements.clone());
+            let reply = self.hub.request(|answer| Ask::UnfoldEnded(part, answer)).await?;
+            let changed_meanwhile = reply.arrays.iter().any(|change| change.declined > 0);
+            let last = elements.last();
+            if changed_meanwhile || last <= elements.first.id.after(UNFOLDED_AT_ONCE - 1) {
+                break;
+            }
+            elements.first.id = elements.first.id.after(UNFOLDED_AT_ONCE);
+            elements.fold.count -= UNFOLDED_AT_ONCE;
+            if let Some(place) = &mut elements.first.place {
+                place.index += UNFOLDED_AT_ONCE * elements.fold.step;
+            }
+        }
+        Ok(())
     }
 }
 
 /// The last of the folded elements that a filter can find.
-fn named(folded: &FoldedRange, filter: &Filter) -> Option<JobId> {
-    let waits = [State::Queued, State::Held];
-    let any_state = filter.states.is_empty() && filter.outcomes.is_empty();
-    let by_state = any_state || waits.iter().any(|state| filter.states.contains(state));
+fn named(folded: &FoldedRange, filter: &Filter, states: &[State]) -> Option<JobId> {
+    let by_state = may_be_folded(states, filter);
     let by_owner = filter.owner.is_none_or(|owner| owner == folded.owner);
-    if !by_state || !by_owner || filter.finished_before.is_some() || filter.finished_since.is_some()
-    {
+    let by_time = filter.finished_before.is_none() && filter.finished_since.is_none();
+    if !by_state || !by_owner || !by_time {
         return None;
     }
     if filter.ids.is_empty() && filter.elements.is_empty() {
@@ -156,7 +219,11 @@ mod tests {
             (Filter { elements: vec![(id(2), 0, u64::MAX)], ..all() }, None),
         ];
         for (filter, expected) in cases {
-            assert_eq!(named(&folded, &filter), expected.map(id), "{filter:?}");
+            assert_eq!(
+                named(&folded, &filter, &[State::Queued, State::Held]),
+                expected.map(id),
+                "{filter:?}"
+            );
         }
     }
 }

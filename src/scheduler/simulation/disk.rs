@@ -2,8 +2,8 @@
 
 use super::world::World;
 use crate::job::{
-    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, JobId, RetryPolicy,
-    State, Suspicion, Turn,
+    AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, Folded, JobId,
+    RetryPolicy, State, Suspicion, Turn,
 };
 use crate::scheduler::{Demand, Entry, FoldedEntry, Input};
 
@@ -219,6 +219,22 @@ impl World {
         }
     }
 
+    /// What is folded of an array goes elsewhere as one, and is gone when that is its end.
+    fn move_folded(&mut self, moved: Folded, from: State, to: State) {
+        let of_array = |folded: &FoldedEntry| {
+            folded.first.place.is_some_and(|place| place.array == moved.array)
+        };
+        let at = self.folds.iter().position(of_array).expect("an array that is folded");
+        let FoldedEntry { first, fold, .. } = &mut self.folds[at];
+        assert_eq!((moved.first, moved.count), (first.id, fold.count), "moved whole");
+        assert_eq!(first.state, from, "{moved:?} is elsewhere");
+        assert!(from.may_become(to) && from != to, "{from} to {to}");
+        first.state = to;
+        if to.is_final() {
+            self.folds.remove(at);
+        }
+    }
+
     /// An edit is taken if nobody edited the job in between.
     fn sync_edit(&mut self, edited: Box<Edited>) {
         let stored = self.disk.get_mut(&edited.job).expect("a synced job");
@@ -281,6 +297,9 @@ impl World {
     fn apply(&mut self, change: &Change) {
         if let Change::Unfolded { array, count } = *change {
             return self.unfold(array, count);
+        }
+        if let Change::FoldMoved { folded, from, to, .. } = *change {
+            return self.move_folded(folded, from, to);
         }
         self.put_off.retain(|job| change.job() != Some(*job));
         let stored = change.job().and_then(|job| self.disk.get_mut(&job)).expect("a synced job");

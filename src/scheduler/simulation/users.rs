@@ -156,7 +156,12 @@ impl World {
             let Some(folded) = self.folds.get(from) else { return };
             let array = folded.first.place.unwrap().array;
             let through = folded.first.id.after(self.dice.roll(6));
-            return self.input(Input::Unfold { array, through });
+            return match self.dice.roll(6) {
+                0 => self.input(Input::MoveFolded { array, to: State::Cancelled, reason }),
+                1 => self.input(Input::MoveFolded { array, to: State::Held, reason }),
+                2 => self.input(Input::MoveFolded { array, to: State::Queued, reason }),
+                _ => self.input(Input::Unfold { array, through }),
+            };
         }
         match self.dice.roll(8) {
             5.. => self.edit(job),

@@ -44,7 +44,7 @@ fn a_job_that_a_key_keeps_waiting_holds_up_nobody_behind_it() {
     let holders = vec![Holder { job: id(1), permits: 1 }];
     let (key, origin) = ("db".to_owned(), Origin::Job(id(9)));
     let gate = Gate::KeyLimit { key, running: 1, max: 1, origin, holders };
-    let told = "1 jobs with the key db run, of at most 1 (said by job 9): job 1";
+    let told = "1 job with the key db runs, of at most 1 (said by job 9): job 1";
     assert_eq!(gate.to_string(), told);
     assert_eq!(gates(&desk, 2), [gate]);
 }

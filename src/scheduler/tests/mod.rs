@@ -9,6 +9,7 @@ mod dependencies;
 mod editing;
 mod ends;
 mod explaining;
+mod folding;
 mod forecasts;
 mod keys;
 mod limits;

@@ -3,8 +3,8 @@
 use super::{
     Home, NEWEST, all_pending, end, go, id, named, new_job, now, refuse, start, submit, take, token,
 };
-use crate::job::{ArrayPlace, Change, Fold, JobId, NewJob, Outcome, State};
-use crate::store::{ArrayTally, Filter, Page, Reader, Refusal};
+use crate::job::{ArrayPlace, Change, Fold, Folded, JobId, NewJob, Outcome, State};
+use crate::store::{ArrayTally, Filter, FoldedElements, Page, Reader, Refusal};
 
 /// The first elements of array 2, whose indexes are 10, 15, 20 and so on.
 fn element(number: u64) -> NewJob {
@@ -102,4 +102,67 @@ pub(super) fn an_array_can_be_told_as_one_job(home: &mut dyn Home) {
     take(&mut *store, &[Change::Removed { jobs: vec![id(2)] }]);
     let tally = ArrayTally { array: id(2), first: 15, last: 45, counts: vec![(State::Queued, 7)] };
     assert_eq!(reader.arrays(&[id(2)]).unwrap(), [tally]);
+}
+
+pub(super) fn what_is_folded_goes_as_one(home: &mut dyn Home) {
+    let (mut store, recovery) = home.open(now(0, 0), "boot");
+    take(&mut *store, &[folded(6)]);
+    let all = Folded { array: id(2), first: id(4), count: 6 };
+    let go = |folded, from, to, seconds| Change::FoldMoved {
+        folded,
+        from,
+        to,
+        reason: Some("why".to_owned()),
+        at: super::at(seconds),
+    };
+    let fewer = Folded { count: 5, ..all };
+    for refused in [
+        go(fewer, State::Queued, State::Held, 300),
+        go(all, State::Held, State::Queued, 300),
+        go(all, State::Queued, State::Running, 300),
+        Change::FoldRemoved { folded: all },
+        Change::EndedUnfolded { folded: all, count: 1 },
+    ] {
+        assert!(matches!(refuse(&mut *store, refused), Refusal::Invariant(_)));
+    }
+    take(&mut *store, &[go(all, State::Queued, State::Held, 300)]);
+    let pending = all_pending(&mut *store);
+    assert_eq!((pending[2].state, pending[2].reason.as_deref()), (State::Held, Some("why")));
+    take(&mut *store, &[unfold(id(2), 1)]);
+    let rest = Folded { first: id(5), count: 5, ..all };
+    take(&mut *store, &[go(rest, State::Held, State::Cancelled, 400)]);
+    drop(store);
+
+    let (mut store, _) = home.open(now(0, 0), "boot");
+    let pending = all_pending(&mut *store);
+    assert_eq!(pending.len(), 3, "what has ended is not pending");
+    let row = &pending[2];
+    assert_eq!((row.id, row.state, row.reason.as_deref()), (id(4), State::Held, Some("why")));
+    let mut reader = store.reader().unwrap();
+    let (job, _) = reader.job(id(9)).unwrap().unwrap();
+    assert_eq!((job.state, job.finished_at), (State::Cancelled, Some(super::at(400))));
+    assert_eq!(job.reason.as_deref(), Some("why"));
+    let ended = Filter { states: vec![State::Cancelled], ..Filter::default() };
+    assert_eq!(ids(&mut *reader, &ended, NEWEST), [9, 8, 7, 6, 5]);
+    let counts = vec![(State::Held, 1), (State::Queued, 2), (State::Cancelled, 5)];
+    assert_eq!(reader.arrays(&[id(2)]).unwrap()[0].counts, counts);
+    let meant = |reader: &mut dyn Reader, filter: &Filter| {
+        reader.folds(filter).unwrap().iter().map(FoldedElements::folded).collect::<Vec<_>>()
+    };
+    assert_eq!(meant(&mut *reader, &Filter::default()), [rest]);
+    assert_eq!(meant(&mut *reader, &ended), [rest]);
+    let some = |from: u64, to: u64| Filter { ids: vec![(id(from), id(to))], ..Filter::default() };
+    assert_eq!(meant(&mut *reader, &some(2, 9)), [rest]);
+    assert_eq!(meant(&mut *reader, &some(2, 8)), [], "a part is not all of it");
+    take(&mut *store, &[Change::EndedUnfolded { folded: rest, count: 2 }]);
+    assert!(matches!(refuse(&mut *store, unfold(id(2), 1)), Refusal::Invariant(_)));
+    assert_eq!(ids(&mut *reader, &ended, NEWEST), [9, 8, 7, 6, 5]);
+    assert_eq!(reader.select(&ended).unwrap().len(), 2, "two of them are jobs of their own");
+    let rest = Folded { first: id(7), count: 3, ..all };
+    take(&mut *store, &[go(rest, State::Cancelled, State::Queued, 500), unfold(id(2), 1)]);
+    take(&mut *store, &[start(7, 1, token(&recovery, 1))]);
+    let rest = Folded { first: id(8), count: 2, ..all };
+    take(&mut *store, &[go(rest, State::Queued, State::Cancelled, 600)]);
+    take(&mut *store, &[Change::FoldRemoved { folded: rest }]);
+    assert_eq!(ids(&mut *reader, &Filter::default(), NEWEST), [7, 6, 5, 4, 3, 2]);
 }

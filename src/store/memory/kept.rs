@@ -69,6 +69,17 @@ impl Kept {
         }
     }
 
+    /// It leaves one state for another without an attempt.
+    pub(super) fn moved(&mut self, (from, to): (State, State), reason: Option<&String>) {
+        self.job.reason = reason.cloned();
+        if from.is_final() {
+            self.job.pardoned = self.job.attempts;
+            self.job.suspicion = None;
+            self.turn = None;
+        }
+        self.passed |= matches!(to, State::Queued | State::Scheduled);
+    }
+
     /// The daemon died while it ran. One that is condemned is not to be held.
     pub(super) fn suspected(&mut self, suspicion: Suspicion, verdict: Option<&String>) {
         self.job.suspicion = Some(suspicion);

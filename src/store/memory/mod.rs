@@ -6,6 +6,7 @@
 //! checked whole before any of it is applied.
 
 mod edits;
+mod folds;
 mod kept;
 mod reader;
 mod schedules;
@@ -20,7 +21,7 @@ use crate::job::{
 
 use self::kept::{Boot, Kept};
 use self::reader::MemoryReader;
-use super::fold::Folded;
+use super::fold::FoldedElements;
 use super::{Filter, Pending, Reader, Recovery, Refusal, Store, StoreError, StoredSchedule, gate};
 
 /// What a [`MemoryStore`] keeps from one life to the next. Clones are the same disk.
@@ -43,7 +44,7 @@ struct Content {
     boot_id: String,
     jobs: BTreeMap<JobId, Kept>,
     /// By array.
-    folds: BTreeMap<JobId, Folded>,
+    folds: BTreeMap<JobId, FoldedElements>,
     tokens: HashSet<AttemptToken>,
     queues: BTreeMap<String, QueueRecord>,
     next_schedule: u64,
@@ -116,7 +117,9 @@ impl Store for MemoryStore {
         for kept in content.jobs.values().filter(|kept| !kept.job.state.is_final()) {
             visit(kept.pending(&content, &self.boot));
         }
-        for Folded { first, fold } in content.folds.values() {
+        for FoldedElements { first, fold } in
+            content.folds.values().filter(|folded| !folded.first.state.is_final())
+        {
             let kept = Kept::of(first.clone(), Arc::default(), &self.boot);
             visit(Pending { fold: Some(*fold), ..kept.pending(&content, &self.boot) });
         }
@@ -145,6 +148,12 @@ impl Content {
         match change {
             Change::Submitted { jobs, fold } => self.submitted(jobs, *fold, boot),
             Change::Unfolded { array, count } => self.unfold(*array, *count, boot),
+            Change::FoldMoved { folded, from, to, reason, at } => {
+                gate::fold_moved(folded.array, *from, *to)?;
+                self.fold_moved(*folded, (*from, *to), reason.as_ref(), *at)
+            }
+            Change::EndedUnfolded { folded, count } => self.unfold_ended(*folded, *count, boot),
+            Change::FoldRemoved { folded } => self.fold_removed(*folded),
             Change::Started { job, attempt, token, lane, class, at } => {
                 gate::started(*job, *class)?;
                 self.started(*job, *attempt, *token, (*lane, *class), *at)
@@ -164,13 +173,7 @@ impl Content {
                     return Err(Refusal::Invariant(format!("job {job} is not unique")));
                 }
                 let kept = self.standing(*job, *from)?;
-                kept.job.reason.clone_from(reason);
-                if from.is_final() {
-                    kept.job.pardoned = kept.job.attempts;
-                    kept.job.suspicion = None;
-                    kept.turn = None;
-                }
-                kept.passed |= matches!(to, State::Queued | State::Scheduled);
+                kept.moved((*from, *to), reason.as_ref());
                 kept.go(*to, *not_before, *at, boot);
                 Ok(())
             }
@@ -244,34 +247,7 @@ impl Content {
             place.index += fold.step;
             let last = Kept::new(last, boot).job;
             let first = Job { id: last.id.after(1), place: Some(place), ..last };
-            self.folds.insert(place.array, Folded { first, fold });
-        }
-        Ok(())
-    }
-
-    fn unfold(&mut self, array: JobId, count: u64, boot: &Boot) -> Result<(), Refusal> {
-        gate::unfolded(array, count)?;
-        let Some(mut folded) = self.folds.remove(&array) else {
-            return Err(Refusal::Invariant(format!("array {array} has nothing to unfold")));
-        };
-        let clash = || Refusal::Invariant(format!("an index of array {array} is there already"));
-        let taken: HashSet<ArrayPlace> =
-            self.jobs.values().filter_map(|kept| kept.job.place).collect();
-        let end = folded.first.id.after(count.min(folded.fold.count));
-        let (mut id, mut made) = (folded.first.id, Vec::new());
-        while let Some(job) = folded.job(id).filter(|_| id < end) {
-            made.push(job);
-            id = id.after(1);
-        }
-        if made.iter().any(|job| job.place.is_some_and(|place| taken.contains(&place))) {
-            self.folds.insert(array, folded);
-            return Err(clash());
-        }
-        let kept = |job: Job| (job.id, Kept::of(job, Arc::default(), boot));
-        self.jobs.extend(made.into_iter().map(kept));
-        if let Some(first) = folded.job(id) {
-            folded.fold.count -= id.get() - folded.first.id.get();
-            self.folds.insert(array, Folded { first, ..folded });
+            self.folds.insert(place.array, FoldedElements { first, fold });
         }
         Ok(())
     }
@@ -342,7 +318,10 @@ impl Content {
         if !self.queues.contains_key(name) {
             return Err(Refusal::NoSuchQueue(name.to_owned()));
         }
-        let folded = self.folds.values().any(|folded| folded.first.spec.queue == name);
+        let folded = self
+            .folds
+            .values()
+            .any(|folded| folded.first.spec.queue == name && !folded.first.state.is_final());
         if folded || self.jobs.values().any(in_use) {
             return Err(Refusal::QueueInUse(name.to_owned()));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::job::{AttemptRecord, Job, JobId, State};
-use crate::store::fold::{self, Folded};
+use crate::store::fold::{self, FoldedElements};
 use crate::store::{ArrayTally, Edge, Filter, Page, Reader, Selected, StoreError, Work};
 
 use super::{Boot, Content, Kept, MemoryDisk};
@@ -22,7 +22,7 @@ impl Reader for MemoryReader {
             return fold::collapsed(page, &mut Glimpse { reader: self, filter });
         }
         let content = self.disk.content();
-        let folds: Vec<Folded> = content.folds.values().cloned().collect();
+        let folds: Vec<FoldedElements> = content.folds.values().cloned().collect();
         let latest = content.latest(filter.owner).map(|(submission, _)| submission);
         let mut jobs: Vec<_> = content
             .found(filter)
@@ -45,11 +45,19 @@ impl Reader for MemoryReader {
         let selected = |kept: &Kept| Selected {
             id: kept.job.id,
             owner: kept.job.owner,
+            place: kept.job.place,
             state: kept.job.state,
             outcome: kept.job.outcome.clone(),
             reason: kept.job.reason.clone(),
         };
         Ok(self.disk.content().found(filter).map(selected).collect())
+    }
+
+    fn folds(&mut self, filter: &Filter) -> Result<Vec<FoldedElements>, StoreError> {
+        let content = self.disk.content();
+        let latest = content.latest(filter.owner).map(|(submission, _)| submission);
+        let meant = |folded: &&FoldedElements| folded.are_meant(filter, latest);
+        Ok(content.folds.values().filter(meant).cloned().collect())
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<(Job, Vec<AttemptRecord>)>, StoreError> {
@@ -136,14 +144,14 @@ impl Content {
 
     /// The last id of an array.
     fn end_of(&self, array: JobId) -> Option<JobId> {
-        let folded = self.folds.get(&array).map(Folded::last);
+        let folded = self.folds.get(&array).map(FoldedElements::last);
         folded.or_else(|| self.elements(array).map(|job| job.id).last())
     }
 
     fn tally(&self, array: JobId) -> Option<ArrayTally> {
         let folded = self.folds.get(&array);
         let indexes = || self.elements(array).filter_map(|job| Some(job.place?.index));
-        let ends = folded.map(Folded::last_index);
+        let ends = folded.map(FoldedElements::last_index);
         let first = folded.and_then(|folded| folded.first.place).map(|place| place.index);
         let counts = State::ALL.into_iter().map(|state| {
             let rows = self.elements(array).filter(|job| job.state == state).count() as u64;

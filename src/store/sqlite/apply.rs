@@ -16,7 +16,7 @@ use crate::store::{Refusal, gate};
 use super::book::{self, Book};
 use super::fault::{Fault, certain};
 use super::tally::{Counted, Tally};
-use super::{codes, deadline, edits, folds, moments, requirements, schedules, suspicion, work};
+use super::{codes, deadline, edits, folds, moments, requirements, schedules, work};
 
 pub(super) const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
@@ -36,6 +36,7 @@ impl Batch<'_> {
             change,
             Change::Submitted { .. }
                 | Change::Unfolded { .. }
+                | Change::EndedUnfolded { .. }
                 | Change::Removed { .. }
                 | Change::Edited(_)
                 | Change::ScheduleTurned(_)
@@ -74,6 +75,14 @@ impl Batch<'_> {
         match change {
             Change::Submitted { jobs, fold } => self.submitted(jobs, *fold),
             Change::Unfolded { array, count } => folds::unfold(self.conn, *array, *count),
+            Change::FoldMoved { folded, from, to, reason, at } => {
+                let why = (reason.as_deref(), *at);
+                folds::moved(self.conn, self.tally, *folded, (*from, *to), why)
+            }
+            Change::EndedUnfolded { folded, count } => {
+                folds::unfold_ended(self.conn, *folded, *count)
+            }
+            Change::FoldRemoved { folded } => folds::removed(self.conn, self.tally, *folded),
             Change::Started { job, attempt, token, lane, class, at } => {
                 gate::started(*job, *class)?;
                 self.ours(*job, *token)?;
@@ -90,11 +99,7 @@ impl Batch<'_> {
                 self.moved(*job, (*from, *to), *not_before, reason.as_deref(), *at)
             }
             Change::Suspected { job, suspicion, verdict } => {
-                gate::suspected(*job, *suspicion)?;
-                if suspicion::write(self.conn, *job, *suspicion, verdict.as_deref())? {
-                    return Ok(());
-                }
-                Err(elsewhere(*job, self.stands(*job)?.0, State::Running))
+                self.suspected(*job, *suspicion, verdict.as_deref())
             }
             Change::CancelAsked { job, reason } => self.cancel_asked(*job, reason.as_deref()),
             Change::HoldAsked { job, hold, reason } => {
@@ -473,7 +478,7 @@ impl Batch<'_> {
     }
 
     /// Where a job stands and how many attempts it has had.
-    fn stands(&self, job: JobId) -> Result<(State, u32), Fault> {
+    pub(super) fn stands(&self, job: JobId) -> Result<(State, u32), Fault> {
         let found = self
             .conn
             .prepare_cached("SELECT state, attempts FROM jobs WHERE id = ?1")?
@@ -488,6 +493,6 @@ fn pardons(outcome: &Outcome, next: State) -> bool {
     *outcome == Outcome::Interrupted && !next.is_final()
 }
 
-fn elsewhere(job: JobId, found: State, expected: State) -> Fault {
+pub(super) fn elsewhere(job: JobId, found: State, expected: State) -> Fault {
     Refusal::Elsewhere { job, found, expected }.into()
 }

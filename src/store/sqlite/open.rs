@@ -23,7 +23,7 @@ pub(super) const FILE_NAME: &str = "twolane.db";
 const APPLICATION_ID: i64 = 0x324c_4e45;
 
 /// Every schema change, in order; the number of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("schema/0001_jobs.sql"),
     include_str!("schema/0002_requirements.sql"),
     include_str!("schema/0003_moments.sql"),
@@ -35,6 +35,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("schema/0009_retries_and_drains.sql"),
     include_str!("schema/0010_schedules.sql"),
     include_str!("schema/0011_suspicion.sql"),
+    include_str!("schema/0012_ended_folds.sql"),
 ];
 
 /// The number of this program's schema.

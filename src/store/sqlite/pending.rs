@@ -43,7 +43,8 @@ pub(super) fn scan(
     while let Some(row) = rows.next()? {
         visit(pass.read(row)?);
     }
-    let mut statement = conn.prepare(&told(folds::AS_JOBS, "j.last - j.id + 1, j.step"))?;
+    let open = format!("(SELECT * FROM {} WHERE state < 5)", folds::AS_JOBS);
+    let mut statement = conn.prepare(&told(&open, "j.last - j.id + 1, j.step"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (count, step): (i64, i64) = (row.get(FOLD)?, row.get(FOLD + 1)?);

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use crate::job::{
     AttemptRecord, AttemptToken, Context, Fold, Job, JobId, Spec, State, StoreId, Usage, WallTime,
 };
-use crate::store::fold::{self, Folded};
+use crate::store::fold::{self, FoldedElements};
 use crate::store::{ArrayTally, Edge, Filter, Page, Reader, Selected, StoreError, Work};
 
 use super::codes;
@@ -82,7 +82,7 @@ impl Reader for SqliteReader {
         let found = query::all(filter);
         let sql = format!(
             "WITH found AS MATERIALIZED ({}) SELECT j.id, j.owner, j.state, e.outcome, e.detail, \
-             e.message, j.reason FROM found CROSS JOIN jobs AS j ON j.id = found.id {LATEST_ENDED} \
+             e.message, j.reason, j.array, j.array_index FROM found CROSS JOIN jobs AS j ON j.id = found.id {LATEST_ENDED} \
              ORDER BY j.id",
             found.sql
         );
@@ -92,12 +92,21 @@ impl Reader for SqliteReader {
                 Ok(Selected {
                     id: codes::job_id(row, 0)?,
                     owner: row.get(1)?,
+                    place: codes::place(row, 7)?,
                     state: codes::state(row.get(2)?)?,
                     outcome: codes::outcome(row, 3)?,
                     reason: row.get(6)?,
                 })
             })?;
             rows.collect()
+        })
+    }
+
+    fn folds(&mut self, filter: &Filter) -> Result<Vec<FoldedElements>, StoreError> {
+        self.read(|view| {
+            let folds = view.folds()?;
+            let latest = view.latest(filter, &folds)?;
+            Ok(folds.into_iter().filter(|folded| folded.are_meant(filter, latest)).collect())
         })
     }
 
@@ -205,7 +214,7 @@ struct View<'a> {
 struct Glimpse<'a, 'v> {
     view: &'a mut View<'v>,
     filter: &'a Filter,
-    folds: Vec<Folded>,
+    folds: Vec<FoldedElements>,
     latest: Option<JobId>,
 }
 
@@ -251,7 +260,7 @@ impl View<'_> {
     }
 
     /// What is written down as one.
-    fn folds(&mut self) -> rusqlite::Result<Vec<Folded>> {
+    fn folds(&mut self) -> rusqlite::Result<Vec<FoldedElements>> {
         let some = self.conn.prepare_cached("SELECT 1 FROM folds LIMIT 1")?.exists([])?;
         if !some {
             return Ok(Vec::new());
@@ -267,13 +276,13 @@ impl View<'_> {
         while let Some(row) = rows.next()? {
             let (count, step): (i64, i64) = (row.get("folded")?, row.get("step")?);
             let fold = Fold { count: count as u64, step: step as u64 };
-            folds.push(Folded { first: self.job(row)?, fold });
+            folds.push(FoldedElements { first: self.job(row)?, fold });
         }
         Ok(folds)
     }
 
     /// The submission that the last one means, where that matters to what is folded.
-    fn latest(&self, filter: &Filter, folds: &[Folded]) -> rusqlite::Result<Option<JobId>> {
+    fn latest(&self, filter: &Filter, folds: &[FoldedElements]) -> rusqlite::Result<Option<JobId>> {
         if !filter.last || folds.is_empty() {
             return Ok(None);
         }

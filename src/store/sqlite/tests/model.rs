@@ -28,6 +28,13 @@ enum Step {
         job: u8,
         count: u8,
     },
+    /// What is folded goes elsewhere as one, becomes jobs after its end, or is forgotten.
+    Folded {
+        which: u8,
+        what: u8,
+        to: State,
+        stale: bool,
+    },
     Start {
         job: u8,
         stale: bool,
@@ -103,6 +110,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (vec((any::<u8>(), any::<u8>()), 0..5), 0..3u8, any::<bool>(), any::<u8>())
             .prop_map(|(jobs, skip, array, fold)| Step::Submit { jobs, skip, array, fold }),
         2 => (job, 0..4u8).prop_map(|(job, count)| Step::Unfold { job, count }),
+        3 => (job, 0..6u8, state(), prop::bool::weighted(0.1))
+            .prop_map(|(which, what, to, stale)| Step::Folded { which, what, to, stale }),
         6 => (job, prop::bool::weighted(0.1)).prop_map(|(job, stale)| Step::Start { job, stale }),
         5 => (job, outcome(), state(), prop::bool::weighted(0.1))
             .prop_map(|(job, outcome, next, stale)| Step::End { job, outcome, next, stale }),
@@ -253,6 +262,7 @@ impl Pair {
         let (mut real, mut model) = (self.real.reader().unwrap(), self.model.reader().unwrap());
         let ids: Vec<_> = filter.ids.iter().map(|(from, _)| *from).collect();
         assert_eq!(real.select(filter), model.select(filter), "{filter:?}");
+        assert_eq!(real.folds(filter), model.folds(filter), "{filter:?}");
         assert_eq!(real.page(filter, page), model.page(filter, page), "{filter:?} {page:?}");
         assert_eq!(real.arrays(&ids), model.arrays(&ids));
         assert_eq!(real.specs(&ids), model.specs(&ids));
@@ -290,6 +300,7 @@ impl Pair {
             Step::Unfold { job, count } => {
                 Change::Unfolded { array: self.pick(*job), count: u64::from(*count) }
             }
+            Step::Folded { which, what, to, stale } => self.folded(*which, *what, *to, *stale),
             Step::Start { job, stale } => {
                 let job = self.pick(*job);
                 self.counter += u64::from(!stale);

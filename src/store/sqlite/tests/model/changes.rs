@@ -4,13 +4,32 @@ use std::sync::Arc;
 
 use super::{NAMES, Pair, QUEUES};
 use crate::job::{
-    ArrayPlace, Backoff, Came, Change, Condition, Context, Edited, Fold, JobId, Missed, NewJob,
-    Overlap, Progress, Requirement, RetryPolicy, ScheduleId, ScheduleRecord, ScheduleRun, Spec,
-    State, Turn, TurnTaken,
+    ArrayPlace, Backoff, Came, Change, Condition, Context, Edited, Fold, Folded, JobId, Missed,
+    NewJob, Overlap, Progress, Requirement, RetryPolicy, ScheduleId, ScheduleRecord, ScheduleRun,
+    Spec, State, Turn, TurnTaken,
 };
+use crate::store::Filter;
 use crate::store::conformance::{at, id};
 
 impl Pair {
+    pub(super) fn folded(&mut self, which: u8, what: u8, to: State, stale: bool) -> Change {
+        let folds = self.model.reader().unwrap().folds(&Filter::default()).unwrap();
+        let picked = folds.get(usize::from(which) % folds.len().max(1));
+        let none = Folded { array: id(1), first: id(2), count: 1 };
+        let (mut folded, from) =
+            picked.map_or((none, State::Queued), |found| (found.folded(), found.first.state));
+        folded.count += u64::from(stale);
+        match what {
+            0 => Change::EndedUnfolded { folded, count: u64::from(which % 4) },
+            1 => Change::FoldRemoved { folded },
+            _ => {
+                let to = if what < 4 { State::Cancelled } else { to };
+                let reason = (self.seconds % 2 == 0).then(|| "why".to_owned());
+                Change::FoldMoved { folded, from, to, reason, at: at(self.seconds) }
+            }
+        }
+    }
+
     pub(super) fn edit(&mut self, job: u8, to: State, look: u8) -> Change {
         let job = self.pick(job);
         let found = self.model.reader().unwrap().job(job).unwrap().map(|(job, _)| job);
