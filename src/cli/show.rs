@@ -9,7 +9,7 @@ use super::list::{colour, state_text};
 use super::moment;
 use super::select;
 use super::table::{Cell, Table, painted, visible};
-use crate::job::{Limits, format_size};
+use crate::job::{Limits, Suspicion, format_size};
 use crate::protocol::{Attempt, Details, Graph, Job, Required, Selector, Show, call};
 
 /// The width of the names on the left.
@@ -149,6 +149,7 @@ fn more(details: &Details) -> Vec<(&'static str, String)> {
     for (name, value) in params {
         add("parameter", Some(format!("{name}={}", plain(value))));
     }
+    add("suspected", (details.crashes > 0).then(|| suspicion(details)));
     add("timeout", details.timeout_seconds.map(moment::seconds));
     add("at most once", details.at_most_once.then(|| "yes".to_owned()));
     add("unique", details.unique.clone());
@@ -156,6 +157,11 @@ fn more(details: &Details) -> Vec<(&'static str, String)> {
     add("variables", (!details.env_names.is_empty()).then(|| details.env_names.join(" ")));
     add("output", details.output.clone().or_else(|| details.output_path.clone()));
     facts
+}
+
+fn suspicion(details: &Details) -> String {
+    let told = Suspicion { crashes: details.crashes, alone: details.crashes_alone };
+    if told.condemns() { told.to_string() } else { format!("{told}, so it runs alone") }
 }
 
 fn required(other: &Required) -> String {

@@ -419,9 +419,13 @@ fn enter(
     scheduler.step(clock::now(), Input::Resources(resources), &mut actions);
     let keys = settings.settings().limits.rules();
     scheduler.step(clock::now(), Input::Keys(keys), &mut actions);
-    let interrupt = settings.interrupts_after_crash();
-    let at = clock::now().wall;
-    let found = recovery::recover(store, launcher, interrupt, at, &mut uniques)?;
+    let crashed = !recovery.clean && recovery.same_boot;
+    let law = recovery::Law {
+        interrupt: settings.interrupts_after_crash(),
+        crashed: crashed.then(|| recovery.life.saturating_sub(1)),
+        at: clock::now().wall,
+    };
+    let found = recovery::recover(store, launcher, law, &mut uniques)?;
     let recovery::Found { entries, folded, judged } = found;
     scheduler.step(clock::now(), Input::Submitted(entries), &mut actions);
     for folded in folded {

@@ -87,6 +87,7 @@ fn about_job(change: &Change, event: Event) -> Event {
             ..event
         },
         Change::HoldAsked { .. } => Event { event: "hold_asked".to_owned(), ..event },
+        Change::Suspected { .. } => Event { event: "suspected".to_owned(), ..event },
         _ => Event { event: "cancel_asked".to_owned(), ..event },
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::captured::Captured;
-use crate::handlers::{Output, Placeholders, Registry, Run, expand_output};
+use crate::handlers::{COMMAND, Output, Placeholders, Registry, Run, expand_output};
 use crate::job::Class;
 use crate::lanes::Attempt;
 use crate::process::Processes;
@@ -24,6 +24,11 @@ pub(super) struct Launcher {
     pub(super) captured: Captured,
     /// The time between TERM and KILL of jobs that name none.
     pub(super) grace: Duration,
+}
+
+/// Whether work of this kind runs inside the daemon: everything but commands, which are processes of their own.
+pub(super) fn runs_inside(kind: &str) -> bool {
+    kind != COMMAND
 }
 
 impl Launcher {
@@ -88,6 +93,7 @@ impl Launcher {
     /// the safe side: it fails when its turn comes.
     pub(super) fn demand(&self, kind: &str, class: Class, cpus: u32) -> Demand {
         let class = self.registry.get(kind).map_or(Class::Cpu, |kind| kind.runs_as(class));
-        Demand { class, permits: if class == Class::Cpu { cpus } else { 0 } }
+        let permits = if class == Class::Cpu { cpus } else { 0 };
+        Demand { class, permits, inside: runs_inside(kind) }
     }
 }

@@ -1,17 +1,19 @@
 //! The first act of a life: what the last one left behind.
 //!
 //! Jobs that were running are judged before anything starts: those that a user wanted to end are
-//! cancelled, those that must not run twice are interrupted, all others are queued again.
+//! cancelled, those that must not run twice are interrupted, those are condemned that bring the daemon down whenever they
+//! run, all others are queued again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::UNFOLDED_AT_ONCE;
-use super::launch::Launcher;
+use super::launch::{Launcher, runs_inside};
 use super::uniques::Uniques;
 use crate::job::{
-    Change, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, StoreId, Usage, WallTime,
+    Change, Ending, JobId, Outcome, QueueRecord, ScheduleId, State, StoreId, Suspicion, Usage,
+    WallTime,
 };
 use crate::process::{self, Owner};
 use crate::scheduler::{Agenda, Entry, FoldedEntry, Planned};
@@ -35,12 +37,23 @@ pub(super) struct Found {
     pub(super) judged: Judged,
 }
 
+/// By what jobs are judged that were running.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Law {
+    /// None of them is run again by itself.
+    pub(super) interrupt: bool,
+    /// The last life, if it was cut short while the machine went on: by what ran inside the daemon, perhaps. Neither a
+    /// planned end nor a reboot counts.
+    pub(super) crashed: Option<u64>,
+    /// When.
+    pub(super) at: WallTime,
+}
+
 /// Finds the unfinished jobs and judges those that were running.
 pub(super) fn recover(
     store: &mut dyn Store,
     launcher: &Launcher,
-    interrupt: bool,
-    at: WallTime,
+    law: Law,
     uniques: &mut Uniques,
 ) -> Result<Found, StoreError> {
     let (mut entries, mut folded) = (Vec::new(), Vec::new());
@@ -53,15 +66,17 @@ pub(super) fn recover(
             let first = entry(pending, launcher);
             folded.push(FoldedEntry { first, fold, at_once: UNFOLDED_AT_ONCE });
         } else if pending.state == State::Running {
-            let change = judge(&pending, interrupt, at, &mut judged);
-            ended.extend(change.as_ref().and_then(ending));
+            let suspicion = law.suspects(&pending);
+            let change = judge(&pending, law, suspicion, &mut judged);
+            ended.extend(change.iter().find_map(ending));
             changes.extend(change);
-            if goes_on(&pending, interrupt) {
+            if law.lets_go_on(&pending, suspicion) {
                 keep_key(uniques, &pending);
                 // The attempt that the crash cut short does not count.
                 let pardoned = pending.pardoned.saturating_add(1);
                 let state = again_as(&pending);
-                let again = Pending { state, pardoned, ..pending };
+                let suspicion = suspicion.or(pending.suspicion);
+                let again = Pending { state, pardoned, suspicion, ..pending };
                 entries.push(entry(again, launcher));
             }
         } else {
@@ -69,7 +84,7 @@ pub(super) fn recover(
             entries.push(entry(pending, launcher));
         }
     })?;
-    for batch in changes.chunks(BATCH) {
+    for batch in changes.chunk_by(in_one_batch()) {
         for refused in store.commit(batch)?.into_iter().filter_map(Result::err) {
             tracing::error!("a job of the last life could not be judged: {refused}");
         }
@@ -142,10 +157,38 @@ pub(super) struct Judged {
     pub(super) interrupted: u64,
     /// Of these, cancelled.
     pub(super) cancelled: u64,
+    /// Of these, queued again to run alone.
+    pub(super) suspected: u64,
+    /// Of these, failed because the daemon died whenever they ran.
+    pub(super) condemned: u64,
 }
 
-const fn goes_on(pending: &Pending, interrupt: bool) -> bool {
-    !pending.cancel_asked && !pending.at_most_once && !interrupt
+impl Law {
+    const fn is_run_again(self, pending: &Pending) -> bool {
+        !pending.cancel_asked && !pending.at_most_once && !self.interrupt
+    }
+
+    /// What is to be said from now on of a job that ran when the last life ended, if that end counts for it.
+    fn suspects(self, pending: &Pending) -> Option<Suspicion> {
+        let life = pending.token.map(|token| token.life);
+        let counts = self.crashed.is_some() && life == self.crashed;
+        (counts && self.is_run_again(pending) && runs_inside(&pending.kind))
+            .then(|| Suspicion::after_crash(pending.suspicion))
+    }
+
+    fn lets_go_on(self, pending: &Pending, suspicion: Option<Suspicion>) -> bool {
+        self.is_run_again(pending) && !suspicion.is_some_and(Suspicion::condemns)
+    }
+}
+
+/// Cuts changes into batches; what is said of a job stands in one with the end that it follows from.
+fn in_one_batch() -> impl FnMut(&Change, &Change) -> bool {
+    let mut taken = 1;
+    move |before, _| {
+        let goes_on = taken < BATCH || matches!(before, Change::Suspected { .. });
+        taken = if goes_on { taken + 1 } else { 1 };
+        goes_on
+    }
 }
 
 /// Where a job goes that is to be run again.
@@ -153,20 +196,34 @@ const fn again_as(pending: &Pending) -> State {
     if pending.hold_asked { State::Held } else { State::Queued }
 }
 
-fn judge(pending: &Pending, interrupt: bool, at: WallTime, judged: &mut Judged) -> Option<Change> {
+fn judge(
+    pending: &Pending,
+    law: Law,
+    suspicion: Option<Suspicion>,
+    judged: &mut Judged,
+) -> Vec<Change> {
+    let job = pending.id;
+    let verdict = suspicion.filter(|known| known.condemns()).map(|known| known.verdict(job));
     let (outcome, next) = if pending.cancel_asked {
         judged.cancelled += 1;
         (Outcome::Cancelled, State::Cancelled)
-    } else if pending.at_most_once || interrupt {
+    } else if let Some(verdict) = &verdict {
+        judged.condemned += 1;
+        tracing::error!(%job, "failed: {verdict}");
+        (Outcome::Interrupted, State::Failed)
+    } else if !law.is_run_again(pending) {
         judged.interrupted += 1;
         (Outcome::Interrupted, State::Failed)
     } else {
         judged.again += 1;
+        judged.suspected += u64::from(suspicion.is_some());
         (Outcome::Interrupted, again_as(pending))
     };
-    let token = pending.token?;
-    let usage = Usage::default();
-    Some(Change::Ended { job: pending.id, token, outcome, usage, at, next, not_before: None })
+    let Some(token) = pending.token else { return Vec::new() };
+    let (usage, at) = (Usage::default(), law.at);
+    let end = Change::Ended { job, token, outcome, usage, at, next, not_before: None };
+    let suspected = |suspicion| Change::Suspected { job, suspicion, verdict };
+    suspicion.map(suspected).into_iter().chain([end]).collect()
 }
 
 /// How a job ended by this change, if it did.
@@ -194,6 +251,7 @@ fn entry(pending: Pending, launcher: &Launcher) -> Entry {
         retry: pending.retry,
         attempts: pending.attempts,
         pardoned: pending.pardoned,
+        suspicion: pending.suspicion,
         reason: pending.reason,
         requires: pending.requires,
         limits: pending.limits,
@@ -225,4 +283,36 @@ pub(super) fn queues(
         .chain(set)
         .map(|record| (record.name.clone(), record))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::AttemptToken;
+
+    #[test]
+    fn what_is_said_of_a_job_stands_in_one_batch_with_its_end() {
+        let job = JobId::FIRST;
+        let suspicion = Suspicion::after_crash(None);
+        let said = || Change::Suspected { job, suspicion, verdict: None };
+        let end = || Change::Ended {
+            job,
+            token: AttemptToken { store: StoreId::new(1), life: 1, counter: 1 },
+            outcome: Outcome::Interrupted,
+            usage: Usage::default(),
+            at: WallTime(0),
+            next: State::Queued,
+            not_before: None,
+        };
+        for alone in [0, 1] {
+            let mut changes: Vec<Change> = (0..alone).map(|_| end()).collect();
+            changes.extend((0..BATCH).flat_map(|_| [said(), end()]));
+            let batches: Vec<&[Change]> = changes.chunk_by(in_one_batch()).collect();
+            assert_eq!(batches.concat(), changes);
+            for batch in batches {
+                assert!((1..=BATCH + 1).contains(&batch.len()), "{}", batch.len());
+                assert!(matches!(batch.last(), Some(Change::Ended { .. })));
+            }
+        }
+    }
 }

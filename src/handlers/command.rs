@@ -30,6 +30,9 @@ use super::param::{self, Param, ParamError, ParamKind};
 use super::registry::Trades;
 use super::run::{Report, Run};
 
+/// The name of this kind.
+pub const COMMAND: &str = "command";
+
 const ARGV: &str = "argv";
 const SHELL: &str = "shell";
 const STDIN: &str = "stdin";
@@ -52,7 +55,7 @@ pub(super) fn kind(trades: &Trades) -> Kind {
     let info = KindInfo {
         classes: vec![Class::Io, Class::Cpu],
         params,
-        ..KindInfo::new("command", Class::Auto, "run a program")
+        ..KindInfo::new(COMMAND, Class::Auto, "run a program")
     };
     let (processes, socket) = (trades.processes.clone(), trades.socket.clone());
     Kind::asynchronous(info, Command { processes, socket })
@@ -104,8 +107,11 @@ impl AsyncHandler for Command {
             if run.cancel.is_cancelled() {
                 return Report::cancelled();
             }
-            let (cancel, grace) = (run.cancel.clone(), run.grace);
-            let child = match self.start(run).await {
+            let (cancel, grace, progress) = (run.cancel.clone(), run.grace, run.progress.clone());
+            progress.wait(true);
+            let started = self.start(run).await;
+            progress.wait(false);
+            let child = match started {
                 Ok(child) => child,
                 Err(StartError::Cancelled) => return Report::cancelled(),
                 Err(error) => return error.report(),

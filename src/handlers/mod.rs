@@ -32,6 +32,7 @@ mod template;
 mod tests;
 
 pub use crate::job::nearest;
+pub use command::COMMAND;
 pub use cut::{Cut, give_up, keep_head_and_tail, taken};
 pub use handler::{AsyncHandler, BlockingHandler, Handler};
 pub use kind::{Kind, KindInfo};

@@ -20,6 +20,7 @@ mod schedule;
 mod size;
 mod spec;
 mod state;
+mod suspicion;
 mod time;
 
 pub use class::{Class, Lane, UnknownName};
@@ -42,4 +43,5 @@ pub use schedule::{
 pub use size::{SizeError, format_size, parse_size};
 pub use spec::{ArrayPlace, Context, Params, Spec, SpecError};
 pub use state::{State, Transition};
+pub use suspicion::Suspicion;
 pub use time::{Deadline, Follows, Now, WallTime};

@@ -14,6 +14,7 @@ use super::requirement::Requirement;
 use super::schedule::{ScheduleId, ScheduleRecord, ScheduleRun, TurnTaken};
 use super::spec::{ArrayPlace, Context, Spec};
 use super::state::State;
+use super::suspicion::Suspicion;
 use super::time::{Deadline, WallTime};
 
 /// A job as it is submitted.
@@ -70,6 +71,8 @@ pub struct Job {
     pub attempts: u32,
     /// How many of these do not count against its retries.
     pub pardoned: u32,
+    /// The daemon died while it ran, and it has not ended otherwise since.
+    pub suspicion: Option<Suspicion>,
     /// How its latest ended attempt ended.
     pub outcome: Option<Outcome>,
     /// A user asked for its running attempt to be cancelled.
@@ -281,6 +284,15 @@ pub enum Change {
         /// When.
         at: WallTime,
     },
+    /// The daemon died while this attempt ran inside it; the attempt's end as interrupted follows.
+    Suspected {
+        /// Which job.
+        job: JobId,
+        /// What is to be said of it now.
+        suspicion: Suspicion,
+        /// Why it is condemned, if it is.
+        verdict: Option<String>,
+    },
     /// A user wants a running job to end; it will not be run again whatever happens.
     CancelAsked {
         /// Which job.
@@ -331,6 +343,7 @@ impl Change {
             Self::Started { job, .. }
             | Self::Ended { job, .. }
             | Self::Moved { job, .. }
+            | Self::Suspected { job, .. }
             | Self::CancelAsked { job, .. }
             | Self::HoldAsked { job, .. } => Some(*job),
             Self::Edited(edited) => Some(edited.job),

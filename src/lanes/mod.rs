@@ -186,6 +186,11 @@ impl Lanes {
         self.running.iter().map(|(token, running)| (running.job, running.attempt, *token))
     }
 
+    /// Whether the work of a running attempt has yet to begin (see [`Progress::wait`]).
+    pub fn waits(&self, token: AttemptToken) -> bool {
+        self.running.get(&token).is_some_and(|running| running.progress.waits())
+    }
+
     /// Which jobs run, and how far they are.
     pub fn progress(&self) -> impl Iterator<Item = (JobId, (u64, Option<u64>))> {
         self.running.values().map(|running| (running.job, running.progress.read()))

@@ -43,6 +43,7 @@ mod leftovers;
 mod limits;
 mod memory;
 mod procfs;
+mod queue;
 mod reaper;
 mod resolve;
 mod spawner;

@@ -7,26 +7,26 @@
 //! Invariant: a request holds its place in the queue until a spawner takes it, so the queue never grows
 //! beyond [`Options::queue`], and who waits for a place waits without a thread.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Signal, getrlimit};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::child::{Child, Listener, Process};
 use super::exit::Exit;
 use super::image::Image;
 use super::launch::{ATTEMPT_VARIABLE, Launch, SpawnError, Stdin};
 use super::limits;
+use super::queue::{Queue, Reply, Request, Wanted};
 use super::reaper::Reaper;
 use super::tree::Tree;
 use super::vfork::{self, Born, Failure, Setup, Stack, Step};
@@ -125,34 +125,6 @@ impl Drop for Desk {
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-type Wanted = Box<dyn Fn() -> bool + Send>;
-
-struct Request {
-    launch: Launch,
-    reply: Reply,
-    /// Tells whether it is to be tried again, if it is worth another try at all.
-    wanted: Option<Wanted>,
-    _place: OwnedSemaphorePermit,
-}
-
-/// Who hears what of a launch.
-enum Reply {
-    /// Hears when the program runs.
-    Start(oneshot::Sender<Result<Child, SpawnError>>),
-    /// Is handed the child when the program runs, and hears when it has ended.
-    End { child: oneshot::Sender<Child>, end: Listener },
-}
-
-impl Reply {
-    /// Nobody is listening any more.
-    fn is_closed(&self) -> bool {
-        match self {
-            Self::Start(reply) => reply.is_closed(),
-            Self::End { child, end } => child.is_closed() && end.is_closed(),
-        }
-    }
-}
-
 impl Processes {
     /// Starts the threads. Must be called from a thread of normal priority, whose priority children
     /// inherit.
@@ -241,7 +213,7 @@ impl Processes {
     ) -> Result<(), SpawnError> {
         let room = Arc::clone(&self.desk.room);
         let place = room.acquire_owned().await.map_err(|_| SpawnError::Stopped)?;
-        self.desk.queue.push(Request { launch, reply, wanted, _place: place });
+        self.desk.queue.push(Request { launch, reply, wanted, place });
         Ok(())
     }
 }
@@ -258,56 +230,6 @@ fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
 fn child_limit(soft: u64) -> libc::rlimit {
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(libc::RLIM_INFINITY);
     libc::rlimit { rlim_cur: soft.min(hard), rlim_max: hard }
-}
-
-/// Requests in order, and whether more may come.
-#[derive(Default)]
-struct Queue {
-    state: Mutex<QueueState>,
-    changed: Condvar,
-    /// Launches that are being tried again.
-    short: AtomicUsize,
-}
-
-#[derive(Default)]
-struct QueueState {
-    requests: VecDeque<Request>,
-    closed: bool,
-}
-
-impl Queue {
-    fn push(&self, request: Request) {
-        self.lock().requests.push_back(request);
-        self.changed.notify_one();
-    }
-
-    fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
-    fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_all();
-    }
-
-    /// The next request, or nothing after the queue was closed and emptied.
-    fn pop(&self) -> Option<Request> {
-        let mut state = self.lock();
-        loop {
-            if let Some(request) = state.requests.pop_front() {
-                return Some(request);
-            }
-            if state.closed {
-                return None;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Held for single queue operations only, none of which can panic halfway.
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// One thread that starts children.
@@ -329,7 +251,7 @@ impl Drop for Spawner {
 impl Spawner {
     fn run(self) {
         vfork::block_signals();
-        while let Some(Request { launch, reply, wanted, _place: place }) = self.queue.pop() {
+        while let Some(Request { launch, reply, wanted, place }) = self.queue.pop() {
             drop(place);
             if !reply.is_closed() {
                 self.serve(launch, reply, wanted.as_ref());
@@ -353,8 +275,22 @@ impl Spawner {
                     short.get_or_insert_with(|| Short::of(&self.queue.short));
                     thread::sleep(pause);
                     pause = (pause * 2).min(LAST_PAUSE);
+                    self.turn_away_unwanted();
                 }
                 other => return other.map_err(|(error, _)| error),
+            }
+        }
+    }
+
+    /// Those behind this one wait for room as well: who is not wanted any more is told so.
+    fn turn_away_unwanted(&self) {
+        for Request { launch, reply, .. } in self.queue.take_unwanted() {
+            drop(launch);
+            if let Reply::Start(reply) = reply {
+                let source = io::Error::from_raw_os_error(libc::EAGAIN);
+                let step = "waiting behind others";
+                // Whoever wanted it may have gone.
+                let _ = reply.send(Err(SpawnError::Exhausted { step, source }));
             }
         }
     }

@@ -87,6 +87,8 @@ fn details(job: &job::Job, attempts: &[job::AttemptRecord]) -> Details {
         at_most_once: job.spec.at_most_once,
         merge: job.spec.merge,
         edits: job.edits,
+        crashes: job.suspicion.map_or(0, |suspicion| suspicion.crashes),
+        crashes_alone: job.suspicion.map_or(0, |suspicion| suspicion.alone),
         cwd: job.context.cwd.display().to_string(),
         env_names: job.context.env.keys().cloned().collect(),
         output: job.spec.output.as_ref().map(|path| path.display().to_string()),
@@ -130,8 +132,9 @@ pub fn finished_to_wire(
         outcome: outcome.map(|outcome| outcome.word().to_owned()),
         exit_code: exit_code_of(state, outcome).unwrap_or(exit_code::FAILURE),
         signal: outcome.and_then(signal),
-        message: match state {
-            State::Skipped | State::Cancelled => reason.map(str::to_owned),
+        message: match (state, outcome) {
+            (State::Skipped | State::Cancelled, _)
+            | (State::Failed, Some(Outcome::Interrupted)) => reason.map(str::to_owned),
             _ => outcome.and_then(Outcome::message).map(str::to_owned),
         },
     }

@@ -90,6 +90,12 @@ pub struct Gate {
     /// Where that job stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// How often the daemon died while the job ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crashes: Option<u32>,
+    /// How often of these the job ran alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crashes_alone: Option<u32>,
     /// The moment that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,

@@ -44,6 +44,8 @@ pub struct Start {
     pub token: AttemptToken,
     /// What was set aside for it.
     pub demand: Demand,
+    /// The daemon died while it ran before: nothing else runs inside the daemon now.
+    pub alone: bool,
 }
 
 /// Why a request about one job can't be met.

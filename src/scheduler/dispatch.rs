@@ -5,7 +5,6 @@ use super::limits::Units;
 use super::lines::LineNo;
 use super::parking::Budget;
 use super::table::{Key, Place, Slot};
-use super::views::demand;
 use super::{Action, CLASSES, CancelWish, Running, SEATS, Scheduler, Start, seat};
 use crate::job::{Now, State};
 
@@ -39,6 +38,7 @@ impl Scheduler {
             return;
         }
         let mut budget = Budget::of_a_step();
+        self.launch_poised(actions);
         loop {
             self.wake(&mut budget);
             if !self.starts || self.is_full() {
@@ -56,7 +56,12 @@ impl Scheduler {
 
     /// Whether as many jobs run as may run at all.
     pub(super) fn is_full(&self) -> bool {
-        self.options.max_running.is_some_and(|max| self.running.len() as u64 >= u64::from(max))
+        self.options.max_running.is_some_and(|max| self.taken() as u64 >= u64::from(max))
+    }
+
+    /// How many run or have their place.
+    pub(super) fn taken(&self) -> usize {
+        self.running.len() + usize::from(self.alone.poised().is_some())
     }
 
     fn pick(&mut self, budget: &mut Budget) -> Option<Pick> {
@@ -145,9 +150,20 @@ impl Scheduler {
 
     fn start(&mut self, pick: Pick, actions: &mut Vec<Action>) {
         let Pick { slot, class, permits, .. } = pick;
-        let units = self.charge(pick);
+        let suspected = self.is_suspect(slot);
+        let units = self.charge(pick, if suspected { Place::Poised } else { Place::Running });
         self.rooms[class].take(permits);
         self.turn = (class + 1) % SEATS;
+        if suspected {
+            self.poise(slot, units);
+            self.launch_poised(actions);
+        } else {
+            self.launch(slot, units, actions);
+        }
+    }
+
+    /// Starts a job that has its place.
+    pub(super) fn launch(&mut self, slot: Slot, units: Units, actions: &mut Vec<Action>) {
         self.counter += 1;
         let counter = self.counter;
         self.running.insert(slot, Running { counter, cancel: CancelWish::None, hold: None, units });
@@ -156,12 +172,13 @@ impl Scheduler {
         record.state = State::Running;
         record.attempts = record.attempts.saturating_add(1);
         let (job, attempt) = (record.id, record.attempts);
-        let demand = demand(CLASSES[class], permits);
-        actions.push(Action::Start(Start { job, attempt, token: self.token(counter), demand }));
+        let demand = self.demand(slot);
+        let (token, alone) = (self.token(counter), self.is_suspect(slot));
+        actions.push(Action::Start(Start { job, attempt, token, demand, alone }));
     }
 
     /// Takes the job out of its line and lets its queue, its class and its limits pay for the start.
-    fn charge(&mut self, pick: Pick) -> Units {
+    fn charge(&mut self, pick: Pick, place: Place) -> Units {
         let Pick { slot, line, queue: number, class, permits, overtakes, .. } = pick;
         let limited = self.queues.get(number).max.is_some();
         let best = if limited { self.best_group(number) } else { None };
@@ -187,7 +204,7 @@ impl Scheduler {
         self.lines.get_mut(line).line.remove(&self.jobs, slot);
         self.pass_on(shape.limits, shape.group());
         self.rehead(line);
-        self.place(slot, Place::Running);
+        self.place(slot, place);
         if let Some(pace) = &mut self.queues.get_mut(number).pace {
             pace.note(self.clock.boot);
             self.look_at_pace(number);

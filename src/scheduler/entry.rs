@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::job::{
     ArrayPlace, Awaited, Class, Context, Deadline, JobId, Lane, Limits, Move, Requirement,
-    RetryPolicy, Spec, State, Turn, WallTime,
+    RetryPolicy, Spec, State, Suspicion, Turn, WallTime,
 };
 
 /// A job as it enters the scheduler: after its submission, or a retry of it, was committed.
@@ -36,6 +36,8 @@ pub struct Entry {
     pub attempts: u32,
     /// How many of these do not count against its retries.
     pub pardoned: u32,
+    /// The daemon died while it ran: it runs alone.
+    pub suspicion: Option<Suspicion>,
     /// Why it is held, if it is.
     pub reason: Option<Box<str>>,
     /// What it still requires of other jobs; only while it waits or is held. One whose end is not told
@@ -86,6 +88,8 @@ pub struct Demand {
     pub class: Class,
     /// Core permits, for class `cpu`; the others hold none.
     pub permits: u32,
+    /// It runs inside the daemon and may bring it down; a command can't.
+    pub inside: bool,
 }
 
 impl Demand {

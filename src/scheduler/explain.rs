@@ -5,12 +5,13 @@
 
 use super::dependencies::{Standing, Verdict};
 use super::forecast::Forecast;
+use super::gate::Gate;
 use super::limit_names::LimitName;
 use super::limits::LimitNo;
 use super::lines::{ShapedLine, Stand};
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};
-use crate::job::{AttemptToken, Class, Deadline, JobId, Lane, Now, Requirement, State};
+use crate::job::{AttemptToken, Class, JobId, Lane, Now, State};
 
 /// Why a job is where it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,228 +28,6 @@ pub struct Explanation {
     pub running: Option<(AttemptToken, Lane)>,
     /// When it may be expected to start, if that can be said.
     pub forecast: Option<Forecast>,
-}
-
-/// Something that keeps a job from starting.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Gate {
-    /// It is held.
-    Held {
-        /// Why, if somebody said so since the daemon started.
-        reason: Option<String>,
-    },
-    /// It requires something of another job that has not ended.
-    Requires {
-        /// What.
-        requirement: Requirement,
-        /// Where the other job stands; none while it is on its way back to life.
-        state: Option<State>,
-    },
-    /// More of the same.
-    RequiresMore {
-        /// How many.
-        count: usize,
-    },
-    /// Something that it requires can't come true any more: it is skipped as soon as it waits again.
-    Lost {
-        /// Why.
-        why: String,
-    },
-    /// It is not its time yet.
-    NotBefore {
-        /// When.
-        moment: Deadline,
-        /// How long until then.
-        left: std::time::Duration,
-    },
-    /// A change of it is under way to the disk.
-    Writing {
-        /// Where it goes.
-        to: State,
-        /// The change was refused and is tried again.
-        refused: bool,
-    },
-    /// It asks for more core permits than there are: it can't start before the lane grows.
-    TooBig {
-        /// How many it asks for.
-        needed: u32,
-        /// How many there are.
-        size: u32,
-    },
-    /// Nothing new starts: the daemon drains, or can't write.
-    StartsOff,
-    /// Nothing new starts: the daemon was drained. Told by the daemon instead of [`Gate::StartsOff`],
-    /// which is all that the scheduler knows.
-    Drained {
-        /// Why.
-        reason: Option<String>,
-    },
-    /// Its queue is paused.
-    QueuePaused {
-        /// Which queue.
-        queue: String,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// As many jobs of its queue have started as its rate allows.
-    Rate {
-        /// Which queue.
-        queue: String,
-        /// How many may start, in which span.
-        rate: crate::job::Rate,
-        /// How long until the next may.
-        left: std::time::Duration,
-    },
-    /// Its queue runs as many jobs as it may.
-    QueueLimit {
-        /// Which queue.
-        queue: String,
-        /// How many run.
-        running: u32,
-        /// How many may.
-        max: u32,
-        /// Which run, as far as they are named.
-        holders: Vec<Holder>,
-    },
-    /// The daemon runs as many jobs as it may.
-    DaemonLimit {
-        /// How many run.
-        running: u32,
-        /// How many may.
-        max: u32,
-        /// Which run, as far as they are named.
-        holders: Vec<Holder>,
-    },
-    /// As many jobs with one of its keys run as may.
-    KeyLimit {
-        /// Which key.
-        key: String,
-        /// How many run.
-        running: u32,
-        /// How many may.
-        max: u32,
-        /// Who says so.
-        origin: Origin,
-        /// Which of them run, as far as they are named.
-        holders: Vec<Holder>,
-    },
-    /// As many jobs with one of its keys have started as the key's rate allows.
-    KeyRate {
-        /// Which key.
-        key: String,
-        /// How many may start, in which span.
-        rate: crate::job::Rate,
-        /// How long until the next may.
-        left: std::time::Duration,
-        /// The rule of the settings that says so.
-        origin: Origin,
-    },
-    /// As many elements of its array run as may.
-    ArrayLimit {
-        /// The array's first id.
-        array: JobId,
-        /// How many run.
-        running: u32,
-        /// How many may.
-        max: u32,
-        /// Which run, as far as they are named.
-        holders: Vec<Holder>,
-    },
-    /// Too little of a named resource is free.
-    Resource {
-        /// Which.
-        name: String,
-        /// How much it asks for.
-        needed: u64,
-        /// How much is free.
-        free: u64,
-        /// How much there is.
-        capacity: u64,
-        /// Who holds it, as far as they are named.
-        holders: Vec<Holder>,
-    },
-    /// It asks for more of a resource than there is: it can't start before the settings change.
-    ResourceTooSmall {
-        /// Which.
-        name: String,
-        /// How much it asks for.
-        needed: u64,
-        /// How much there is.
-        capacity: u64,
-    },
-    /// The last place under one of its limits is kept for a job that was overtaken often enough.
-    PlaceKept {
-        /// Which limit.
-        limit: String,
-        /// The job it is kept for.
-        job: JobId,
-    },
-    /// Its lane runs as many jobs of its class as it may.
-    LaneLimit {
-        /// Which class.
-        class: Class,
-        /// How many run.
-        running: u32,
-        /// How many may.
-        max: u32,
-        /// Which run, as far as they are named.
-        holders: Vec<Holder>,
-    },
-    /// Too few core permits are free.
-    CorePermits {
-        /// How many it asks for.
-        needed: u32,
-        /// How many are free.
-        free: u32,
-        /// How many there are, the lent ones included.
-        total: u32,
-        /// Who holds the most of them.
-        holders: Vec<Holder>,
-    },
-    /// What gets free is kept for a job that was overtaken often enough.
-    KeptFor {
-        /// Which job.
-        job: JobId,
-        /// How many core permits it needs.
-        needed: u32,
-    },
-    /// Others of its queue go first.
-    Behind {
-        /// How many.
-        ahead: usize,
-    },
-    /// It is another queue's turn.
-    OtherQueue {
-        /// Which.
-        queue: String,
-    },
-}
-
-/// Who says how much may be taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The rule of this name in the settings of keys.
-    Rule(String),
-    /// The newest job that names the limit.
-    Job(JobId),
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Rule(pattern) => write!(f, "limits.keys.{pattern:?} of the config"),
-            Self::Job(job) => write!(f, "said by job {job}"),
-        }
-    }
-}
-
-/// A running job that holds something others wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Which job.
-    pub job: JobId,
-    /// How many core permits, how much of a resource; 1 for a place under a key.
-    pub permits: u64,
 }
 
 /// A ready job's place in its queue.
@@ -287,9 +66,10 @@ impl Scheduler {
             state: record.state,
             gates: Vec::new(),
             rank: None,
-            running: self.running.get(&slot).map(|running| {
-                (self.token(running.counter), super::views::demand(record.class(), 1).lane())
-            }),
+            running: self
+                .running
+                .get(&slot)
+                .map(|running| (self.token(running.counter), self.demand(slot).lane())),
             forecast: None,
         };
         match record.place {
@@ -298,6 +78,10 @@ impl Scheduler {
             Place::Held if record.state == State::Held => {
                 let reason = self.reasons.get(&slot).map(ToString::to_string);
                 told.gates.push(Gate::Held { reason });
+            }
+            Place::Poised => {
+                told.gates.extend(self.alone_gate(slot));
+                return told;
             }
             Place::Held | Place::Waiting | Place::Ready | Place::Timed => {}
         }
@@ -320,6 +104,7 @@ impl Scheduler {
         if let (true, Some(rank)) = (told.gates.is_empty() && behind > 0, told.rank) {
             told.gates.push(Gate::Behind { ahead: rank.place - 1 });
         }
+        told.gates.extend(self.alone_gate(slot));
         told.forecast = self.forecast(now, slot, &told);
         told
     }
@@ -391,13 +176,13 @@ impl Scheduler {
         let mut limits = self.named_gates(slot);
         let queue = self.queues.get(record.queue);
         if let Some(max) = queue.max.filter(|_| queue.is_full()) {
-            let running = queue.counts.running;
+            let running = queue.counts.taken();
             let holders = self.running_where(|other| other.queue == record.queue);
             let queue = queue.name.to_string();
             limits.push((max, Gate::QueueLimit { queue, running, max, holders }));
         }
         if let Some(max) = self.options.max_running.filter(|_| self.is_full()) {
-            let (running, holders) = (self.running.len() as u32, self.running_where(|_| true));
+            let (running, holders) = (self.taken() as u32, self.running_where(|_| true));
             limits.push((max, Gate::DaemonLimit { running, max, holders }));
         }
         let room = self.rooms[seat(record.class())];
@@ -426,7 +211,7 @@ impl Scheduler {
         let gate = |&(number, needed): &(LimitNo, u64)| {
             let limit = self.limits.get(number).filter(|limit| !limit.admits(needed, favoured))?;
             let (running, max) = (small(limit.used), small(limit.max));
-            if let Some(gate) = self.key_rate_gate(limit) {
+            if let Some(gate) = self.key_rate_gate(limit).or_else(|| self.apart_gate(limit)) {
                 return Some((max, gate));
             }
             let free = limit.max.saturating_sub(limit.used);
@@ -438,6 +223,7 @@ impl Scheduler {
                 (name, Some(slot)) if needed <= free => {
                     Gate::PlaceKept { limit: name.to_string(), job: self.jobs.get(slot).id }
                 }
+                (LimitName::Inside, _) => return None,
                 (LimitName::Key(_, key), _) => {
                     let (key, origin) = (key.to_string(), limit.origin());
                     let holders = self.holders_of(number);

@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use super::explain::{Explanation, Gate};
+use super::explain::Explanation;
+use super::gate::Gate;
 use super::table::{Place, Slot};
 use super::{Scheduler, seat};
 use crate::job::{Now, Outcome};
@@ -115,6 +116,8 @@ impl Scheduler {
                     | Gate::ArrayLimit { .. }
                     | Gate::Resource { .. }
                     | Gate::PlaceKept { .. }
+                    | Gate::RunsAlone { .. }
+                    | Gate::Apart { .. }
             )
         };
         if told.gates.iter().any(by_name) {

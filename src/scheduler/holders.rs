@@ -3,14 +3,32 @@
 //! Owns nothing and decides nothing. Costs a look at what runs.
 
 use super::Scheduler;
-use super::explain::{Gate, Holder, Origin};
+use super::gate::{Gate, Holder};
 use super::limit_names::LimitName;
 use super::limits::{Limit, LimitNo};
 use super::table::Record;
-use crate::job::Class;
+use crate::job::{Class, JobId};
 
 /// The most holders that are named: the rest would only fill the screen.
 const MOST_HOLDERS: usize = 8;
+
+/// Who says how much may be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The rule of this name in the settings of keys.
+    Rule(String),
+    /// The newest job that names the limit.
+    Job(JobId),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rule(pattern) => write!(f, "limits.keys.{pattern:?} of the config"),
+            Self::Job(job) => write!(f, "said by job {job}"),
+        }
+    }
+}
 
 impl Scheduler {
     pub(super) fn holders_of(&self, limit: LimitNo) -> Vec<Holder> {

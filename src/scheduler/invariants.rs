@@ -10,7 +10,7 @@ use super::limits::{Limit, LimitNo};
 use super::lines::{Group, LineNo, ShapedLine, Stand};
 use super::parking::MOST_LOOKED;
 use super::queues::Counts;
-use super::table::Place;
+use super::table::{Place, Slot};
 use super::{SEATS, Scheduler, Writing, seat};
 use crate::job::State;
 
@@ -30,6 +30,7 @@ impl Scheduler {
         self.check_places()?;
         self.check_counts()?;
         self.check_permits()?;
+        self.check_alone()?;
         self.check_lines()?;
         self.check_stands()?;
         self.check_limits()?;
@@ -52,6 +53,10 @@ impl Scheduler {
                 Place::Timed => record.state == State::Scheduled && self.timers.is_armed(slot),
                 Place::Held => record.state == State::Held,
                 Place::Waiting => record.state == State::Waiting,
+                Place::Poised => {
+                    let poised = self.alone.poised().map(|(poised, _)| poised);
+                    record.state == State::Queued && poised == Some(slot)
+                }
                 Place::Running => record.state == State::Running,
                 Place::Writing => match writing {
                     Some(Writing::Ended { next, .. }) => {
@@ -113,7 +118,8 @@ impl Scheduler {
     /// No permit is lost or doubled.
     fn check_permits(&self) -> Result<(), Violation> {
         let mut used = [0u32; SEATS];
-        for &slot in self.running.keys() {
+        let poised = self.alone.poised().map(|(slot, _)| slot);
+        for &slot in self.running.keys().chain(&poised) {
             let record = self.jobs.get(slot);
             used[seat(record.class())] += record.permits();
         }
@@ -123,6 +129,30 @@ impl Scheduler {
             "what is taken is what running jobs hold",
             format!("{used:?} {taken:?}"),
         )
+    }
+
+    /// A suspect runs alone inside the daemon, and nobody waits for one that is not there.
+    fn check_alone(&self) -> Result<(), Violation> {
+        let inside = |slot: &Slot| self.limits.is_inside(self.jobs.get(*slot).limits);
+        let running = self.running.keys().filter(|slot| inside(slot)).count();
+        let taken = self.alone.taken();
+        for slot in self.running.keys().filter(|&&slot| self.is_suspect(slot)) {
+            let alone = taken == Some((*slot, true)) && running == 1;
+            hold(alone, "a suspect runs alone", self.jobs.get(*slot).id)?;
+        }
+        if let Some((slot, runs)) = taken {
+            let record = self.jobs.get(slot);
+            let place = match record.place {
+                Place::Poised => !runs,
+                place => runs && matches!(place, Place::Running | Place::Writing),
+            };
+            let there = self.is_suspect(slot) && place;
+            hold(there, "only a suspect has the inside to itself", record.id)?;
+            let waits = runs || (running > 0 && self.starts);
+            hold(waits, "a poised suspect waits for somebody", record.id)?;
+        }
+        let known = self.alone.suspects().all(|slot| self.jobs.iter().any(|(own, _)| own == slot));
+        hold(known, "who is suspected is here", "")
     }
 
     /// A queue finds its own lines and no others.
@@ -207,11 +237,12 @@ impl Scheduler {
     fn check_limits(&self) -> Result<(), Violation> {
         let mut used: HashMap<LimitNo, u64> = HashMap::new();
         let mut held: HashMap<LimitNo, BTreeSet<Arc<str>>> = HashMap::new();
-        for (&slot, running) in &self.running {
+        let running = self.running.iter().map(|(&slot, running)| (slot, &running.units));
+        for (slot, units) in running.chain(self.alone.poised()) {
             for &(limit, amount) in self.limits.of(self.jobs.get(slot).limits) {
                 *used.entry(limit).or_default() += amount;
             }
-            for (limit, units) in &running.units {
+            for (limit, units) in units {
                 let held = held.entry(*limit).or_default();
                 let fresh = units.iter().all(|unit| held.insert(Arc::clone(unit)));
                 hold(fresh, "no unit is held twice", format!("{units:?}"))?;

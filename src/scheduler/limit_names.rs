@@ -23,6 +23,9 @@ pub(super) enum LimitName {
     Array(JobId),
     /// A named resource.
     Resource(Arc<str>),
+    /// The inside of the daemon, which is shut while somebody is to run there alone. There is one, so nobody looks it
+    /// up by name.
+    Inside,
 }
 
 impl fmt::Display for LimitName {
@@ -31,6 +34,7 @@ impl fmt::Display for LimitName {
             Self::Key(_, key) => write!(f, "the key {key}"),
             Self::Array(array) => write!(f, "array {array}"),
             Self::Resource(name) => write!(f, "the resource {name}"),
+            Self::Inside => f.write_str("the inside of the daemon"),
         }
     }
 }
@@ -82,6 +86,7 @@ impl LimitNames {
             LimitName::Resource(name) => {
                 self.resources.insert(Arc::clone(name), number);
             }
+            LimitName::Inside => {}
         }
     }
 
@@ -101,6 +106,7 @@ impl LimitNames {
             LimitName::Resource(name) => {
                 self.resources.remove(name);
             }
+            LimitName::Inside => {}
         }
     }
 }

@@ -103,19 +103,22 @@ pub(super) struct LimitTable {
     numbers: HashMap<Set, u32>,
     /// The shares of the job that comes under its limits, kept for the room they stand in.
     shares: Vec<Share>,
+    /// The limit of what runs inside the daemon, if any job may.
+    inside: Option<LimitNo>,
 }
 
 impl LimitTable {
     /// The number of the set for one more job, and the limits that became larger by it.
     pub(super) fn take(
         &mut self,
-        job: JobId,
-        owner: u32,
+        (job, owner): (JobId, u32),
         place: Option<ArrayPlace>,
         limits: Option<&Limits>,
+        inside: bool,
     ) -> (u32, Vec<LimitNo>) {
+        let inside = inside.then(|| self.inside(job));
         let Some(limits) = limits.filter(|limits| !limits.is_empty()) else {
-            return (NONE, Vec::new());
+            return (inside.map_or(NONE, |inside| self.set(&[(inside, 1)])), Vec::new());
         };
         let mut grown = Vec::new();
         let mut shares = std::mem::take(&mut self.shares);
@@ -131,6 +134,7 @@ impl LimitTable {
         for (name, amount) in &limits.resources {
             shares.push((self.resource(name), *amount));
         }
+        shares.extend(inside.map(|inside| (inside, 1)));
         if shares.len() > 1 {
             shares.sort_unstable();
             shares.dedup();
@@ -165,6 +169,36 @@ impl LimitTable {
     fn resource(&mut self, name: &str) -> LimitNo {
         let name = Named::Resource(name);
         self.names.find(name).unwrap_or_else(|| self.add(name.into(), 0, JobId::FIRST))
+    }
+
+    /// The number of the limit of what runs inside the daemon: any number may, unless somebody is to run alone.
+    fn inside(&mut self, job: JobId) -> LimitNo {
+        let number = self.inside.unwrap_or_else(|| self.add(LimitName::Inside, u64::MAX, job));
+        *self.inside.insert(number)
+    }
+
+    /// Whether jobs with this set run inside the daemon.
+    pub(super) fn is_inside(&self, set: u32) -> bool {
+        self.inside.is_some_and(|inside| self.of(set).iter().any(|&(limit, _)| limit == inside))
+    }
+
+    /// Whether this is the limit of what runs inside the daemon.
+    pub(super) fn is_about_inside(&self, number: LimitNo) -> bool {
+        self.inside == Some(number)
+    }
+
+    /// How many have a place inside the daemon.
+    pub(super) fn used_inside(&self) -> u64 {
+        self.inside.and_then(|inside| self.get(inside)).map_or(0, |limit| limit.used)
+    }
+
+    /// Shuts the inside of the daemon for everybody who has no place there, or opens it; says which limit that is.
+    pub(super) fn open_inside(&mut self, open: bool) -> Option<LimitNo> {
+        let inside = self.inside?;
+        let limit = self.get_mut(inside)?;
+        limit.asked = if open { u64::MAX } else { 0 };
+        limit.renew();
+        Some(inside)
     }
 
     fn add(&mut self, name: LimitName, asked: u64, newest: JobId) -> LimitNo {
@@ -312,6 +346,7 @@ impl LimitTable {
             self.rules.opening.remove(&(until, number));
         }
         self.names.remove(&name);
+        self.inside.take_if(|inside| *inside == number);
         self.limits[number as usize] = None;
         self.free_limits.push(number);
     }

@@ -22,6 +22,8 @@
 //! does not fit yet, at most [`Options::backfill`] others that fit may overtake it; then what gets
 //! free is kept for it. A queue with a limit of its own bounds overtaking inside it the same way.
 //!
+//! Work inside the daemon that may have brought it down runs alone: see `alone`.
+//!
 //! Of a long array only some elements stand in line; more become jobs as their turn comes near (see
 //! `folds`).
 //!
@@ -33,6 +35,7 @@
 
 mod action;
 mod agenda;
+mod alone;
 mod capacity;
 mod contest;
 mod dependencies;
@@ -41,6 +44,7 @@ mod entry;
 mod explain;
 mod folds;
 mod forecast;
+mod gate;
 mod holders;
 mod input;
 mod invariants;
@@ -81,14 +85,17 @@ use std::time::Duration;
 pub use self::action::{Action, Decline, Misplaced, Start};
 pub use self::agenda::{Agenda, Decision, MOST_WAITING_RUNS, Planned, Run};
 pub use self::entry::{Begin, Demand, Entry, LaneSizes, Resource, Revision};
-pub use self::explain::{Explanation, Gate, Holder, Origin, Rank};
+pub use self::explain::{Explanation, Rank};
 pub use self::folds::FoldedEntry;
 pub use self::forecast::{Basis, Forecast};
+pub use self::gate::{Gate, Holder};
+pub use self::holders::Origin;
 pub use self::input::Input;
 pub use self::invariants::Violation;
 pub use self::options::{Aging, AgingError, Options, OptionsError};
 pub use self::views::{ClassView, Live, QueueView, ResourceView};
 
+use self::alone::Alone;
 use self::capacity::Room;
 use self::contest::Contest;
 use self::dependencies::Dependencies;
@@ -126,6 +133,8 @@ pub struct Scheduler {
     timers: Timers,
     dependencies: Dependencies,
     folds: Folds,
+    /// Who is to run alone, and who does.
+    alone: Alone,
     /// What is handed out and what is left, by class (see [`seat`]).
     rooms: [Room; SEATS],
     /// Who competes for what is left, by class.
@@ -236,6 +245,7 @@ impl Scheduler {
             timers: Timers::default(),
             dependencies: Dependencies::default(),
             folds: Folds::default(),
+            alone: Alone::default(),
             rooms: [lanes.io, lanes.cpu, lanes.blocking].map(Room::of_size),
             contests: Default::default(),
             offers: VecDeque::new(),

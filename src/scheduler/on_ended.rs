@@ -32,7 +32,7 @@ impl Scheduler {
         let Some(running) = self.running.remove(&slot) else { return };
         let queue = self.jobs.get(slot).queue;
         self.queues.get_mut(queue).recent.note(&end.outcome, end.usage.wall);
-        self.free(slot, &running.units);
+        self.free(slot, &running.units, Place::Writing);
         let pause = self.retry_pause(slot, &end);
         let next = next_state(&running, &end.outcome, pause);
         if let Some(pause) = pause.filter(|_| !next.is_final()) {
@@ -51,13 +51,13 @@ impl Scheduler {
         actions.push(Action::Write(change));
     }
 
-    /// Gives back what the attempt held.
-    fn free(&mut self, slot: Slot, units: &Units) {
+    /// Gives back what the attempt held, or what was set aside for it.
+    pub(super) fn free(&mut self, slot: Slot, units: &Units, place: Place) {
         let Record { queue, asks, limits, .. } = *self.jobs.get(slot);
         let (class, permits) = (asks.class(), asks.permits());
         self.rooms[seat(class)].give_back(permits);
         self.give_back(limits, units);
-        self.place(slot, Place::Writing);
+        self.place(slot, place);
         self.refresh(queue);
     }
 

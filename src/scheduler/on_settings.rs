@@ -12,6 +12,7 @@ impl Scheduler {
         let queue = self.queues.get_mut(number);
         queue.set = true;
         queue.max = record.max;
+        let paused = record.paused;
         queue.weight = record.weight;
         queue.paused = record.paused;
         queue.reason = record.reason;
@@ -24,6 +25,9 @@ impl Scheduler {
         self.review_favour();
         self.look_at_pace(number);
         self.refresh(number);
+        if paused {
+            self.step_back_where(|record| record.queue == number);
+        }
     }
 
     /// Shuts the queue until its rate lets something start again.
@@ -89,6 +93,7 @@ impl Scheduler {
     pub(super) fn on_starts(&mut self, allowed: bool, actions: &mut Vec<Action>) {
         self.starts = allowed;
         if !allowed {
+            self.step_back_where(|_| true);
             let asked = |(slot, running): (_, &super::Running)| {
                 (running.cancel == CancelWish::Asked).then_some((running.counter, slot))
             };

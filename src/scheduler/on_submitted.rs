@@ -55,7 +55,8 @@ impl Scheduler {
         let queue = self.queues.number(&entry.queue);
         let (class, permits) = asked(entry.demand);
         let limits = entry.limits.as_deref();
-        let limits = self.come_under(entry.id, entry.owner, entry.place, limits);
+        let inside = entry.demand.inside;
+        let limits = self.come_under((entry.id, entry.owner), entry.place, limits, inside);
         self.latest = self.latest.max(born);
         let slot = self.jobs.insert(Record {
             id: entry.id,
@@ -74,6 +75,7 @@ impl Scheduler {
         if let Some(turn) = entry.turn.filter(|turn| (turn.beside, turn.offset) != (entry.id, 0)) {
             self.jobs.put_beside(slot, Some((turn.beside, turn.offset)));
         }
+        self.alone.suspect(slot, entry.suspicion);
         self.queues.get_mut(queue).counts.held += 1;
         match (entry.not_before, entry.state) {
             (Some(moment), State::Scheduled | State::Held | State::Waiting) => {

@@ -117,7 +117,9 @@ impl Scheduler {
         let shape = line.shape;
         line.stand = Stand::Parked(limit, key);
         self.limits.park(limit, shape.group(), key, number);
-        self.wait_for(number, limit);
+        if !self.limits.is_about_inside(limit) {
+            self.wait_for(number, limit);
+        }
         self.pass_on(shape.limits, shape.group());
         self.refresh(shape.queue);
     }

@@ -75,6 +75,7 @@ impl Scheduler {
             }
             Place::Timed => self.timers.disarm(slot),
             Place::Waiting => self.dependencies.leave(slot),
+            Place::Poised => self.step_back(slot),
             Place::Held | Place::Running | Place::Writing => {}
         }
     }
@@ -124,11 +125,15 @@ impl Scheduler {
         self.writing.remove(&slot);
         let record = self.jobs.get_mut(slot);
         let job = record.id;
+        let ran = record.state == State::Running;
         let Ok(state) = record.state.become_(to) else {
             debug_assert!(false, "{job} was to go from {} to {to}", record.state);
             return;
         };
         record.state = state;
+        if ran {
+            self.ended_alone(slot);
+        }
         if state != State::Held {
             self.reasons.remove(&slot);
         }
@@ -148,7 +153,8 @@ impl Scheduler {
         let Record { id, owner, queue: old_queue, limits: old_limits, .. } = *self.jobs.get(slot);
         let queue = self.queues.number(&Arc::from(spec.queue.as_str()));
         let wanted = spec.limits.as_deref();
-        let limits = self.come_under(id, owner, editing.place, wanted);
+        let inside = editing.demand.inside;
+        let limits = self.come_under((id, owner), editing.place, wanted, inside);
         self.revise_later(slot, spec);
         let record = self.jobs.get_mut(slot);
         let (class, permits) = asked(editing.demand);
@@ -164,12 +170,12 @@ impl Scheduler {
     /// The number of the set of limits for one more job; those that are larger by it are offered.
     pub(super) fn come_under(
         &mut self,
-        job: JobId,
-        owner: u32,
+        (job, owner): (JobId, u32),
         place: Option<ArrayPlace>,
         limits: Option<&Limits>,
+        inside: bool,
     ) -> u32 {
-        let (set, grown) = self.limits.take(job, owner, place, limits);
+        let (set, grown) = self.limits.take((job, owner), place, limits, inside);
         for index in 0..self.limits.of(set).len() {
             // A key that is new here may be shut by starts that nobody saw.
             self.look_at_key(self.limits.of(set)[index].0);
@@ -193,6 +199,7 @@ impl Scheduler {
         self.timers.forget(slot);
         self.dependencies.remove(slot);
         self.reasons.remove(&slot);
+        self.alone.suspect(slot, None);
         if let Some(record) = self.jobs.remove(slot) {
             self.policies.give_back(record.policy);
             self.limits.give_back(record.limits);

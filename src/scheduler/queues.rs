@@ -67,6 +67,7 @@ pub(super) struct Counts {
     pub(super) timed: u32,
     pub(super) held: u32,
     pub(super) waiting: u32,
+    pub(super) poised: u32,
     pub(super) running: u32,
     pub(super) writing: u32,
     /// Elements of arrays that are not jobs of their own yet.
@@ -80,6 +81,7 @@ impl Counts {
             Place::Timed => &mut self.timed,
             Place::Held => &mut self.held,
             Place::Waiting => &mut self.waiting,
+            Place::Poised => &mut self.poised,
             Place::Running => &mut self.running,
             Place::Writing => &mut self.writing,
         }
@@ -87,7 +89,12 @@ impl Counts {
 
     pub(super) fn total(&self) -> u32 {
         let there = self.ready + self.timed + self.held + self.waiting;
-        there + self.running + self.writing + self.folded
+        there + self.taken() + self.writing + self.folded
+    }
+
+    /// How many places of the queue's own limit are taken.
+    pub(super) fn taken(&self) -> u32 {
+        self.running + self.poised
     }
 }
 
@@ -117,7 +124,7 @@ impl Queue {
 
     /// Whether it is at its limit.
     pub(super) fn is_full(&self) -> bool {
-        self.max.is_some_and(|max| self.counts.running >= max)
+        self.max.is_some_and(|max| self.counts.taken() >= max)
     }
 
     pub(super) fn is_paused(&self) -> bool {

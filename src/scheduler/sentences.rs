@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use super::explain::{Explanation, Gate, Holder, Rank};
+use super::explain::{Explanation, Rank};
+use super::gate::{Gate, Holder};
 use crate::job::{Limits, Requirement, State, format_size};
 
 impl Gate {
@@ -18,6 +19,7 @@ impl Gate {
             Self::TooBig { .. } => "too_big",
             Self::StartsOff => "starts_off",
             Self::Drained { .. } => "drained",
+            Self::NoRoom { .. } => "no_room",
             Self::QueuePaused { .. } => "queue_paused",
             Self::Rate { .. } => "rate",
             Self::QueueLimit { .. } => "queue_limit",
@@ -27,6 +29,8 @@ impl Gate {
             Self::ArrayLimit { .. } => "array_limit",
             Self::Resource { .. } => "resource",
             Self::ResourceTooSmall { .. } => "resource_too_small",
+            Self::RunsAlone { .. } => "runs_alone",
+            Self::Apart { .. } => "apart",
             Self::PlaceKept { .. } => "place_kept",
             Self::LaneLimit { .. } => "lane_limit",
             Self::CorePermits { .. } => "core_permits",
@@ -87,6 +91,10 @@ impl fmt::Display for Gate {
             Self::StartsOff => {
                 f.write_str("nothing new starts: the daemon is draining or can't write")
             }
+            Self::NoRoom { starts } => write!(
+                f,
+                "the system has no room for another process, or no descriptor for it: its command starts as soon as there is; {starts} starts are tried again and again"
+            ),
             Self::Drained { .. } | Self::QueuePaused { .. } => self.fmt_shut(f),
             Self::Rate { queue, rate, left } => {
                 let left = seconds(*left);
@@ -115,6 +123,7 @@ impl fmt::Display for Gate {
             Self::KeptFor { job, needed } => {
                 write!(f, "what gets free is kept for job {job}, which needs {needed}")
             }
+            Self::RunsAlone { .. } | Self::Apart { .. } => self.fmt_alone(f),
             Self::Behind { ahead } => write!(
                 f,
                 "{} of its queue {} first",
@@ -127,6 +136,24 @@ impl fmt::Display for Gate {
 }
 
 impl Gate {
+    /// Who runs alone, and who waits for that.
+    fn fmt_alone(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunsAlone { suspicion, running, holders } => {
+                write!(f, "{suspicion}, so it runs alone; {running} inside the daemon now")?;
+                listed(f, holders)
+            }
+            Self::Apart { job, running } => {
+                let does = if *running { "runs" } else { "is to run" };
+                write!(
+                    f,
+                    "job {job} {does} alone, since the daemon died while it ran: nothing else starts inside the daemon before it has ended"
+                )
+            }
+            other => f.write_str(other.name()),
+        }
+    }
+
     /// What somebody shut, and how it is opened.
     fn fmt_shut(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -104,6 +104,8 @@ pub(super) enum Place {
     Held,
     /// For other jobs to end.
     Waiting,
+    /// It has its place, and waits for what runs inside the daemon to end (see [`alone`](super::alone)).
+    Poised,
     /// An attempt is under way.
     Running,
     /// A change is under way to the disk.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::explain::Holder;
+use super::gate::Holder;
 use super::limit_names::LimitName;
 use super::limits::Limit;
 use super::table::{Place, Slot};
@@ -128,12 +128,19 @@ impl Scheduler {
             owner: record.owner,
             queue: Arc::clone(&self.queues.get(record.queue).name),
             priority: record.priority,
-            demand: demand(record.class(), record.permits()),
+            demand: self.demand(slot),
             attempts: record.attempts,
             token: running.map(|running| self.token(running.counter)),
             cancel_asked: running.is_some_and(|running| running.cancel != CancelWish::None),
             hold_asked: running.is_some_and(|running| running.hold.is_some()),
         }
+    }
+
+    /// What a job takes while it runs, as lanes understand it: only `cpu` holds core permits.
+    pub(super) fn demand(&self, slot: Slot) -> Demand {
+        let record = self.jobs.get(slot);
+        let permits = if record.class() == Class::Cpu { record.permits() } else { 0 };
+        Demand { class: record.class(), permits, inside: self.limits.is_inside(record.limits) }
     }
 
     /// How many jobs are not finished, those included that are written down as one.
@@ -203,11 +210,6 @@ impl Scheduler {
     }
 }
 
-/// The demand as lanes understand it: only `cpu` holds core permits.
-pub(super) fn demand(class: Class, permits: u32) -> Demand {
-    Demand { class, permits: if class == Class::Cpu { permits } else { 0 } }
-}
-
 fn view(queue: &super::queues::Queue) -> QueueView {
     let counts = queue.counts;
     QueueView {
@@ -220,7 +222,7 @@ fn view(queue: &super::queues::Queue) -> QueueView {
             reason: queue.reason.clone(),
         },
         set: queue.set,
-        queued: counts.ready + counts.folded,
+        queued: counts.ready + counts.poised + counts.folded,
         scheduled: counts.timed,
         held: counts.held,
         waiting: counts.waiting,

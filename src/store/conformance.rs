@@ -6,6 +6,7 @@ mod keeping;
 mod reading;
 mod requiring;
 mod scheduling;
+mod suspecting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ type Case = fn(&mut dyn Home);
 
 /// Runs every case, each in a new home.
 pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
-    let cases: [(&str, Case); 30] = [
+    let cases: [(&str, Case); 33] = [
         ("a job reads back as it was submitted", a_job_reads_back),
         ("a submission is all or nothing", a_submission_is_all_or_nothing),
         ("a refused change harms no neighbour", a_refused_change_harms_no_neighbour),
@@ -59,6 +60,18 @@ pub(super) fn run_all<H: Home>(new_home: impl Fn() -> H) {
         ("what is passed stays passed", requiring::what_is_passed_stays_passed),
         ("what is waited for is not removed", requiring::what_is_waited_for_stays),
         ("a drain is kept until it is ended", keeping::a_drain_is_kept_until_it_is_ended),
+        (
+            "a suspicion lasts until an attempt ends otherwise",
+            suspecting::a_suspicion_lasts_until_an_attempt_ends_otherwise,
+        ),
+        (
+            "a condemned job says why until it is run again",
+            suspecting::a_condemned_job_says_why_until_it_is_run_again,
+        ),
+        (
+            "a life knows whether the boot is that of the last",
+            suspecting::a_life_knows_whether_the_boot_is_that_of_the_last,
+        ),
         ("an edited job is another one", editing::an_edited_job_is_another),
         ("a turn counts from another job's", editing::a_turn_counts_from_another_job_s),
         ("filters narrow", reading::filters_narrow),

@@ -2,7 +2,7 @@
 
 use crate::job::{
     ArrayPlace, Class, Deadline, Edited, Fold, Folded, JobId, NewJob, QueueRecord, Requirement,
-    ScheduleId, State, TurnTaken,
+    ScheduleId, State, Suspicion, TurnTaken,
 };
 
 use super::error::Refusal;
@@ -116,6 +116,15 @@ pub(super) fn folded_otherwise(folded: Folded) -> Refusal {
 pub(super) fn started(job: JobId, class: Class) -> Result<(), Refusal> {
     if class == Class::Auto {
         return forbid(format!("job {job}: an attempt runs as io, cpu or blocking, never as auto"));
+    }
+    Ok(())
+}
+
+/// Checks what is said of a job that ran while the daemon died.
+pub(super) fn suspected(job: JobId, suspicion: Suspicion) -> Result<(), Refusal> {
+    let Suspicion { crashes, alone } = suspicion;
+    if crashes == 0 || alone > crashes {
+        return forbid(format!("job {job}: {alone} of {crashes} crashes can't be"));
     }
     Ok(())
 }

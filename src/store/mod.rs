@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::job::{
     ArrayPlace, AttemptRecord, AttemptToken, Awaited, Change, Class, Context, Deadline, Drain,
     Fold, Job, JobId, Limits, QueueRecord, RetryPolicy, ScheduleId, ScheduleRecord, Spec, State,
-    StoreId, Turn, WallTime,
+    StoreId, Suspicion, Turn, WallTime,
 };
 
 pub use error::{Refusal, StoreError};
@@ -67,6 +67,8 @@ pub struct Recovery {
     pub next_schedule: ScheduleId,
     /// Whether the life before this one ended in order (see [`Store::close`]).
     pub clean: bool,
+    /// Whether the life before this one began under the same boot. True in a new store.
+    pub same_boot: bool,
     /// The queues that were set.
     pub queues: Vec<QueueRecord>,
     /// Nothing new is to start.
@@ -119,6 +121,8 @@ pub struct Pending {
     pub attempts: u32,
     /// How many of these do not count against its retries.
     pub pardoned: u32,
+    /// The daemon died while it ran, and it has not ended otherwise since.
+    pub suspicion: Option<Suspicion>,
     /// Why it is held, or is to be, if somebody said so.
     pub reason: Option<Box<str>>,
     /// The limits it stands under beside those of its queue and lane; shared where the texts are equal.

@@ -94,6 +94,33 @@ async fn a_running_command_is_ended_before_its_job_runs_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_left_its_group_and_its_environment_is_not_found_as_documented() {
+    let folder = TempDir::new().unwrap();
+    let mut daemon = Daemon::start(folder.path());
+    let (pids, hidden) = (folder.path().join("pids"), folder.path().join("hidden"));
+    let script = format!(
+        "test -e {hidden} || setsid env -i sh -c 'echo $$ > {hidden}; exec /bin/sleep 600' & \
+         echo $$ >> {pids}; exec sleep 600",
+        hidden = hidden.display(),
+        pids = pids.display()
+    );
+    let mut first_client = client(folder.path()).await;
+    submit(&mut first_client, vec![shell(&script)]).await.unwrap();
+    until_lines(&pids, 1).await;
+    until_lines(&hidden, 1).await;
+    daemon.signal(Signal::KILL);
+    daemon.child.wait().unwrap();
+    let known = lines(&pids).remove(0);
+    let _daemon = Daemon::start(folder.path());
+    until_lines(&pids, 2).await;
+    assert!(is_gone(&known), "the process that carries its token was found");
+    let hidden = lines(&hidden).remove(0);
+    assert!(!is_gone(&hidden), "it can be found after all: tell so in the documents");
+    let hidden = rustix::process::Pid::from_raw(hidden.parse().unwrap()).unwrap();
+    rustix::process::kill_process(hidden, Signal::KILL).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_gives_running_jobs_back_to_the_queue() {
     let folder = TempDir::new().unwrap();
     let mut daemon = Daemon::start(folder.path());

@@ -100,7 +100,16 @@ impl Control {
                 *gate = Gate::Drained { reason: drain.reason.clone() };
             }
         }
+        told.gates.extend(self.room_gate(&told));
         told
+    }
+
+    /// Whether the job's command is one of those that the system has no room for.
+    fn room_gate(&self, told: &Explanation) -> Option<Gate> {
+        let processes = &self.launcher.processes;
+        let (token, _) = told.running?;
+        let starts = Some(processes.short_of_room()).filter(|&starts| starts > 0)?;
+        self.lanes.waits(token).then_some(Gate::NoRoom { starts })
     }
 
     pub(super) fn on_stop(&mut self, at_once: bool, answer: oneshot::Sender<()>) {

@@ -394,7 +394,7 @@ impl Control {
         let once = work.spec.at_most_once || self.settings.interrupts_after_crash();
         let careful = self.state.careful_until.is_some_and(|until| Instant::now() < until);
         self.state.once.insert(start.job, once);
-        if (once || careful) && !written {
+        if (once || careful || start.alone) && !written {
             if let Some(starting) = self.state.starting.get_mut(&work.id) {
                 starting.attempt = Some(Box::new(attempt));
             }

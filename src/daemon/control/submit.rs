@@ -66,6 +66,7 @@ impl Control {
             retry: job.spec.retry.clone(),
             attempts: 0,
             pardoned: 0,
+            suspicion: None,
             reason: None,
             requires: super::dependencies::unknown(&job.requirements),
             limits: shared_limits(&job.spec),
@@ -219,6 +220,7 @@ pub(super) fn revived(job: &Job, demand: Demand) -> Entry {
         attempts: job.attempts,
         // The retries count from here: those of before are spent.
         pardoned: job.pardoned,
+        suspicion: None,
         reason: None,
         requires: Vec::new(),
         limits: shared_limits(&job.spec),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::job::WallTime;
+use crate::job::{State, WallTime};
 use crate::protocol;
 use crate::scheduler::{Basis, Forecast, Gate, Holder};
 
@@ -39,6 +39,11 @@ pub(super) fn gate_to_wire(gate: &Gate) -> protocol::Gate {
         Gate::KeptFor { job, needed } => {
             protocol::Gate { job: Some(*job), needed: Some(u64::from(*needed)), ..blank() }
         }
+        Gate::Apart { job, running } => protocol::Gate {
+            job: Some(*job),
+            state: Some(if *running { State::Running } else { State::Queued }),
+            ..blank()
+        },
         Gate::Held { .. }
         | Gate::RequiresMore { .. }
         | Gate::Lost { .. }
@@ -73,6 +78,14 @@ fn counted(gate: &Gate) -> protocol::Gate {
             runs(Some(queue.clone()), *running, *max, holders)
         }
         Gate::DaemonLimit { running, max, holders } => runs(None, *running, *max, holders),
+        Gate::RunsAlone { suspicion, running, holders } => protocol::Gate {
+            crashes: Some(suspicion.crashes),
+            crashes_alone: Some(suspicion.alone),
+            ..runs(None, *running, 0, holders)
+        },
+        Gate::NoRoom { starts } => {
+            protocol::Gate { needed: u64::try_from(*starts).ok(), ..blank() }
+        }
         Gate::LaneLimit { class, running, max, holders } => {
             runs(Some(class.to_string()), *running, *max, holders)
         }

@@ -9,7 +9,7 @@ use super::connection::Gone;
 use super::gates::{forecast_to_wire, gate_to_wire};
 use super::select::Usual;
 use super::submit::moment;
-use crate::job::{AttemptRecord, Class, Job, JobId, State, WallTime};
+use crate::job::{AttemptRecord, Class, Job, JobId, Outcome, State, WallTime};
 use crate::protocol::{
     ElementCount, Elements, Error, Explain, ExplainReply, Gate, List, ListReply, MAX_PAGE, Request,
     Show, ShowReply, job_to_wire, required_to_wire, to_rfc3339,
@@ -142,7 +142,7 @@ impl Session {
             }
             class => format!("the job asked for class {class}"),
         };
-        let lane = crate::scheduler::Demand { class, permits: job.spec.cpus }.lane();
+        let lane = crate::scheduler::Demand { class, permits: 0, inside: false }.lane();
         let gates = explanation.map_or_else(
             || vec![Gate { gate: "ended".to_owned(), detail: ended(job), ..Gate::default() }],
             |explanation| explanation.gates.iter().map(gate_to_wire).collect(),
@@ -188,6 +188,9 @@ fn ended(job: &Job) -> String {
     let outcome = job.outcome.as_ref();
     let because = job.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     match (job.state, outcome) {
+        (State::Failed, Some(Outcome::Interrupted)) => {
+            format!("it has failed (interrupted){because}")
+        }
         (State::Succeeded | State::Failed, Some(outcome)) => format!("it has {outcome}"),
         (state, _) => format!("it is {state}{because}"),
     }

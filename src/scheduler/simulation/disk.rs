@@ -3,7 +3,7 @@
 use super::world::World;
 use crate::job::{
     AttemptToken, Awaited, Came, Change, Class, Deadline, Edited, Ending, Folded, JobId,
-    RetryPolicy, State, Turn,
+    RetryPolicy, State, Suspicion, Turn,
 };
 use crate::scheduler::{Demand, Entry, FoldedEntry, Input};
 
@@ -22,6 +22,7 @@ pub(super) struct Stored {
     /// A user had it run again.
     pub(super) revived: bool,
     pub(super) pardoned: u32,
+    pub(super) suspicion: Option<Suspicion>,
     /// It is to be held instead of run again.
     pub(super) hold_asked: bool,
     pub(super) edits: u32,
@@ -70,6 +71,7 @@ impl Stored {
             passed,
             revived: false,
             pardoned: 0,
+            suspicion: None,
             hold_asked: false,
             edits: 0,
             policies: Vec::new(),
@@ -85,15 +87,21 @@ impl Stored {
             not_before: self.not_before,
             attempts: self.attempts,
             pardoned: self.pardoned,
+            suspicion: self.suspicion,
             ..self.job.clone()
         }
     }
 
-    /// Its attempt was lost in a crash.
-    pub(super) fn recover(&mut self, rerun: bool) {
+    /// Its attempt was lost, in a crash unless the machine went down.
+    pub(super) fn recover(&mut self, rerun: bool, crashed: bool) {
         self.pardoned += u32::from(rerun && !self.cancel_asked);
+        if rerun && crashed && self.job.demand.inside && !self.cancel_asked {
+            self.suspicion = Some(Suspicion::after_crash(self.suspicion));
+        }
         let to = if self.cancel_asked {
             State::Cancelled
+        } else if self.is_condemned() {
+            State::Failed
         } else if rerun && self.hold_asked {
             State::Held
         } else if rerun {
@@ -102,6 +110,10 @@ impl Stored {
             State::Failed
         };
         self.go(to, None);
+    }
+
+    pub(super) fn is_condemned(&self) -> bool {
+        self.suspicion.is_some_and(Suspicion::condemns)
     }
 
     /// It is what the edit says from now on.
@@ -114,7 +126,8 @@ impl Stored {
         self.policies.push(spec.retry.clone());
         self.job.limits = spec.limits.as_deref().cloned().map(std::sync::Arc::new);
         let permits = if spec.class == Class::Cpu { spec.cpus } else { 0 };
-        self.job.demand = Demand { class: spec.class, permits };
+        let inside = self.job.demand.inside;
+        self.job.demand = Demand { class: spec.class, permits, inside };
         self.job.not_before = edited.not_before;
         if let Some(requires) = &edited.requirements {
             let awaited = |requirement: &_| Awaited { requirement: *requirement, ending: None };
@@ -160,6 +173,8 @@ impl World {
                 stored.state = if stored.passed { State::Queued } else { State::Waiting };
                 (stored.cancel_asked, stored.revived) = (false, true);
                 (stored.not_before, stored.pardoned) = (None, stored.attempts);
+                stored.suspicion = None;
+                self.lost_alone.remove(&job);
                 stored.job.turn = None;
                 let entry = self.entry(job);
                 self.answers.push_back(Input::Submitted(vec![entry]));
@@ -305,6 +320,8 @@ impl World {
                     counted <= policy.retries && policy.retry_on.covers(outcome)
                 };
                 assert!(next.is_final() || stored.policies.iter().any(allows), "{change:?}");
+                stored.suspicion = None;
+                self.lost_alone.remove(&stored.job.id);
                 stored.go(*next, *not_before);
             }
             Change::Moved { from, to, not_before, .. } => {

@@ -21,13 +21,14 @@ pub(super) struct Attempt {
 
 impl World {
     pub(super) fn start(&mut self, start: Start) {
-        let Start { job, attempt, token, demand } = start;
+        let Start { job, attempt, token, demand, alone } = start;
         assert!(self.tokens.insert((token.life, token.counter)), "token {token} is used twice");
         assert!(self.attempts.values().all(|other| other.job != job), "{job} runs twice at once");
         assert_eq!(
             demand, self.disk[&job].job.demand,
             "{job} got something else than it asked for"
         );
+        self.check_alone(job, demand, alone);
         self.check_start(job, demand);
         let queue = self.disk[&job].job.queue.to_string();
         self.started.entry(queue).or_default().push(self.now.boot);

@@ -75,7 +75,7 @@ impl World {
             let mut names = names(&self.disk[&id].job).into_iter();
             names.find(|(own, ..)| own == name).map_or(0, |(_, amount, _)| amount)
         };
-        let taken: u64 = self.attempts.values().map(|attempt| taken(attempt.job)).sum();
+        let taken: u64 = self.placed().map(|(job, _)| taken(job)).sum();
         let resource = |resource: &&Resource| (0, resource.name.clone()) == *name;
         let there = match self.limits.get(name) {
             Some((_, max)) => {
@@ -135,8 +135,15 @@ impl World {
     }
 
     fn used(&self, class: Class) -> u32 {
-        let same = self.attempts.values().filter(|attempt| attempt.demand.class == class);
-        same.map(|attempt| weight(attempt.demand)).sum()
+        let same = self.placed().filter(|(_, demand)| demand.class == class);
+        same.map(|(_, demand)| weight(demand)).sum()
+    }
+
+    /// Who has a place: what runs, and the suspect that is about to.
+    fn placed(&self) -> impl Iterator<Item = (JobId, Demand)> {
+        let running = self.attempts.values().map(|attempt| (attempt.job, attempt.demand));
+        let poised = self.scheduler.poised();
+        running.chain(poised.map(|job| (job, self.disk[&job].job.demand)))
     }
 
     fn settings(&self, queue: &str) -> QueueRecord {
@@ -145,8 +152,7 @@ impl World {
 
     fn queue_is_open(&self, queue: &str) -> bool {
         let settings = self.settings(queue);
-        let jobs =
-            self.attempts.values().filter(|attempt| &*self.disk[&attempt.job].job.queue == queue);
+        let jobs = self.placed().filter(|(job, _)| &*self.disk[job].job.queue == queue);
         let started = self.started.get(queue).into_iter().flatten();
         let in_rate = settings.rate.is_none_or(|rate| {
             let recent = started.filter(|&&moment| moment + rate.per() > self.now.boot);
@@ -156,19 +162,21 @@ impl World {
     }
 
     fn daemon_is_open(&self) -> bool {
-        self.starts && self.max_running.is_none_or(|max| (self.attempts.len() as u32) < max)
+        self.starts && self.max_running.is_none_or(|max| (self.placed().count() as u32) < max)
     }
 
     /// A start breaks no limit, and the job is on the disk as queued with nothing under way.
     pub(super) fn check_start(&self, job: JobId, demand: Demand) {
         let stored = &self.disk[&job];
-        assert!(self.daemon_is_open(), "{job} starts over the daemon's limit");
-        assert!(self.queue_is_open(&stored.job.queue), "{job} starts over its queue's limit");
-        assert!(self.limits_admit(&stored.job), "{job} starts over a limit or resource");
         self.check_units(&stored.job);
-        self.check_turn(job);
-        let free = self.room(demand.class).saturating_sub(self.used(demand.class));
-        assert!(weight(demand) <= free, "{job} starts over its lane's limit");
+        if self.had_place != Some(job) {
+            assert!(self.daemon_is_open(), "{job} starts over the daemon's limit");
+            assert!(self.queue_is_open(&stored.job.queue), "{job} starts over its queue's limit");
+            assert!(self.limits_admit(&stored.job), "{job} starts over a limit or resource");
+            self.check_turn(job);
+            let free = self.room(demand.class).saturating_sub(self.used(demand.class));
+            assert!(weight(demand) <= free, "{job} starts over its lane's limit");
+        }
         assert_eq!(stored.state, State::Queued, "{job} starts before that is synced");
         let first = Self::first_time(stored).filter(|moment| moment.follows == Follows::Boot);
         assert!(first.is_none_or(|moment| moment.is_due(self.now)), "{job} starts before its time");
@@ -204,13 +212,15 @@ impl World {
             assert_eq!(class.used, self.used(class.class), "{:?} in use", class.class);
         }
         assert_eq!(self.scheduler.running(), self.attempts.len());
+        self.check_poised();
         self.check_waiting();
         if !self.daemon_is_open() {
             return;
         }
         let ready: Vec<&Stored> =
             self.disk.values().filter(|stored| self.is_ready(stored)).collect();
-        for stored in &ready {
+        let shut = self.inside_is_shut();
+        for stored in ready.iter().filter(|stored| !(shut && stored.job.demand.inside)) {
             let demand = stored.job.demand;
             let free = self.room(demand.class).saturating_sub(self.used(demand.class));
             let fits = weight(demand) <= free && self.can_ever_fit(demand);
@@ -279,6 +289,7 @@ impl World {
         stored.state == State::Queued
             && !self.is_under_way(stored.job.id)
             && self.attempts.values().all(|attempt| attempt.job != stored.job.id)
+            && self.scheduler.poised() != Some(stored.job.id)
     }
 
     /// Room is kept only for a bigger job of the lane, or under a queue's own limit for a better one,

@@ -108,7 +108,7 @@ impl World {
             turn: None,
             queue: Arc::from(self.dice.pick(&QUEUES).unwrap()),
             priority: self.dice.small(5) as i32 - 2,
-            demand: Demand { class, permits },
+            demand: Demand { class, permits, inside: self.dice.chance(40) },
             retry: RetryPolicy {
                 retries: self.dice.small(3),
                 backoff: Backoff::Fixed(pause),
@@ -119,6 +119,7 @@ impl World {
             },
             attempts: 0,
             pardoned: 0,
+            suspicion: None,
             reason: None,
             requires: Vec::new(),
             limits: self.some_limits(id),
@@ -182,7 +183,8 @@ impl World {
             (entry.priority, entry.retry) = (other.priority, other.retry.clone());
         }
         if !later && self.dice.chance(50) {
-            (entry.queue, entry.demand, entry.limits) = (other.queue, other.demand, other.limits);
+            (entry.queue, entry.limits) = (other.queue, other.limits);
+            entry.demand = Demand { inside: entry.demand.inside, ..other.demand };
         }
         let begin = match self.dice.roll(6) {
             0 if !later => Begin::Now,

@@ -55,6 +55,12 @@ pub(super) struct World {
     /// Jobs as they were before edits that the scheduler has not been told of yet.
     pub(super) unanswered: BTreeMap<JobId, Entry>,
     pub(super) stands: Stands,
+    /// The suspect that has the inside of the daemon to itself.
+    pub(super) ran_alone: Option<JobId>,
+    /// The suspect that had its place before the present step.
+    pub(super) had_place: Option<JobId>,
+    /// How many runs alone in a row each job lost.
+    pub(super) lost_alone: BTreeMap<JobId, u32>,
     history: Vec<String>,
 }
 
@@ -99,6 +105,9 @@ impl World {
             limits: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             stands: Stands::default(),
+            ran_alone: None,
+            had_place: None,
+            lost_alone: BTreeMap::new(),
             history: Vec::new(),
         }
     }
@@ -116,6 +125,10 @@ impl World {
             98 => self.toggle_full_disk(),
             _ => self.maybe_crash(),
         }
+        // Who runs alone may be guilty.
+        if self.ran_alone.is_some() && self.dice.chance(4) {
+            self.crash();
+        }
         self.check_books();
     }
 
@@ -124,6 +137,8 @@ impl World {
         let mut actions = Vec::new();
         self.note_limits(&input);
         self.note_stands(&input);
+        self.note_alone(&input);
+        self.had_place = self.scheduler.poised();
         if matches!(input, Input::Refused(_)) {
             self.history.push(format!("{input:?}"));
         }
@@ -141,6 +156,10 @@ impl World {
         }
         self.forget_limits();
         self.forget_stands();
+    }
+
+    pub(super) fn note(&mut self, event: &str) {
+        self.history.push(event.to_owned());
     }
 
     pub(super) fn history(self) -> Vec<String> {
@@ -224,6 +243,7 @@ impl World {
         self.life += 1;
         self.limits.clear();
         self.unanswered.clear();
+        self.ran_alone = None;
         self.stands = Stands::default();
         self.started.clear();
         self.key_starts.clear();
@@ -238,8 +258,13 @@ impl World {
             self.input(Input::QueueSet(queue));
         }
         let rerun = self.dice.chance(70);
+        let crashed = self.dice.chance(80);
+        let lost = self.lost_inside();
         for stored in self.disk.values_mut().filter(|stored| stored.state == State::Running) {
-            stored.recover(rerun);
+            stored.recover(rerun, crashed);
+        }
+        if rerun && crashed {
+            self.check_condemned(&lost);
         }
         let unfinished = self.disk.values().filter(|stored| !stored.state.is_final());
         let entries = unfinished.map(|stored| self.entry(stored.job.id)).collect();

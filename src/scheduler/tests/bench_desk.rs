@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::job::{
     AttemptToken, Awaited, Backoff, Change, Class, Condition, Deadline, Failure, JobId, KeyLimit,
-    Now, Outcome, QueueRecord, Requirement, RetryPolicy, State, StoreId, Usage, WallTime,
+    Now, Outcome, QueueRecord, Requirement, RetryPolicy, State, StoreId, Suspicion, Usage,
+    WallTime,
 };
 use crate::scheduler::{
     Action, Decline, Demand, Entry, Input, LaneSizes, Options, Scheduler, Start,
@@ -38,10 +39,11 @@ pub(in crate::scheduler) fn entry(number: u64) -> Entry {
         turn: None,
         queue: Arc::from("a"),
         priority: 0,
-        demand: Demand { class: Class::Cpu, permits: 1 },
+        demand: Demand { class: Class::Cpu, permits: 1, inside: false },
         retry: RetryPolicy::default(),
         attempts: 0,
         pardoned: 0,
+        suspicion: None,
         reason: None,
         requires: Vec::new(),
         limits: None,
@@ -52,6 +54,18 @@ impl Entry {
     pub(super) fn needs(mut self, permits: u32) -> Self {
         self.demand.permits = permits;
         self
+    }
+
+    /// Runs inside the daemon.
+    pub(super) fn inside(mut self) -> Self {
+        self.demand.inside = true;
+        self
+    }
+
+    /// Runs inside the daemon, which died so often while it did.
+    pub(super) fn suspected(mut self, crashes: u32, alone: u32) -> Self {
+        self.suspicion = Some(Suspicion { crashes, alone });
+        self.inside()
     }
 
     pub(super) fn of(mut self, class: Class) -> Self {

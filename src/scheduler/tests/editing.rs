@@ -16,7 +16,7 @@ fn revision() -> Revision {
         edits: 0,
         spec: Arc::new(Spec { queue: "a".to_owned(), class: Class::Cpu, ..Spec::default() }),
         context: Arc::default(),
-        demand: Demand { class: Class::Cpu, permits: 1 },
+        demand: Demand { class: Class::Cpu, permits: 1, inside: false },
         place: None,
         begin: Begin::Kept,
         requires: None,

@@ -1,6 +1,7 @@
 //! The rules, one sentence a test.
 
 mod agenda;
+mod alone;
 mod bench_desk;
 mod capacity;
 mod clocks;

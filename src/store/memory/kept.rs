@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Content;
 use crate::job::{
-    AttemptRecord, Awaited, Deadline, Ending, Job, NewJob, Now, Outcome, Requirement, State, Turn,
-    Usage, WallTime,
+    AttemptRecord, Awaited, Deadline, Ending, Job, NewJob, Now, Outcome, Requirement, State,
+    Suspicion, Turn, Usage, WallTime,
 };
 use crate::store::{Edge, Pending};
 
@@ -43,6 +43,7 @@ impl Kept {
             finished_at: None,
             attempts: 0,
             pardoned: 0,
+            suspicion: None,
             outcome: None,
             cancel_asked: false,
             reason: None,
@@ -68,6 +69,26 @@ impl Kept {
         }
     }
 
+    /// It leaves one state for another without an attempt.
+    pub(super) fn moved(&mut self, (from, to): (State, State), reason: Option<&String>) {
+        self.job.reason = reason.cloned();
+        if from.is_final() {
+            self.job.pardoned = self.job.attempts;
+            self.job.suspicion = None;
+            self.turn = None;
+        }
+        self.passed |= matches!(to, State::Queued | State::Scheduled);
+    }
+
+    /// The daemon died while it ran. One that is condemned is not to be held.
+    pub(super) fn suspected(&mut self, suspicion: Suspicion, verdict: Option<&String>) {
+        self.job.suspicion = Some(suspicion);
+        if let Some(verdict) = verdict {
+            self.job.reason = Some(verdict.clone());
+            self.hold_asked = false;
+        }
+    }
+
     /// Its attempt has ended so.
     pub(super) fn ended(&mut self, outcome: &Outcome, usage: Usage, next: State, at: WallTime) {
         if let Some(attempt) = self.attempts.last_mut() {
@@ -77,6 +98,9 @@ impl Kept {
         }
         if *outcome == Outcome::Interrupted && !next.is_final() {
             self.job.pardoned += 1;
+        }
+        if *outcome != Outcome::Interrupted {
+            self.job.suspicion = None;
         }
         self.job.outcome = Some(outcome.clone());
         self.job.cancel_asked = false;
@@ -151,6 +175,7 @@ impl Kept {
             at_most_once: spec.at_most_once,
             attempts,
             pardoned: self.job.pardoned,
+            suspicion: self.job.suspicion,
             hold_asked: self.hold_asked,
             reason: self.job.reason.as_deref().filter(|_| told).map(Box::from),
             limits: spec.limits.as_deref().cloned().map(Arc::new),

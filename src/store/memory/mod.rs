@@ -83,12 +83,14 @@ impl MemoryStore {
     pub fn open(disk: &MemoryDisk, now: Now, boot_id: &str) -> (Self, Recovery) {
         let mut content = disk.content();
         content.life += 1;
+        let same_boot = content.life == 1 || content.boot_id == boot_id;
         boot_id.clone_into(&mut content.boot_id);
         let recovery = Recovery {
             store: content.store,
             life: content.life,
             next_id: first_id().after(content.next_job - 1),
             next_schedule: ScheduleId(content.next_schedule),
+            same_boot,
             clean: std::mem::replace(&mut content.clean, false),
             queues: content.queues.values().cloned().collect(),
             drain: content.drain.clone(),
@@ -171,13 +173,13 @@ impl Content {
                     return Err(Refusal::Invariant(format!("job {job} is not unique")));
                 }
                 let kept = self.standing(*job, *from)?;
-                kept.job.reason.clone_from(reason);
-                if from.is_final() {
-                    kept.job.pardoned = kept.job.attempts;
-                    kept.turn = None;
-                }
-                kept.passed |= matches!(to, State::Queued | State::Scheduled);
+                kept.moved((*from, *to), reason.as_ref());
                 kept.go(*to, *not_before, *at, boot);
+                Ok(())
+            }
+            Change::Suspected { job, suspicion, verdict } => {
+                gate::suspected(*job, *suspicion)?;
+                self.standing(*job, State::Running)?.suspected(*suspicion, verdict.as_ref());
                 Ok(())
             }
             Change::CancelAsked { job, reason } => {

@@ -18,7 +18,7 @@ use super::fault::{Fault, certain};
 use super::tally::{Counted, Tally};
 use super::{codes, deadline, edits, folds, moments, requirements, schedules, work};
 
-const RUNNING: i64 = codes::of_state(State::Running);
+pub(super) const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
 
 /// One batch on its way into the file.
@@ -92,11 +92,14 @@ impl Batch<'_> {
             Change::Ended { job, token, outcome, usage, at, next, not_before } => {
                 gate::ended(*job, *next, *not_before)?;
                 self.attempt_ended(*job, *token, outcome, *usage, *at)?;
-                self.job_ended(*job, pardons(outcome, *next), (*next, *not_before), *at)
+                self.job_ended(*job, outcome, (*next, *not_before), *at)
             }
             Change::Moved { job, from, to, not_before, reason, at } => {
                 gate::moved(*job, *from, *to, *not_before)?;
                 self.moved(*job, (*from, *to), *not_before, reason.as_deref(), *at)
+            }
+            Change::Suspected { job, suspicion, verdict } => {
+                self.suspected(*job, *suspicion, verdict.as_deref())
             }
             Change::CancelAsked { job, reason } => self.cancel_asked(*job, reason.as_deref()),
             Change::HoldAsked { job, hold, reason } => {
@@ -275,7 +278,7 @@ impl Batch<'_> {
     fn job_ended(
         &mut self,
         job: JobId,
-        pardoned: bool,
+        outcome: &Outcome,
         (next, due): (State, Option<Deadline>),
         at: WallTime,
     ) -> Result<(), Fault> {
@@ -287,6 +290,7 @@ impl Batch<'_> {
                     "UPDATE jobs SET state = ?2, moved_at = ?3, cancel_asked = 0, due_boot = ?4, \
                      due_boot_ns = ?5, due_wall_us = ?6, due_delay_ns = ?7, \
                      pardoned = pardoned + ?8, hold_asked = 0, \
+                     crashes = iif(?9, crashes, 0), crashes_alone = iif(?9, crashes_alone, 0), \
                      reason = iif(hold_asked AND ?2 <> 2, NULL, reason) \
                      WHERE id = ?1 RETURNING queue, array",
                 )?
@@ -299,7 +303,8 @@ impl Batch<'_> {
                         due.1,
                         due.2,
                         due.3,
-                        pardoned,
+                        pardons(outcome, next),
+                        *outcome == Outcome::Interrupted,
                     ],
                     |row| Counted::read(row, 0),
                 ),
@@ -326,7 +331,9 @@ impl Batch<'_> {
             .prepare_cached(
                 "UPDATE jobs SET state = ?3, moved_at = ?4, due_boot = ?5, due_boot_ns = ?6, \
                  due_wall_us = ?7, due_delay_ns = ?8, reason = ?9, \
-                 pardoned = iif(state >= 5, attempts, pardoned) WHERE id = ?1 AND state = ?2 \
+                 pardoned = iif(state >= 5, attempts, pardoned), \
+                 crashes = iif(state >= 5, 0, crashes), \
+                 crashes_alone = iif(state >= 5, 0, crashes_alone) WHERE id = ?1 AND state = ?2 \
                  RETURNING queue, array",
             )?
             .query_row(
@@ -471,7 +478,7 @@ impl Batch<'_> {
     }
 
     /// Where a job stands and how many attempts it has had.
-    fn stands(&self, job: JobId) -> Result<(State, u32), Fault> {
+    pub(super) fn stands(&self, job: JobId) -> Result<(State, u32), Fault> {
         let found = self
             .conn
             .prepare_cached("SELECT state, attempts FROM jobs WHERE id = ?1")?
@@ -486,6 +493,6 @@ fn pardons(outcome: &Outcome, next: State) -> bool {
     *outcome == Outcome::Interrupted && !next.is_final()
 }
 
-fn elsewhere(job: JobId, found: State, expected: State) -> Fault {
+pub(super) fn elsewhere(job: JobId, found: State, expected: State) -> Fault {
     Refusal::Elsewhere { job, found, expected }.into()
 }

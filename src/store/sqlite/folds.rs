@@ -170,4 +170,4 @@ pub(super) const AS_JOBS: &str = "(SELECT next AS id, owner, submission, array, 
      next_index AS array_index, state, NULL AS due_boot, NULL AS due_boot_ns, NULL AS due_wall_us, \
      NULL AS due_delay_ns, submitted_at, moved_at, 0 AS attempts, \
      0 AS cancel_asked, reason, context, spec, queue, NULL AS unique_key, 0 AS pardoned, \
-     0 AS hold_asked, last, step FROM folds)";
+     0 AS hold_asked, 0 AS crashes, 0 AS crashes_alone, last, step FROM folds)";

@@ -18,6 +18,7 @@ mod query;
 mod reader;
 mod requirements;
 mod schedules;
+mod suspicion;
 mod tally;
 mod wal;
 mod work;

@@ -23,7 +23,7 @@ pub(super) const FILE_NAME: &str = "twolane.db";
 const APPLICATION_ID: i64 = 0x324c_4e45;
 
 /// Every schema change, in order; the number of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("schema/0001_jobs.sql"),
     include_str!("schema/0002_requirements.sql"),
     include_str!("schema/0003_moments.sql"),
@@ -34,6 +34,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("schema/0008_edits.sql"),
     include_str!("schema/0009_retries_and_drains.sql"),
     include_str!("schema/0010_schedules.sql"),
+    include_str!("schema/0011_suspicion.sql"),
     include_str!("schema/0012_ended_folds.sql"),
 ];
 
@@ -203,7 +204,10 @@ fn migrate(conn: &Connection, from: i64) -> rusqlite::Result<()> {
 }
 
 fn raise(conn: &Connection, now: Now, boot_id: &str) -> rusqlite::Result<(Boot, Recovery)> {
-    let clean = conn.query_row("SELECT clean FROM store", [], |row| row.get(0))?;
+    let (clean, same_boot) =
+        conn.query_row("SELECT clean, boot_id = ?1 FROM store", [boot_id], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     let raised = conn.query_row(
         "UPDATE store SET life = life + 1, clean = 0, boot = boot + (boot_id <> ?1), boot_id = ?1 \
          RETURNING store_id, life, next_job, boot, drained, drain_reason",
@@ -225,7 +229,8 @@ fn raise(conn: &Connection, now: Now, boot_id: &str) -> rusqlite::Result<(Boot, 
     let next_schedule = conn.query_row("SELECT next_schedule FROM store", [], |row| {
         row.get::<_, i64>(0).map(|number| ScheduleId(number as u64))
     })?;
-    let recovery = Recovery { store, life, next_id, next_schedule, clean, queues, drain };
+    let recovery =
+        Recovery { store, life, next_id, next_schedule, clean, same_boot, queues, drain };
     Ok((Boot { number, opened: now }, recovery))
 }
 
@@ -274,7 +279,7 @@ fn size(bytes: u64) -> i64 {
 
 fn denied(path: &Path, error: &io::Error) -> StoreError {
     let path: PathBuf = path.to_owned();
-    if error.kind() == io::ErrorKind::StorageFull {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         return StoreError::Full(path);
     }
     StoreError::Denied { path, reason: error.to_string() }

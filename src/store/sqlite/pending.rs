@@ -17,6 +17,7 @@ use super::edits;
 use super::folds;
 use super::moments;
 use super::requirements;
+use super::suspicion;
 use super::work;
 
 /// Hands every unfinished job to `visit`, in the order of the ids.
@@ -54,7 +55,7 @@ pub(super) fn scan(
 }
 
 /// Where the columns of a fold stand.
-const FOLD: usize = 27;
+const FOLD: usize = 29;
 
 /// The unfinished jobs, by the path that reads less.
 ///
@@ -81,7 +82,7 @@ fn told(jobs: &str, fold: &str) -> String {
          s.kind, s.class, s.priority, s.cpus, s.retries, s.backoff_first_ns, s.backoff_most_ns, s.retry_on, \
          s.at_most_once, j.unique_key, \
          j.pardoned, iif(j.state = 2 OR j.hold_asked, j.reason, NULL), j.hold_asked, s.limits, \
-         {fold} FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
+         j.crashes, j.crashes_alone, {fold} FROM {jobs} AS j CROSS JOIN specs AS s ON s.id = j.spec ORDER BY j.id"
     )
 }
 
@@ -117,6 +118,7 @@ impl Pass {
             at_most_once: row.get(21)?,
             attempts: row.get(2)?,
             pardoned: row.get(23)?,
+            suspicion: suspicion::read(row, 27)?,
             reason: row.get(24)?,
             hold_asked: row.get(25)?,
             limits: self.limits(row, 26)?,

@@ -19,6 +19,7 @@ use super::folds;
 use super::query;
 use super::requirements;
 use super::schedules;
+use super::suspicion;
 use super::work::{self, SPEC_COLUMNS};
 
 /// A reader of the embedded store.
@@ -183,10 +184,10 @@ const JOB_COLUMNS: &str = "j.id, j.owner, j.submission, j.array, j.array_index, 
      j.moved_at, \
      j.attempts, j.cancel_asked, j.reason, a.started_at, a.lane, e.outcome, e.detail, e.message, \
      j.context, j.spec, s.kind, j.queue, j.unique_key, j.pardoned, coalesce(d.edits, 0), \
-     r.schedule, r.name, r.slot_us";
+     r.schedule, r.name, r.slot_us, j.crashes, j.crashes_alone";
 
 /// Where [`SPEC_COLUMNS`] start behind [`JOB_COLUMNS`].
-const SPEC_STARTS: usize = 30;
+const SPEC_STARTS: usize = 32;
 
 /// What a job joins: its spec, its latest attempt `a`, its latest ended attempt `e`.
 const JOB_TABLES: &str = "CROSS JOIN specs AS s ON s.id = j.spec \
@@ -342,6 +343,7 @@ impl View<'_> {
             finished_at: state.is_final().then_some(moved_at),
             attempts: row.get(12)?,
             pardoned: row.get(25)?,
+            suspicion: suspicion::read(row, 30)?,
             outcome: codes::outcome(row, 17)?,
             cancel_asked: row.get(13)?,
             reason: row.get(14)?,

@@ -28,6 +28,10 @@ pub(super) const FOLDER: &str = "CRASH_TEST_FOLDER";
 pub(crate) const FULL: &str = "full";
 pub(crate) const BROKEN: &str = "broken";
 pub(crate) const UNSURE: &str = "unsure";
+/// Files in its folder: what lingers may end; what is poisonous kills, unless it was made harmless.
+pub(crate) const FREE: &str = "free";
+pub(crate) const KILL: &str = "kill";
+pub(crate) const HARMLESS: &str = "harmless";
 /// What it says when it answers.
 pub(super) const READY: &str = "the daemon answers";
 
@@ -49,6 +53,8 @@ fn lives_until_killed() {
             .owns_process()
             .kind(Kind::asynchronous(about("mark", Class::Io), Marker(Arc::clone(&breakpoint))))
             .kind(Kind::blocking(about("burn", Class::Cpu), Marker(Arc::clone(&breakpoint))))
+            .kind(Kind::asynchronous(about("linger", Class::Io), Linger(folder.join(FREE))))
+            .kind(Kind::blocking(about("poison", Class::Cpu), Poison(Arc::clone(&breakpoint))))
             .store_layer(move |inner| {
                 layer.reached(Point::LifeBegun);
                 Box::new(Layer { inner, breakpoint: layer, folder, judged: AtomicBool::new(false) })
@@ -93,6 +99,10 @@ impl Breakpoint {
                 std::thread::park();
             }
         }
+    }
+
+    fn is_told(&self, what: &str) -> bool {
+        self.marks.with_file_name(what).exists()
     }
 
     fn note(&self, what: &str, run: &Run) {
@@ -221,5 +231,38 @@ impl BlockingHandler for Marker {
     fn run(&self, run: Run) -> Report {
         self.begin(&run);
         self.end(&run)
+    }
+}
+
+/// Work inside the daemon that ends when it is free to.
+struct Linger(PathBuf);
+
+/// How soon it looks again whether it is.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+impl AsyncHandler for Linger {
+    fn run(self: Arc<Self>, _: Run) -> Pin<Box<dyn Future<Output = Report> + Send>> {
+        Box::pin(async move {
+            while !self.0.exists() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Report::succeeded()
+        })
+    }
+}
+
+/// Work inside the daemon that brings it down.
+struct Poison(Arc<Breakpoint>);
+
+impl BlockingHandler for Poison {
+    fn run(&self, run: Run) -> Report {
+        self.0.note("p", &run);
+        while !self.0.is_told(HARMLESS) {
+            if self.0.is_told(KILL) {
+                std::process::abort();
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Report::succeeded()
     }
 }

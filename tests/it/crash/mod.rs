@@ -22,7 +22,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
-pub(crate) use self::breaking::{BROKEN, FULL, UNSURE};
+pub(crate) use self::breaking::{BROKEN, FREE, FULL, HARMLESS, KILL, UNSURE};
 use self::point::Point;
 pub(crate) use self::victim::Victim;
 use self::world::World;

@@ -33,6 +33,11 @@ impl Victim {
         Self::run(command)
     }
 
+    /// Starts one that its own work may kill before it answers.
+    pub(crate) fn doomed(folder: &Path) -> Self {
+        Self::start(folder, None)
+    }
+
     /// Starts one that nothing happens to by itself.
     pub(crate) fn alive(folder: &Path) -> Self {
         let victim = Self::start(folder, None);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::Dir;
 use crate::job::{
     AttemptToken, Change, Class, Deadline, Failure, JobId, Lane, Now, Outcome, QueueRecord, State,
-    StoreId, Usage,
+    StoreId, Suspicion, Usage,
 };
 use crate::store::conformance::{Home, all_pending, at, everything, id, now};
 use crate::store::memory::{MemoryDisk, MemoryStore};
@@ -334,6 +334,11 @@ impl Pair {
                 let reason = (self.seconds % 2 == 0).then(|| "why".to_owned());
                 Change::Moved { job, from, to: *to, not_before: self.due(*to), reason, at }
             }
+            Step::Cancel { job } if self.seconds % 3 == 0 => Change::Suspected {
+                job: self.pick(*job),
+                suspicion: Suspicion { crashes: 2, alone: u32::from(*job % 4) },
+                verdict: (*job % 2 == 0).then(|| "why".to_owned()),
+            },
             Step::Cancel { job } => Change::CancelAsked { job: self.pick(*job), reason: None },
             Step::Edit { job, to, look } => self.edit(*job, *to, *look),
             Step::Remove { jobs } => {
