@@ -62,7 +62,8 @@ pub(super) struct JobOptions {
     /// The pause before each: 10s, or exp:2s..10m
     #[arg(long, value_name = "PAUSE", value_parser = checked::<Backoff>)]
     backoff: Option<String>,
-    /// Only after these failures: exit codes such as 75 or 100-110, signal, timeout, error; any by default
+    /// Only after these failures: exit codes such as 75 or 100-110, signal, timeout, error; any by default, but for
+    /// a program that is not found (127) or not executable (126)
     #[arg(long, value_name = "CODES", value_parser = checked::<RetryOn>)]
     retry_on: Option<String>,
     /// The longest an attempt may run

@@ -349,3 +349,35 @@ pub(super) fn queues(
         .map(|record| (record.name.clone(), record))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::AttemptToken;
+
+    #[test]
+    fn what_is_said_of_a_job_stands_in_one_batch_with_its_end() {
+        let job = JobId::FIRST;
+        let suspicion = Suspicion::after_crash(None);
+        let said = || Change::Suspected { job, suspicion, verdict: None };
+        let end = || Change::Ended {
+            job,
+            token: AttemptToken { store: StoreId::new(1), life: 1, counter: 1 },
+            outcome: Outcome::Interrupted,
+            usage: Usage::default(),
+            at: WallTime(0),
+            next: State::Queued,
+            not_before: None,
+        };
+        for alone in [0, 1] {
+            let mut changes: Vec<Change> = (0..alone).map(|_| end()).collect();
+            changes.extend((0..BATCH).flat_map(|_| [said(), end()]));
+            let batches: Vec<&[Change]> = changes.chunk_by(in_one_batch()).collect();
+            assert_eq!(batches.concat(), changes);
+            for batch in batches {
+                assert!((1..=BATCH + 1).contains(&batch.len()), "{}", batch.len());
+                assert!(matches!(batch.last(), Some(Change::Ended { .. })));
+            }
+        }
+    }
+}

@@ -83,15 +83,16 @@ impl std::fmt::Display for Backoff {
 impl RetryPolicy {
     /// Whether an attempt that ended so, after `used` retries, is followed by another.
     ///
-    /// A success, a cancellation and a program that can't be found or started are not retried: the
-    /// next attempt would end the same way, whatever [`RetryPolicy::retry_on`] says.
+    /// A success and a cancellation are not retried, and a program that can't be found or started is only if
+    /// [`RetryPolicy::retry_on`] names the code that stands for it: else the next attempt would end the same way.
     pub fn wants_retry(&self, outcome: &Outcome, used: u32) -> bool {
-        let hopeless = matches!(
-            outcome,
-            Outcome::Succeeded
-                | Outcome::Cancelled
-                | Outcome::Failed(Failure::NotFound(_) | Failure::NotExecutable(_))
-        );
+        let hopeless = match outcome {
+            Outcome::Succeeded | Outcome::Cancelled => true,
+            Outcome::Failed(Failure::NotFound(_) | Failure::NotExecutable(_)) => {
+                self.retry_on.is_any()
+            }
+            _ => false,
+        };
         !hopeless && used < self.retries && self.retry_on.covers(outcome)
     }
 }
@@ -188,5 +189,19 @@ mod tests {
         assert!(!policy.wants_retry(&Outcome::Failed(Failure::Exit(1)), 3));
         assert!(!policy.wants_retry(&Outcome::Cancelled, 0));
         assert!(!policy.wants_retry(&Outcome::Failed(Failure::NotFound(String::new())), 0));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_yet_is_looked_for_again_if_its_code_is_named() {
+        let absent = Outcome::Failed(Failure::NotFound(String::new()));
+        let locked = Outcome::Failed(Failure::NotExecutable(String::new()));
+        for (on, found) in
+            [("127", [true, false]), ("100-126", [false, true]), ("error", [false; 2])]
+        {
+            let retry_on = on.parse().unwrap();
+            let policy = RetryPolicy { retries: 1, retry_on, ..RetryPolicy::default() };
+            let wants = [&absent, &locked].map(|outcome| policy.wants_retry(outcome, 0));
+            assert_eq!(wants, found, "{on}");
+        }
     }
 }

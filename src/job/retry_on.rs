@@ -42,12 +42,15 @@ impl RetryOn {
             let bit = WORDS.iter().position(|known| *known == word);
             bit.is_some_and(|bit| self.words & (1 << bit) != 0)
         };
+        let within = |code: i32| {
+            let code = u8::try_from(code).ok();
+            let names = |code: u8| self.codes.iter().any(|&(a, b)| (a..=b).contains(&code));
+            code.is_some_and(names)
+        };
         match outcome {
-            Outcome::Failed(Failure::Exit(code)) => {
-                let code = u8::try_from(*code).ok();
-                let within = |code: u8| self.codes.iter().any(|&(a, b)| (a..=b).contains(&code));
-                code.is_some_and(within)
-            }
+            Outcome::Failed(
+                Failure::Exit(_) | Failure::NotFound(_) | Failure::NotExecutable(_),
+            ) => within(outcome.exit_code()),
             Outcome::Failed(Failure::Signal(_)) => has("signal"),
             Outcome::Failed(Failure::Error(_)) => has("error"),
             Outcome::Failed(Failure::OutputLimit) => has("output_limit"),

@@ -1,9 +1,12 @@
 //! Messages about jobs: submitting, showing, waiting, reading output.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::MAX_BATCH;
 use super::select::Elements;
 use crate::job::{Class, JobId, Lane, Params, State};
 
@@ -51,7 +54,8 @@ pub struct JobSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<String>,
     /// After which failures: exit codes, ranges of them, `signal`, `timeout`, `error`, `output_limit`, with
-    /// commas between; after any that may end better by default.
+    /// commas between; after any that may end better by default, which 126 and 127 for a program that can't be
+    /// executed or found are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<String>,
     /// The longest an attempt may run, as a duration such as `90s`.
@@ -134,7 +138,8 @@ const fn one() -> u64 {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Submit {
-    /// The jobs; with `array`, exactly one.
+    /// The jobs; with `array`, exactly one. Of more than [`MAX_BATCH`] one more is kept, to be refused.
+    #[serde(deserialize_with = "at_most_one_too_many")]
     pub jobs: Vec<JobSpec>,
     /// Their surroundings.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,6 +153,32 @@ pub struct Submit {
     /// Check everything, change nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+}
+
+/// A message full of empty jobs would take hundreds of times its length once they are read.
+fn at_most_one_too_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<JobSpec>, D::Error> {
+    struct Jobs;
+
+    impl<'de> Visitor<'de> for Jobs {
+        type Value = Vec<JobSpec>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of jobs")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut jobs = Vec::new();
+            while jobs.len() <= MAX_BATCH
+                && let Some(job) = list.next_element()?
+            {
+                jobs.push(job);
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(jobs)
+        }
+    }
+
+    from.deserialize_seq(Jobs)
 }
 
 /// The jobs are synced to disk. Their ids are consecutive.

@@ -88,9 +88,9 @@ impl fmt::Display for Gate {
                 f,
                 "it needs {needed} core permits and there are only {size}: enlarge the pool, or cancel it and submit it with fewer"
             ),
-            Self::StartsOff => {
-                f.write_str("nothing new starts: the daemon is draining, is being restarted or can't write")
-            }
+            Self::StartsOff => f.write_str(
+                "nothing new starts: the daemon is draining, is being restarted or can't write",
+            ),
             Self::NoRoom { starts } => write!(
                 f,
                 "the system has no room for another process, or no descriptor for it: its command starts as soon as there is; {starts} starts are tried again and again"

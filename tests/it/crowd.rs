@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use twolane::client::Client;
 use twolane::job::State;
-use twolane::protocol::{Cancel, Empty, Explain, JobSpec, Selector, Show, Submit, Wait, call};
+use twolane::protocol::{
+    Cancel, Empty, Explain, JobSpec, MAX_MESSAGE, Selector, Show, Submit, Wait, call,
+};
 
 use crate::fixture::{PATIENCE, command as command_of, kind, range, shell, within};
 use crate::instance::Daemon;
@@ -46,6 +50,75 @@ async fn ten_thousand_clients_are_served_and_no_job_is_lost() {
     within(last.call::<call::Wait>(&Wait { jobs: all })).await.unwrap();
     let stats = within(last.call::<call::Stats>(&Empty {})).await.unwrap();
     assert_eq!((stats.succeeded, stats.connections), (CLIENTS as u64 / 10, CLIENTS as u64));
+}
+
+/// The most memory that the daemon has had, in bytes.
+fn peak(daemon: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+/// Clients that send the longest message, and how long they try.
+const CROWD: usize = 100;
+const HOGS: Duration = Duration::from_secs(3);
+/// What the daemon may grow by: the long messages that it reads at once, and half as much for what is made of them.
+const GROWTH: u64 = 24 * MAX_MESSAGE as u64;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_with_long_messages_waits_its_turn_and_loses_no_job() {
+    let folder = TempDir::new().unwrap();
+    let daemon = Daemon::start(folder.path());
+    let socket = folder.path().join("twolane.sock");
+    let before = peak(&daemon);
+    // Clients that send all but the end of the longest message: far more at once than the daemon may hold.
+    let mut hogs = tokio::task::JoinSet::new();
+    let (stuck, mut told) = tokio::sync::mpsc::channel(CROWD);
+    for _ in 0..CROWD {
+        let (socket, stuck) = (socket.clone(), stuck.clone());
+        hogs.spawn(async move {
+            let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            let piece = vec![b' '; MAX_MESSAGE - 1];
+            let sent = tokio::time::timeout(HOGS, stream.write_all(&piece)).await.is_ok();
+            stuck.send(sent).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+    }
+    let mut sent = 0;
+    for _ in 0..CROWD {
+        sent += usize::from(within(told.recv()).await.unwrap());
+    }
+    assert!((1..=16).contains(&sent), "{sent} of {CROWD} were read at once");
+    // Others are served meanwhile, and long ones when their turn comes.
+    let mut client = Client::connect(&socket).await.unwrap();
+    let nap = || kind("sleep", &[("for", "0s")]);
+    let short = Submit { jobs: vec![nap()], ..Submit::default() };
+    within(client.call::<call::Submit>(&short)).await.unwrap();
+    let jobs = vec![JobSpec { hold: true, ..nap() }; 2_000];
+    let mut handing = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let submit = Submit { jobs: jobs.clone(), ..Submit::default() };
+        let mut client = Client::connect(&socket).await.unwrap();
+        handing.spawn(async move { client.call::<call::Submit>(&submit).await.unwrap().first });
+    }
+    hogs.shutdown().await;
+    let taken = within(handing.join_all()).await;
+    assert!(taken.iter().all(Option::is_some));
+    let queues = within(client.call::<call::Queues>(&Empty {})).await.unwrap().queues;
+    assert_eq!(queues[0].held, 20 * 2_000, "every job that was acknowledged is there");
+    // One message whose jobs would take gigabytes.
+    let head = r#"{"method":"io.twolane.Scheduler.Submit","parameters":{"jobs":[{}"#;
+    let mut bomb = head.as_bytes().to_vec();
+    while bomb.len() < MAX_MESSAGE - 10 {
+        bomb.extend(b",{}");
+    }
+    bomb.extend(b"]}}\0");
+    let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    let answer = crate::refusals::exchange(&mut stream, &bomb).await.unwrap();
+    assert_eq!(answer["error"], "io.twolane.Scheduler.LimitReached", "{answer}");
+    let grown = peak(&daemon) - before;
+    println!("it grew by {} MiB", grown >> 20);
+    assert!(grown < GROWTH, "it grew by {} MiB", grown >> 20);
 }
 
 /// A user that nobody is, whose processes a limit counts; a user namespace has a count of its own.
@@ -112,16 +185,7 @@ async fn a_daemon_without_processes_says_so_and_starts_its_jobs_when_there_are_s
     let jobs = vec![io(command_of(&["sleep", "600"])); 6];
     let submit = Submit { jobs, ..Submit::default() };
     let first = within(client.call::<call::Submit>(&submit)).await.unwrap().first.unwrap();
-    within(async {
-        loop {
-            let status = client.call::<call::Status>(&Empty {}).await.unwrap();
-            let problem = status.problem.unwrap_or_default();
-            if status.health == "degraded" && problem.contains("TasksMax") {
-                break;
-            }
-        }
-    })
-    .await;
+    until_health(&mut client, "degraded", "TasksMax").await;
     // Whoever has no process says why, and can be cancelled; whoever has one says nothing of the kind.
     let mut waiting = Vec::new();
     for id in (0..6).map(|offset| first.after(offset)) {
@@ -145,16 +209,7 @@ async fn a_daemon_without_processes_says_so_and_starts_its_jobs_when_there_are_s
     let slept = within(client.call::<call::Wait>(&slept)).await.unwrap().finished;
     assert_eq!(slept[0].state, State::Succeeded);
     limit(threads(daemon.child.id()) + 1_000);
-    within(async {
-        loop {
-            let status = client.call::<call::Status>(&Empty {}).await.unwrap();
-            if status.health == "running" {
-                assert_eq!(status.problem, None);
-                break;
-            }
-        }
-    })
-    .await;
+    until_health(&mut client, "running", "").await;
     let ids = (0..6).map(|offset| first.after(offset));
     for id in ids.filter(|id| !cancelled.contains(id)) {
         let job = client.call::<call::Show>(&Show { id }).await.unwrap().job;
@@ -195,19 +250,24 @@ async fn a_daemon_without_descriptors_says_so_and_starts_its_jobs_when_there_are
     })
     .await;
     assert_eq!(running.state, State::Running, "{running:?}");
+    until_health(&mut client, "degraded", "LimitNOFILE").await;
+    drop(crowd);
+    let all = Selector { all: true, ..Selector::default() };
+    let ended = within(client.call::<call::Wait>(&Wait { jobs: all })).await.unwrap();
+    assert!(ended.finished.iter().all(|job| job.state == State::Succeeded), "{ended:?}");
+}
+
+/// Waits until the daemon says that it is so, and why.
+async fn until_health(client: &mut Client, health: &str, why: &str) {
     within(async {
         loop {
             let status = client.call::<call::Status>(&Empty {}).await.unwrap();
-            if status.health == "degraded" && status.problem.unwrap().contains("LimitNOFILE") {
+            if status.health == health && status.problem.unwrap_or_default().contains(why) {
                 break;
             }
         }
     })
     .await;
-    drop(crowd);
-    let all = Selector { all: true, ..Selector::default() };
-    let ended = within(client.call::<call::Wait>(&Wait { jobs: all })).await.unwrap();
-    assert!(ended.finished.iter().all(|job| job.state == State::Succeeded), "{ended:?}");
 }
 
 /// Waits until the daemon has taken as many connections as it can.

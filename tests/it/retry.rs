@@ -39,6 +39,23 @@ async fn only_the_named_failures_are_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_not_there_is_tried_again_only_if_its_code_is_named() {
+    let daemon = Fixture::start().await;
+    let absent = |codes: Option<&str>| JobSpec {
+        argv: Some(vec!["./not-there-yet".to_owned()]),
+        retry_on: codes.map(str::to_owned),
+        ..retried_on("1", "")
+    };
+    let jobs = vec![absent(None), absent(Some("error")), absent(Some("1-127"))];
+    let first = daemon.submit(jobs).await;
+    daemon.wait_all(first, 3).await;
+    for (id, expected) in [(first, 1), (first.after(1), 1), (first.after(2), 3)] {
+        let job = daemon.show(id).await;
+        assert_eq!((job.exit_code, job.attempt_count), (Some(127), expected), "{job:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_job_is_retried_on_is_kept_over_a_restart() {
     let daemon = Fixture::start().await;
     let job = JobSpec { hold: true, ..retried_on("75", "exit 75") };

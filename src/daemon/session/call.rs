@@ -38,7 +38,7 @@ impl Session {
     async fn answer_all(&mut self) -> Result<(), Gone> {
         loop {
             match self.connection.next().await? {
-                Incoming::Message(message) => self.answer(&message).await?,
+                Incoming::Message(message) => self.answer(message).await?,
                 Incoming::TooLong => {
                     let message = format!(
                         "a message is longer than {MAX_MESSAGE} bytes: split what is submitted"
@@ -50,8 +50,8 @@ impl Session {
         }
     }
 
-    async fn answer(&mut self, message: &Bytes) -> Result<(), Gone> {
-        let call: Call<'_> = match serde_json::from_slice(message) {
+    async fn answer(&mut self, message: Bytes) -> Result<(), Gone> {
+        let call: Call<'_> = match serde_json::from_slice(&message) {
             Ok(call) => call,
             Err(error) => {
                 let message = format!("not a call: {error}");
@@ -65,7 +65,10 @@ impl Session {
         match interface {
             SERVICE => self.service(method, call.parameters, manner).await,
             crate::INTERFACE => match Request::decode(method, call.parameters) {
-                Ok(request) => self.dispatch(request, manner).await,
+                Ok(request) => {
+                    drop(message);
+                    self.dispatch(request, manner).await
+                }
                 Err(DecodeError::UnknownMethod(_)) => {
                     self.service_error("MethodNotFound", "method", &call.method, manner).await
                 }
@@ -189,6 +192,13 @@ impl Session {
     }
 
     async fn dispatch(&mut self, request: Request, manner: Manner) -> Result<(), Gone> {
+        let streams = matches!(
+            request,
+            Request::Wait(_) | Request::Logs(_) | Request::Lend(_) | Request::Watch(_)
+        );
+        if streams {
+            self.connection.let_go();
+        }
         match request {
             Request::Wait(wait) => self.wait(wait, manner).await,
             Request::Logs(logs) => self.logs(logs, manner).await,

@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, PollSemaphore};
+
+use super::intake::Intake;
 
 use crate::protocol::MAX_MESSAGE;
 
@@ -46,7 +48,7 @@ pub(super) async fn leaves(leaving: &mut watch::Receiver<bool>) {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    frames: FramedRead<OwnedReadHalf, AnyDelimiterCodec>,
+    frames: FramedRead<Intake<OwnedReadHalf>, AnyDelimiterCodec>,
     writer: OwnedWriteHalf,
     out: Vec<u8>,
     ahead: VecDeque<Incoming>,
@@ -64,15 +66,17 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// A connection whose long messages take these turns.
     pub(super) fn new(
         stream: UnixStream,
+        turns: PollSemaphore,
         ending: CancellationToken,
         leaving: watch::Receiver<bool>,
     ) -> Self {
         let (reader, writer) = stream.into_split();
         let codec = AnyDelimiterCodec::new_with_max_length(vec![0], vec![0], MAX_MESSAGE);
         Self {
-            frames: FramedRead::new(reader, codec),
+            frames: FramedRead::new(Intake::new(reader, turns), codec),
             writer,
             out: Vec::new(),
             ahead: VecDeque::new(),
@@ -98,6 +102,8 @@ impl Connection {
                 self.flush().await?;
                 return Err(Gone);
             }
+            self.let_go();
+            self.frames.get_mut().takes_turns = true;
             let frame = if let Some(frame) = self.frames.next().now_or_never() {
                 frame
             } else {
@@ -128,9 +134,20 @@ impl Connection {
         self.left
     }
 
+    /// What was read is done with, or is only streamed about from now on: others may be read, and the room that a long
+    /// message took is given back.
+    pub(super) fn let_go(&mut self) {
+        if self.frames.get_mut().let_go() {
+            let rest = BytesMut::from(self.frames.read_buffer().as_ref());
+            *self.frames.read_buffer_mut() = rest;
+        }
+    }
+
     fn take_in(&mut self, frame: Option<Result<Bytes, AnyDelimiterCodecError>>) {
+        let held = self.frames.read_buffer().len();
         match frame {
             Some(Ok(message)) => {
+                self.frames.get_mut().complete(held);
                 self.ahead_bytes += message.len();
                 self.ahead.push_back(Incoming::Message(message));
             }
@@ -170,6 +187,7 @@ impl Connection {
         work: impl Future<Output = T>,
     ) -> Result<T, Gone> {
         tokio::pin!(work);
+        self.frames.get_mut().takes_turns = false;
         loop {
             let room = self.ahead.len() < AHEAD && self.ahead_bytes < MAX_MESSAGE;
             let may_read = room && !self.finished;

@@ -3,7 +3,7 @@
 //! A session reads calls, answers them in their order and notices when its client goes. What it can do
 //! alone it does: decoding, checking, reading the store, following files. What changes anything it asks of the
 //! control loop. Invariant: a slow, silent or hostile client holds up nobody but itself; all it can
-//! take is one connection, one message and a bounded backlog.
+//! take is one connection, one message (a long one when its turn comes) and a bounded backlog.
 
 mod after;
 mod arrays;
@@ -14,6 +14,7 @@ mod follow;
 pub(super) mod gates;
 mod graph;
 mod inspect;
+mod intake;
 mod jobs;
 mod lend;
 mod logs;
@@ -32,12 +33,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, PollSemaphore};
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, leaves};
 use self::follow::Changes;
+use self::intake::LONG_AT_ONCE;
 use self::wait::Untold;
 use super::captured::Captured;
 use super::event::{Ask, Event, FoldedRange};
@@ -109,10 +111,19 @@ pub(super) struct Bounds {
 }
 
 /// Counts connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connections {
     open: AtomicU64,
     ever: AtomicU64,
+    /// For the long messages of all of them.
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        let turns = Arc::new(Semaphore::new(LONG_AT_ONCE));
+        Self { open: AtomicU64::new(0), ever: AtomicU64::new(0), turns }
+    }
 }
 
 impl Connections {
@@ -194,7 +205,7 @@ impl SocketPlace {
 pub(super) async fn serve(listener: UnixListener, place: SocketPlace, hub: Arc<Hub>) {
     let (mut listener, mut leaving) = (Arc::new(listener), hub.leaving.clone());
     let sessions = TaskTracker::new();
-    let mut changes = None;
+    let (mut changes, mut short) = (None, false);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -214,12 +225,18 @@ pub(super) async fn serve(listener: UnixListener, place: SocketPlace, hub: Arc<H
         };
         match accepted {
             Ok((stream, _)) => {
+                short = false;
                 if let Some(session) = welcome(stream, &hub) {
                     sessions.spawn(session);
                 }
             }
             Err(error) => {
-                tracing::warn!("a connection could not be accepted: {error}");
+                // Once for as long as it lasts: it is tried many times a second.
+                if !std::mem::replace(&mut short, true) {
+                    tracing::warn!(
+                        "connections can't be accepted and wait in line: {error}; that is tried again and again"
+                    );
+                }
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
@@ -267,7 +284,12 @@ fn welcome(stream: UnixStream, hub: &Arc<Hub>) -> Option<impl Future<Output = ()
     let session = Session {
         hub: Arc::clone(hub),
         uid,
-        connection: Connection::new(stream, hub.ending.clone(), hub.leaving.clone()),
+        connection: Connection::new(
+            stream,
+            PollSemaphore::new(Arc::clone(&hub.connections.turns)),
+            hub.ending.clone(),
+            hub.leaving.clone(),
+        ),
         untold: Untold::default(),
     };
     Some(async move {

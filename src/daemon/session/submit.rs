@@ -163,7 +163,7 @@ fn count(jobs: usize, array: Option<&Array>) -> Result<(), Error> {
         (1, Some(_)) | (1..=MAX_BATCH, None) => Ok(()),
         (_, Some(_)) => invalid("array", "an array is made of exactly one job".to_owned()),
         (_, None) => {
-            let message = format!("{jobs} jobs in one call are too many: send {MAX_BATCH} at most");
+            let message = format!("these are too many jobs for one call: send {MAX_BATCH} at most");
             Err(Error::LimitReached { limit: "max_batch".to_owned(), message })
         }
     }

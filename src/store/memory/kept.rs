@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Content;
 use crate::job::{
-    AttemptRecord, Awaited, Deadline, Ending, Job, NewJob, Now, Outcome, Requirement, State, Turn,
-    Usage, WallTime,
+    AttemptRecord, Awaited, Deadline, Ending, Job, NewJob, Now, Outcome, Requirement, State,
+    Suspicion, Turn, Usage, WallTime,
 };
 use crate::store::{Edge, Pending};
 
@@ -66,6 +66,26 @@ impl Kept {
             passed: false,
             hold_asked: false,
             turn: None,
+        }
+    }
+
+    /// It leaves one state for another without an attempt.
+    pub(super) fn moved(&mut self, (from, to): (State, State), reason: Option<&String>) {
+        self.job.reason = reason.cloned();
+        if from.is_final() {
+            self.job.pardoned = self.job.attempts;
+            self.job.suspicion = None;
+            self.turn = None;
+        }
+        self.passed |= matches!(to, State::Queued | State::Scheduled);
+    }
+
+    /// The daemon died while it ran. One that is condemned is not to be held.
+    pub(super) fn suspected(&mut self, suspicion: Suspicion, verdict: Option<&String>) {
+        self.job.suspicion = Some(suspicion);
+        if let Some(verdict) = verdict {
+            self.job.reason = Some(verdict.clone());
+            self.hold_asked = false;
         }
     }
 

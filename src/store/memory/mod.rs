@@ -173,24 +173,13 @@ impl Content {
                     return Err(Refusal::Invariant(format!("job {job} is not unique")));
                 }
                 let kept = self.standing(*job, *from)?;
-                kept.job.reason.clone_from(reason);
-                if from.is_final() {
-                    kept.job.pardoned = kept.job.attempts;
-                    kept.job.suspicion = None;
-                    kept.turn = None;
-                }
-                kept.passed |= matches!(to, State::Queued | State::Scheduled);
+                kept.moved((*from, *to), reason.as_ref());
                 kept.go(*to, *not_before, *at, boot);
                 Ok(())
             }
             Change::Suspected { job, suspicion, verdict } => {
                 gate::suspected(*job, *suspicion)?;
-                let kept = self.standing(*job, State::Running)?;
-                kept.job.suspicion = Some(*suspicion);
-                if verdict.is_some() {
-                    kept.job.reason.clone_from(verdict);
-                    kept.hold_asked = false;
-                }
+                self.standing(*job, State::Running)?.suspected(*suspicion, verdict.as_ref());
                 Ok(())
             }
             Change::CancelAsked { job, reason } => {

@@ -16,7 +16,7 @@ use crate::store::{Refusal, gate};
 use super::book::{self, Book};
 use super::fault::{Fault, certain};
 use super::tally::{Counted, Tally};
-use super::{codes, deadline, edits, folds, moments, requirements, schedules, suspicion, work};
+use super::{codes, deadline, edits, folds, moments, requirements, schedules, work};
 
 pub(super) const RUNNING: i64 = codes::of_state(State::Running);
 const QUEUED: i64 = codes::of_state(State::Queued);
@@ -99,11 +99,7 @@ impl Batch<'_> {
                 self.moved(*job, (*from, *to), *not_before, reason.as_deref(), *at)
             }
             Change::Suspected { job, suspicion, verdict } => {
-                gate::suspected(*job, *suspicion)?;
-                match suspicion::write(self.conn, *job, *suspicion, verdict.as_deref())? {
-                    true => Ok(()),
-                    false => Err(elsewhere(*job, self.stands(*job)?.0, State::Running)),
-                }
+                self.suspected(*job, *suspicion, verdict.as_deref())
             }
             Change::CancelAsked { job, reason } => self.cancel_asked(*job, reason.as_deref()),
             Change::HoldAsked { job, hold, reason } => {
@@ -482,7 +478,7 @@ impl Batch<'_> {
     }
 
     /// Where a job stands and how many attempts it has had.
-    fn stands(&self, job: JobId) -> Result<(State, u32), Fault> {
+    pub(super) fn stands(&self, job: JobId) -> Result<(State, u32), Fault> {
         let found = self
             .conn
             .prepare_cached("SELECT state, attempts FROM jobs WHERE id = ?1")?
@@ -497,6 +493,6 @@ fn pardons(outcome: &Outcome, next: State) -> bool {
     *outcome == Outcome::Interrupted && !next.is_final()
 }
 
-fn elsewhere(job: JobId, found: State, expected: State) -> Fault {
+pub(super) fn elsewhere(job: JobId, found: State, expected: State) -> Fault {
     Refusal::Elsewhere { job, found, expected }.into()
 }
