@@ -7,7 +7,9 @@
 //! Jobs that stand under the same limits share a *set*, and a set is part of a line's shape: a limit
 //! that is reached parks lines, not jobs.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::entry::Resource;
@@ -27,7 +29,7 @@ pub(super) type LimitNo = u32;
 type Share = (LimitNo, u64);
 
 /// The limits that a job stands under: nearly always one, which then needs no box of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Set {
     One(Share),
     Many(Box<[Share]>),
@@ -39,6 +41,25 @@ impl Set {
             Self::One(share) => std::slice::from_ref(share),
             Self::Many(shares) => shares,
         }
+    }
+}
+
+impl From<&[Share]> for Set {
+    fn from(shares: &[Share]) -> Self {
+        if let [one] = *shares { Self::One(one) } else { Self::Many(shares.into()) }
+    }
+}
+
+// So that a set is found by its shares without making another one.
+impl Borrow<[Share]> for Set {
+    fn borrow(&self) -> &[Share] {
+        self.shares()
+    }
+}
+
+impl Hash for Set {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.shares().hash(state);
     }
 }
 
@@ -85,9 +106,9 @@ pub(super) struct Limit {
     pub(super) newest: JobId,
     /// How many sets it is in.
     sets: u32,
-    /// The set of jobs that take one of it and stand under no other, or [`NONE`]: found here, most
-    /// jobs need no look into the table of sets.
-    alone: u32,
+    /// The set of jobs that take one of it and stand under no other, or [`NONE`], and the same for those that
+    /// run inside the daemon: found here, most jobs need no look into the table of sets.
+    alone: [u32; 2],
 }
 
 /// All limits and sets of them.
@@ -217,7 +238,7 @@ impl LimitTable {
             waiters: BTreeSet::new(),
             newest,
             sets: 0,
-            alone: NONE,
+            alone: [NONE; 2],
         };
         limit.renew();
         let number = self.free_limits.pop().unwrap_or_else(|| {
@@ -252,13 +273,11 @@ impl LimitTable {
     }
 
     fn set(&mut self, shares: &[Share]) -> u32 {
-        let set = match *shares {
-            [] => return NONE,
-            [one] => Set::One(one),
-            _ => Set::Many(shares.into()),
-        };
-        let alone = self.alone(&set).copied().filter(|&number| number != NONE);
-        if let Some(number) = alone.or_else(|| self.numbers.get(&set).copied()) {
+        if shares.is_empty() {
+            return NONE;
+        }
+        let alone = self.alone(shares).copied().filter(|&number| number != NONE);
+        if let Some(number) = alone.or_else(|| self.numbers.get(shares).copied()) {
             self.sets[number as usize - 1].jobs += 1;
             return number;
         }
@@ -267,6 +286,7 @@ impl LimitTable {
                 limit.sets += 1;
             }
         }
+        let set = Set::from(shares);
         let kept = KeptSet { set: set.clone(), jobs: 1, line: 0 };
         let number = if let Some(number) = self.free_sets.pop() {
             self.sets[number as usize - 1] = kept;
@@ -275,18 +295,24 @@ impl LimitTable {
             self.sets.push(kept);
             self.sets.len() as u32
         };
-        if let Some(alone) = self.alone(&set) {
+        if let Some(alone) = self.alone(shares) {
             *alone = number;
         }
         self.numbers.insert(set, number);
         number
     }
 
-    fn alone(&mut self, set: &Set) -> Option<&mut u32> {
-        match set {
-            Set::One((limit, 1)) => self.get_mut(*limit).map(|limit| &mut limit.alone),
-            _ => None,
-        }
+    fn alone(&mut self, shares: &[Share]) -> Option<&mut u32> {
+        let (limit, inside) = match *shares {
+            [(limit, 1)] => (limit, 0),
+            [(inside, 1), (limit, 1)] | [(limit, 1), (inside, 1)]
+                if self.inside == Some(inside) =>
+            {
+                (limit, 1)
+            }
+            _ => return None,
+        };
+        self.get_mut(limit).map(|limit| &mut limit.alone[inside])
     }
 
     /// A job that had the set is forgotten.
@@ -300,10 +326,10 @@ impl LimitTable {
             return;
         }
         let set = std::mem::replace(&mut kept.set, Set::Many(Box::default()));
-        if let Some(alone) = self.alone(&set) {
+        if let Some(alone) = self.alone(set.shares()) {
             *alone = NONE;
         }
-        self.numbers.remove(&set);
+        self.numbers.remove(set.shares());
         self.free_sets.push(number);
         for &(number, _) in set.shares() {
             if let Some(limit) = self.get_mut(number) {
