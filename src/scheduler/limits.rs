@@ -116,7 +116,7 @@ pub(super) struct Limit {
 pub(super) struct LimitTable {
     limits: Vec<Option<Limit>>,
     free_limits: Vec<LimitNo>,
-    names: LimitNames,
+    pub(super) names: LimitNames,
     /// By number, beginning with 1.
     sets: Vec<KeptSet>,
     free_sets: Vec<u32>,
@@ -424,26 +424,6 @@ impl LimitTable {
             debug_assert_eq!(taken.len() as u64, amount, "a unit for each place");
             limit.held.extend(taken.iter().cloned());
             units.push((number, taken));
-        }
-        units
-    }
-
-    /// Counts a job with this set that runs already, with the units that it was given, as far as there are such resources.
-    pub(super) fn take_over(&mut self, set: u32, given: &[(Arc<str>, Vec<Arc<str>>)]) -> Units {
-        for index in 0..self.of(set).len() {
-            let (number, amount) = self.of(set)[index];
-            if let Some(limit) = self.get_mut(number) {
-                limit.used += amount;
-            }
-        }
-        let mut units = Units::new();
-        for (name, taken) in given {
-            let number = self.names.find(Named::Resource(name));
-            let Some(number) = number else { continue };
-            if let Some(limit) = self.get_mut(number) {
-                limit.held.extend(taken.iter().cloned());
-                units.push((number, taken.clone()));
-            }
         }
         units
     }

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use super::limit_names::Named;
+use super::limits::{LimitTable, Units};
 use super::on_submitted::born;
 use super::places::decline;
 use super::table::{Place, Record};
@@ -57,5 +59,27 @@ impl Scheduler {
         self.running.insert(slot, Running { token, cancel, hold, units });
         self.place(slot, Place::Running);
         self.refresh(queue);
+    }
+}
+
+impl LimitTable {
+    /// Counts a job with this set that runs already, with the units that it was given, as far as there are such resources.
+    fn take_over(&mut self, set: u32, given: &[(Arc<str>, Vec<Arc<str>>)]) -> Units {
+        for index in 0..self.of(set).len() {
+            let (number, amount) = self.of(set)[index];
+            if let Some(limit) = self.get_mut(number) {
+                limit.used += amount;
+            }
+        }
+        let mut units = Units::new();
+        for (name, taken) in given {
+            let number = self.names.find(Named::Resource(name));
+            let Some(number) = number else { continue };
+            if let Some(limit) = self.get_mut(number) {
+                limit.held.extend(taken.iter().cloned());
+                units.push((number, taken.clone()));
+            }
+        }
+        units
     }
 }
