@@ -86,9 +86,11 @@ impl Scheduler {
         self.review_favour();
     }
 
-    /// Starts the suspect that has its place, if nothing else runs inside the daemon any more.
+    /// Starts the suspect that has its place, if nothing else runs inside the daemon any more. It is asked before all
+    /// others, so that a rate which others used up meanwhile lets it start first.
     pub(super) fn launch_poised(&mut self, actions: &mut Vec<Action>) {
-        if self.alone.poised().is_none() || self.limits.used_inside() > 1 {
+        let waits = |(slot, _)| self.limits.used_inside() > 1 || !self.rates_let_start(slot);
+        if self.alone.poised().is_none_or(waits) {
             return;
         }
         let Some(taken) = self.alone.taken.as_mut() else { return };
@@ -97,6 +99,13 @@ impl Scheduler {
             self.place(slot, Place::Running);
             self.launch(slot, units, actions);
         }
+    }
+
+    /// Whether no rate keeps it from starting.
+    pub(super) fn rates_let_start(&self, slot: Slot) -> bool {
+        let Record { queue, limits, .. } = *self.jobs.get(slot);
+        let mut keys = self.limits.of(limits).iter().filter_map(|(key, _)| self.limits.get(*key));
+        self.queues.get(queue).shut_until.is_none() && keys.all(|key| key.shut_until().is_none())
     }
 
     /// The suspect that has its place gives it up.

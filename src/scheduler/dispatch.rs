@@ -4,7 +4,7 @@ use super::contest::Contest;
 use super::limits::Units;
 use super::lines::LineNo;
 use super::parking::Budget;
-use super::table::{Key, Place, Slot};
+use super::table::{Key, Place, Record, Slot};
 use super::{Action, CLASSES, CancelWish, Running, SEATS, Scheduler, Start, seat};
 use crate::job::{Now, State};
 
@@ -164,6 +164,7 @@ impl Scheduler {
 
     /// Starts a job that has its place.
     pub(super) fn launch(&mut self, slot: Slot, units: Units, actions: &mut Vec<Action>) {
+        self.count_start(slot);
         let token = self.next_token();
         self.running.insert(slot, Running { token, cancel: CancelWish::None, hold: None, units });
         let record = self.jobs.get_mut(slot);
@@ -196,18 +197,24 @@ impl Scheduler {
         }
         let shape = self.lines.get(line).shape;
         let units = self.limits.start(shape.limits);
-        self.note_start(shape.limits);
         self.stop_waiting(line);
         self.note_overtaken(shape.limits);
         self.lines.get_mut(line).line.remove(&self.jobs, slot);
         self.pass_on(shape.limits, shape.group());
         self.rehead(line);
         self.place(slot, place);
-        if let Some(pace) = &mut self.queues.get_mut(number).pace {
-            pace.note(self.clock.boot);
-            self.look_at_pace(number);
-        }
         self.refresh(number);
         units
+    }
+
+    /// A start counts for the rates of its queue and its keys.
+    fn count_start(&mut self, slot: Slot) {
+        let Record { queue, limits, .. } = *self.jobs.get(slot);
+        self.note_start(limits);
+        if let Some(pace) = &mut self.queues.get_mut(queue).pace {
+            pace.note(self.clock.boot);
+            self.look_at_pace(queue);
+            self.refresh(queue);
+        }
     }
 }

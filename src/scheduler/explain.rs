@@ -9,6 +9,7 @@ use super::gate::Gate;
 use super::limit_names::LimitName;
 use super::limits::LimitNo;
 use super::lines::{ShapedLine, Stand};
+use super::queues::Queue;
 use super::table::{Place, Record, Slot};
 use super::{Scheduler, Writing, seat};
 use crate::job::{AttemptToken, Class, JobId, Lane, Now, State};
@@ -81,6 +82,7 @@ impl Scheduler {
             }
             Place::Poised => {
                 told.gates.extend(self.alone_gate(slot));
+                told.gates.extend(self.rate_gates(slot));
                 return told;
             }
             Place::Held | Place::Waiting | Place::Ready | Place::Timed => {}
@@ -160,14 +162,25 @@ impl Scheduler {
             gates.push(Gate::StartsOff);
         }
         let queue = self.queues.get(record.queue);
-        if let (Some(pace), Some(until)) = (&queue.pace, queue.shut_until) {
-            let left = until.saturating_sub(self.clock.boot);
-            gates.push(Gate::Rate { queue: queue.name.to_string(), rate: pace.rate(), left });
-        }
+        gates.extend(self.queue_rate_gate(queue));
         if queue.paused {
             let reason = queue.reason.clone();
             gates.push(Gate::QueuePaused { queue: queue.name.to_string(), reason });
         }
+    }
+
+    fn queue_rate_gate(&self, queue: &Queue) -> Option<Gate> {
+        let (pace, until) = (queue.pace.as_ref()?, queue.shut_until?);
+        let left = until.saturating_sub(self.clock.boot);
+        Some(Gate::Rate { queue: queue.name.to_string(), rate: pace.rate(), left })
+    }
+
+    /// The rates that keep a job from starting which has everything else.
+    fn rate_gates(&self, slot: Slot) -> Vec<Gate> {
+        let record = self.jobs.get(slot);
+        let limits = self.limits.of(record.limits).iter();
+        let keys = limits.filter_map(|(key, _)| self.key_rate_gate(self.limits.get(*key)?));
+        self.queue_rate_gate(self.queues.get(record.queue)).into_iter().chain(keys).collect()
     }
 
     /// Limits that are reached, the smallest first.

@@ -148,7 +148,8 @@ impl Scheduler {
             };
             let there = self.is_suspect(slot) && place;
             hold(there, "only a suspect has the inside to itself", record.id)?;
-            let waits = runs || (running > 0 && self.starts);
+            let waits = running > 0 || !self.rates_let_start(slot);
+            let waits = runs || (waits && self.starts);
             hold(waits, "a poised suspect waits for somebody", record.id)?;
         }
         let known = self.alone.suspects().all(|slot| self.jobs.iter().any(|(own, _)| own == slot));

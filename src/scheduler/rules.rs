@@ -118,6 +118,7 @@ impl Scheduler {
         if until.is_some() {
             self.review_favour();
         } else {
+            self.stirred = true;
             self.offer(number);
         }
     }

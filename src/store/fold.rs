@@ -1,6 +1,8 @@
 //! What has no row of its own in a page: elements of arrays that are written down as one, told as the
 //! jobs they will be, and arrays told as one job.
 
+use std::collections::HashSet;
+
 use super::{Filter, Page};
 use crate::job::{Fold, Folded, Job, JobId};
 
@@ -135,7 +137,8 @@ impl Page {
     }
 }
 
-/// A page of the rows that were found and of what is folded.
+/// A page of the rows that were found and of what is folded. Of one with arrays as one job, there is a job
+/// of each fold, and the page is not cut yet (see [`collapsed_at_once`]).
 pub(super) fn merged(
     mut rows: Vec<Job>,
     folds: &[FoldedElements],
@@ -146,12 +149,17 @@ pub(super) fn merged(
     if folds.is_empty() {
         return rows;
     }
-    rows.extend(folds.iter().flat_map(|folded| folded.page(filter, page, latest)));
+    let limit = if page.collapse { 1 } else { page.limit };
+    let folded =
+        folds.iter().flat_map(|folded| folded.page(filter, Page { limit, ..page }, latest));
+    rows.extend(folded);
     rows.sort_unstable_by_key(|job| job.id);
     if page.newest_first {
         rows.reverse();
     }
-    rows.truncate(page.limit as usize);
+    if !page.collapse {
+        rows.truncate(page.limit as usize);
+    }
     rows
 }
 
@@ -172,15 +180,7 @@ pub(super) trait Glimpse<E> {
 /// behind the whole array of the job that it goes on behind.
 pub(super) fn collapsed<E>(page: Page, store: &mut impl Glimpse<E>) -> Result<Vec<Job>, E> {
     let mut found: Vec<Job> = Vec::new();
-    let behind = |store: &mut _, array| {
-        if page.newest_first { Ok(array) } else { Glimpse::end_of(store, array) }
-    };
-    let mut after = page.after;
-    if let Some(job) = page.after
-        && let Some(array) = store.array_of(job)?
-    {
-        after = Some(behind(store, array)?);
-    }
+    let mut after = goes_on_behind(page, store)?;
     let mut limit = GLIMPSE;
     while found.len() < page.limit as usize {
         let jobs =
@@ -198,7 +198,7 @@ pub(super) fn collapsed<E>(page: Page, store: &mut impl Glimpse<E>) -> Result<Ve
         }
         match met {
             Some(array) => {
-                after = Some(behind(store, array)?);
+                after = Some(behind(page, array, store)?);
                 limit = GLIMPSE;
             }
             None if is_last => break,
@@ -207,4 +207,27 @@ pub(super) fn collapsed<E>(page: Page, store: &mut impl Glimpse<E>) -> Result<Ve
     }
     found.truncate(page.limit as usize);
     Ok(found)
+}
+
+/// The same in one look, by a store that finds a job of each array.
+pub(super) fn collapsed_at_once<E>(page: Page, store: &mut impl Glimpse<E>) -> Result<Vec<Job>, E> {
+    let after = goes_on_behind(page, store)?;
+    let mut found = store.read(Page { after, ..page })?;
+    let mut arrays = HashSet::new();
+    found.retain(|job| job.place.is_none_or(|place| arrays.insert(place.array)));
+    found.truncate(page.limit as usize);
+    Ok(found)
+}
+
+/// Behind which job the page goes on: behind the whole array, if it is an element.
+fn goes_on_behind<E>(page: Page, store: &mut impl Glimpse<E>) -> Result<Option<JobId>, E> {
+    let Some(job) = page.after else { return Ok(None) };
+    match store.array_of(job)? {
+        Some(array) => behind(page, array, store).map(Some),
+        None => Ok(Some(job)),
+    }
+}
+
+fn behind<E>(page: Page, array: JobId, store: &mut impl Glimpse<E>) -> Result<JobId, E> {
+    if page.newest_first { Ok(array) } else { store.end_of(array) }
 }

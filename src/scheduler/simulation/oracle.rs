@@ -156,12 +156,21 @@ impl World {
     fn queue_is_open(&self, queue: &str) -> bool {
         let settings = self.settings(queue);
         let jobs = self.placed().filter(|(job, _)| &*self.disk[job].job.queue == queue);
+        let in_rate = self.queue_is_in_rate(queue);
+        in_rate && !settings.paused && settings.max.is_none_or(|max| (jobs.count() as u32) < max)
+    }
+
+    fn queue_is_in_rate(&self, queue: &str) -> bool {
         let started = self.started.get(queue).into_iter().flatten();
-        let in_rate = settings.rate.is_none_or(|rate| {
+        self.settings(queue).rate.is_none_or(|rate| {
             let recent = started.filter(|&&moment| moment + rate.per() > self.now.boot);
             recent.count() < rate.starts() as usize
-        });
-        in_rate && !settings.paused && settings.max.is_none_or(|max| (jobs.count() as u32) < max)
+        })
+    }
+
+    /// Whether all rates let the job start.
+    pub(super) fn is_in_rate(&self, job: &Entry) -> bool {
+        self.queue_is_in_rate(&job.queue) && names(job).iter().all(|(name, ..)| self.in_rate(name))
     }
 
     fn daemon_is_open(&self) -> bool {
@@ -172,6 +181,7 @@ impl World {
     pub(super) fn check_start(&self, job: JobId, demand: Demand) {
         let stored = &self.disk[&job];
         self.check_units(&stored.job);
+        assert!(self.is_in_rate(&stored.job), "{job} starts over a rate");
         if self.had_place != Some(job) {
             assert!(self.daemon_is_open(), "{job} starts over the daemon's limit");
             assert!(self.queue_is_open(&stored.job.queue), "{job} starts over its queue's limit");

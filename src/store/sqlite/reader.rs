@@ -63,10 +63,10 @@ impl Reader for SqliteReader {
             let folds = view.folds()?;
             let latest = view.latest(filter, &folds)?;
             let mut glimpse = Glimpse { view, filter, folds, latest };
-            if page.collapse && !query::is_by_finish(filter) {
-                fold::collapsed(page, &mut glimpse)
-            } else {
-                fold::Glimpse::read(&mut glimpse, page)
+            match (page.collapse, query::is_by_finish(filter)) {
+                (true, false) => fold::collapsed(page, &mut glimpse),
+                (true, true) => fold::collapsed_at_once(page, &mut glimpse),
+                (false, _) => fold::Glimpse::read(&mut glimpse, page),
             }
         })
     }
