@@ -144,6 +144,13 @@ pub(super) fn what_is_folded_goes_as_one(home: &mut dyn Home) {
     assert_eq!(job.reason.as_deref(), Some("why"));
     let ended = Filter { states: vec![State::Cancelled], ..Filter::default() };
     assert_eq!(ids(&mut *reader, &ended, NEWEST), [9, 8, 7, 6, 5]);
+    let by_end = Filter { finished_before: Some(super::at(401)), ..ended.clone() };
+    for (newest_first, first) in [(true, 9), (false, 5)] {
+        let page = Page { newest_first, collapse: true, ..NEWEST };
+        assert_eq!(ids(&mut *reader, &by_end, page), [first], "one job of the array");
+        let behind = Page { after: Some(id(7)), ..page };
+        assert_eq!(ids(&mut *reader, &by_end, behind), [0; 0], "behind the whole array");
+    }
     let counts = vec![(State::Held, 1), (State::Queued, 2), (State::Cancelled, 5)];
     assert_eq!(reader.arrays(&[id(2)]).unwrap()[0].counts, counts);
     let meant = |reader: &mut dyn Reader, filter: &Filter| {
