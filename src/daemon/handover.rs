@@ -151,7 +151,7 @@ impl Told {
             timeout: self.timeout_ns.map(Duration::from_nanos),
             begun: moment_of(self.begun_ns),
             cause: self.cause.map(Why::cause),
-            taken: tree,
+            going: tree,
         };
         let shared =
             |units: Vec<String>| units.iter().map(|unit| Arc::from(unit.as_str())).collect();

@@ -3,6 +3,7 @@
 //! Owns plain data and pure functions that every other room shares. Never touches a clock, a file,
 //! a socket, a thread or the store. Invariant: [`State::may_become`] is the only transition table.
 
+mod as_text;
 mod class;
 mod duration;
 mod edit;

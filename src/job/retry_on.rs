@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
+use super::as_text::as_text;
 use super::outcome::{Failure, Outcome};
 
 /// The failures after which a retry follows, if not all: exit codes, and ways to fail without one.
@@ -106,18 +105,7 @@ impl fmt::Display for RetryOn {
     }
 }
 
-impl Serialize for RetryOn {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RetryOn {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(RetryOn);
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,10 @@ use super::{Cause, Lanes, Lending, Running, Verdict, attempt};
 use crate::handlers::{Going, Outside, Taken, go_on};
 use crate::job::{AttemptToken, Class, JobId};
 
-/// An attempt that goes on whatever becomes of this program.
+/// An attempt that goes on whatever becomes of this program; what goes on of it is told to the next
+/// program as it is, and held by one that goes on with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GoingOn {
+pub struct GoingOn<What = Going> {
     /// Which job.
     pub job: JobId,
     /// Which attempt, from 1.
@@ -29,31 +30,11 @@ pub struct GoingOn {
     /// Why it was told to end, if it was.
     pub cause: Option<Cause>,
     /// What goes on.
-    pub going: Going,
+    pub going: What,
 }
 
 /// An attempt of an earlier program that this one goes on with.
-#[derive(Debug)]
-pub struct Resumed {
-    /// Which job.
-    pub job: JobId,
-    /// Which attempt, from 1.
-    pub attempt: u32,
-    /// The attempt's token.
-    pub token: AttemptToken,
-    /// The class it runs as.
-    pub class: Class,
-    /// The core permits it holds, if its class holds any.
-    pub cpus: u32,
-    /// How long it may run in all.
-    pub timeout: Option<Duration>,
-    /// When it began.
-    pub begun: Instant,
-    /// Why it was told to end, if it was.
-    pub cause: Option<Cause>,
-    /// What goes on.
-    pub taken: Taken,
-}
+pub type Resumed = GoingOn<Taken>;
 
 impl Lanes {
     /// Whether nothing runs but what goes on outside, in processes that nobody has waited for.
@@ -101,7 +82,7 @@ impl Lanes {
 
     /// Goes on with an attempt. What it burns is charged at once, free or not. Must be called on a tokio runtime.
     pub fn resume(&mut self, resumed: Resumed) {
-        let Resumed { job, token, class, cpus, timeout, begun, cause, taken, .. } = resumed;
+        let Resumed { job, token, class, cpus, timeout, begun, cause, going: taken, .. } = resumed;
         let cancel = CancellationToken::new();
         let verdict = Arc::<Verdict>::default();
         if let Some(cause) = cause {
