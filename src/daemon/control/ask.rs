@@ -22,7 +22,7 @@ impl Control {
             Ask::UnfoldEnded(elements, answer) => self.on_unfold_ended(elements, answer),
             Ask::Unfold(wanted, answer) => self.on_unfold(wanted, answer),
             Ask::Retry(jobs, answer) => self.on_retry(jobs, answer),
-            Ask::Remove(jobs, answer) => self.on_remove(&jobs, answer),
+            Ask::Remove(jobs, answer) => self.on_remove(jobs, answer),
             Ask::Wait(jobs, sink, answer) => self.on_wait(jobs, sink, answer),
             Ask::Unwait(waiter) => self.waiters.remove(waiter),
             Ask::SetQueue(change, answer) => self.on_set_queue(change, answer),

@@ -1,52 +1,13 @@
 //! Cancelling, holding, releasing and forgetting jobs.
 
-use super::super::event::{Answer, JobChange};
+use super::super::event::JobChange;
 use super::super::requests::RequestId;
 use super::{Control, Then};
 use crate::job::{Change, JobId};
-use crate::protocol::{ChangeReply, Declined, Error};
+use crate::protocol::{Declined, Error};
 use crate::scheduler::{Action, Decline, Input};
 
-/// The most jobs forgotten by one change, so that a big prune shares the writer with others.
-const REMOVED_AT_ONCE: usize = 1_000;
-
-/// The most jobs changed in one turn of the loop: a few milliseconds.
-const CHANGED_AT_ONCE: usize = 1_000;
-
-/// A request about many jobs, and those of them that are still to be done.
-#[derive(Debug)]
-pub(super) struct Bulk {
-    request: RequestId,
-    change: JobChange,
-    jobs: std::vec::IntoIter<JobId>,
-}
-
 impl Control {
-    /// Asks the scheduler for the same change of each job, some in each turn.
-    pub(super) fn on_change(
-        &mut self,
-        change: JobChange,
-        jobs: Vec<JobId>,
-        answer: Answer<ChangeReply>,
-    ) {
-        let request = self.requests.open(jobs.len(), answer);
-        if !jobs.is_empty() {
-            self.state.bulk.push_back(Bulk { request, change, jobs: jobs.into_iter() });
-        }
-    }
-
-    /// Does the next part of the oldest request about many jobs.
-    pub(super) fn go_on_with_bulk(&mut self) {
-        let Some(mut bulk) = self.state.bulk.pop_front() else { return };
-        for job in bulk.jobs.by_ref().take(CHANGED_AT_ONCE) {
-            self.change_one(bulk.request, &bulk.change, job);
-        }
-        if bulk.jobs.len() > 0 {
-            // Behind the others, so that a small request need not wait for a big one.
-            self.state.bulk.push_back(bulk);
-        }
-    }
-
     /// Asks again for what met a change on its way to the disk.
     pub(super) fn ask_deferred(&mut self) {
         for (request, change, job) in std::mem::take(&mut self.state.deferred) {
@@ -128,10 +89,8 @@ impl Control {
     }
 
     /// Forgets final jobs; the caller has looked at their states and owners.
-    pub(super) fn on_remove(&mut self, jobs: &[JobId], answer: Answer<ChangeReply>) {
-        let (live, gone): (Vec<JobId>, Vec<JobId>) =
-            jobs.iter().partition(|job| self.is_live(**job));
-        let request = self.requests.open(jobs.len(), answer);
+    pub(super) fn remove_some(&mut self, request: RequestId, jobs: impl Iterator<Item = JobId>) {
+        let (live, gone): (Vec<JobId>, Vec<JobId>) = jobs.partition(|job| self.is_live(*job));
         for id in live {
             let why = "it has not ended: cancel it first".to_owned();
             self.requests.decline(request, Declined { id, state: self.live_state(id), why });
@@ -143,8 +102,8 @@ impl Control {
                 None => free.push(id),
             }
         }
-        for part in free.chunks(REMOVED_AT_ONCE) {
-            self.write(Change::Removed { jobs: part.to_vec() }, Then::Removed(request));
+        if !free.is_empty() {
+            self.write(Change::Removed { jobs: free }, Then::Removed(request));
         }
     }
 }

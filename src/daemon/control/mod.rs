@@ -6,6 +6,7 @@
 //! answer that confirms a change is sent after the change's commit.
 
 mod ask;
+mod bulk;
 mod change;
 mod commit;
 mod dependencies;
@@ -153,7 +154,7 @@ pub(super) struct LoopState {
     entered_below: u64,
     loading: load::Loading,
     /// Requests about many jobs, of which some are done in each turn.
-    bulk: VecDeque<change::Bulk>,
+    bulk: VecDeque<bulk::Bulk>,
     /// Who waits until elements of long arrays are jobs of their own.
     namings: Vec<unfold::Naming>,
     /// Requests that met a change on its way to the disk, to be asked again after it.
@@ -220,7 +221,7 @@ impl Control {
         while !self.is_over() {
             tokio::select! {
                 // Bulk work goes on turn by turn, and what happens meanwhile is not kept waiting.
-                () = std::future::ready(()), if !self.state.bulk.is_empty() => {}
+                () = std::future::ready(()), if self.has_bulk() => {}
                 _ = self.events.recv_many(&mut events, TURN) => {}
                 _ = self.reports.recv_many(&mut reports, TURN) => {}
                 // A restart waits for commands that are just beginning.

@@ -10,7 +10,7 @@ use super::super::requests::RequestId;
 use super::unique::Sorted;
 use super::{Control, Then};
 use crate::job::{Change, Class, Job, JobId, Limits, NewJob, Now, Spec, State};
-use crate::protocol::{ChangeReply, Declined, Error};
+use crate::protocol::{Declined, Error};
 use crate::scheduler::{Demand, Entry};
 use crate::store::{Edge, Reader};
 
@@ -77,40 +77,31 @@ impl Control {
         self.launcher.demand(kind, class, cpus)
     }
 
-    /// Writes final jobs back to queued, or to waiting for what they require.
-    pub(super) fn on_retry(&mut self, jobs: Vec<Revival>, answer: Answer<ChangeReply>) {
-        if let Some(refusal) = self.refuses_jobs() {
-            let _ = answer.send(Err(refusal));
-            return;
+    /// Writes a final job back to queued, or to waiting for what it requires.
+    pub(super) fn revive(&mut self, request: RequestId, revival: Revival) {
+        let Revival { job, waits } = revival;
+        let state = Some(job.state);
+        if self.is_live(job.id) || !job.state.is_final() {
+            let why = "it has not ended".to_owned();
+            return self.requests.decline(request, Declined { id: job.id, state, why });
         }
-        let request = self.requests.open(jobs.len(), answer);
-        for Revival { job, waits } in jobs {
-            if self.is_live(job.id) || !job.state.is_final() {
-                let why = "it has not ended".to_owned();
-                self.requests
-                    .decline(request, Declined { id: job.id, state: Some(job.state), why });
-                continue;
+        if let Some(key) = &job.unique {
+            let holder = self.uniques.holder(job.owner, key);
+            if let Some(other) = holder.filter(|other| *other != job.id) {
+                let why = format!("job {other} has its unique key now: cancel that one first");
+                return self.requests.decline(request, Declined { id: job.id, state, why });
             }
-            if let Some(key) = &job.unique {
-                let holder = self.uniques.holder(job.owner, key);
-                if let Some(other) = holder.filter(|other| *other != job.id) {
-                    let why = format!("job {other} has its unique key now: cancel that one first");
-                    let state = Some(job.state);
-                    self.requests.decline(request, Declined { id: job.id, state, why });
-                    continue;
-                }
-                self.uniques.take(job.owner, key, job.id);
-            }
-            let change = Change::Moved {
-                job: job.id,
-                from: job.state,
-                to: if waits { State::Waiting } else { State::Queued },
-                not_before: None,
-                reason: None,
-                at: clock::now().wall,
-            };
-            self.write(change, Then::Revived(job.id, request));
+            self.uniques.take(job.owner, key, job.id);
         }
+        let change = Change::Moved {
+            job: job.id,
+            from: job.state,
+            to: if waits { State::Waiting } else { State::Queued },
+            not_before: None,
+            reason: None,
+            at: clock::now().wall,
+        };
+        self.write(change, Then::Revived(job.id, request));
     }
 }
 

@@ -21,7 +21,7 @@ use crate::store::{FoldedElements, Work};
 /// Fields that count after an attempt, and so can still be changed while it runs.
 const LATER: [&str; 7] = ["name", "priority", "retries", "backoff", "retry_on", "timeout", "grace"];
 
-/// The most folded elements that are edited by one call: some seconds of work.
+/// The most jobs that are edited by one call: some seconds of work, and each has its own work in memory meanwhile.
 const MAX_EDITED: u64 = 100_000;
 
 /// The most jobs that are followed to see whether one would wait for itself.
@@ -68,6 +68,7 @@ impl Session {
         let (open, ended): (Vec<_>, Vec<_>) =
             found.iter().cloned().partition(|job| !job.state.is_final());
         let ids: Vec<JobId> = open.iter().map(|job| job.id).collect();
+        refuse_more_than_most(ids.len() as u64)?;
         let requires = self.new_requirements(&edit, &ids).await?;
         if let Some(Move::Before(other) | Move::Behind(other)) = turn {
             // It has to be there and to be the caller's, or of somebody whom the caller may see.
@@ -223,12 +224,15 @@ fn fields(edit: &Edit) -> Result<Vec<String>, Wrong> {
 
 /// What is folded becomes jobs of their own, each of which is edited by itself: not for a million of them.
 fn refuse_too_many(folds: &[FoldedElements]) -> Result<(), Error> {
-    let count = folds.iter().map(|elements| elements.fold.count).sum::<u64>();
+    refuse_more_than_most(folds.iter().map(|elements| elements.fold.count).sum())
+}
+
+fn refuse_more_than_most(count: u64) -> Result<(), Error> {
     if count <= MAX_EDITED {
         return Ok(());
     }
     let message = format!(
-        "{count} elements that wait behind others would be edited one by one, and {MAX_EDITED} is the most at once: name some of them, as in ARRAY_1-1000, or cancel the array and submit it anew"
+        "{count} jobs would be edited one by one, and {MAX_EDITED} is the most at once: name some of them, as in ARRAY_1-1000, or cancel them and submit them anew"
     );
     Err(Error::LimitReached { limit: "edited".to_owned(), message })
 }
