@@ -2,7 +2,7 @@
 
 use crate::handlers::nearest;
 use crate::job::JobId;
-use crate::protocol::{Error, IdRange};
+use crate::protocol::{ElementRange, Error, IdRange};
 
 /// There is no such queue.
 pub(super) fn unknown_queue<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
@@ -21,6 +21,17 @@ pub(super) fn unknown_queue<'a>(name: &str, known: impl Iterator<Item = &'a str>
 pub(super) fn no_such_job(id: JobId) -> Error {
     let message = format!("there is no job {id} of yours: see `{} list --all`", crate::NAME);
     Error::NoSuchJob { id, message }
+}
+
+/// No array of the caller's has such elements.
+pub(super) fn no_such_element(range: &ElementRange) -> Error {
+    let ElementRange { array, first, last } = range;
+    let named = if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    let message = format!(
+        "there is no element {array}_{named} of yours: `{} list {array}` tells which there are",
+        crate::NAME
+    );
+    Error::NoSuchJob { id: *array, message }
 }
 
 /// There is no such schedule, or it is none of the caller's business.

@@ -149,7 +149,8 @@ impl Scheduler {
         let ahead = self.lines.of_queue(queue).map(before).sum::<usize>();
         let counts = self.queues.get(queue).counts;
         let ahead = ahead + self.folded_before(queue, key);
-        Rank { place: ahead + 1, of: (counts.ready + counts.folded) as usize }
+        let held = self.folded_held(&self.queues.get(queue).name);
+        Rank { place: ahead + 1, of: (counts.ready + counts.folded - held) as usize }
     }
 
     /// Switches that somebody has to turn.

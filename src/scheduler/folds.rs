@@ -143,11 +143,21 @@ impl Scheduler {
         Some(Folded { array, first: first.id, count: fold.count })
     }
 
+    /// How many folded elements of the queue are held: the others are as good as in line.
+    pub(super) fn folded_held(&self, queue: &str) -> u32 {
+        let held = |left: &&Left| {
+            let first = &left.entry.first;
+            first.state == State::Held && *first.queue == *queue
+        };
+        self.folds.left.values().filter(held).map(|left| left.entry.fold.count as u32).sum()
+    }
+
     /// How many folded elements of the queue go before a job with this key.
     pub(super) fn folded_before(&self, queue: u32, key: Key) -> usize {
         let ahead = |left: &&Left| {
             let first = &left.entry.first;
-            self.queues.find(&first.queue) == Some(queue)
+            first.state == State::Queued
+                && self.queues.find(&first.queue) == Some(queue)
                 && self.jobs.key_of(left.born, first.priority, (first.id, 0)) < key
         };
         self.folds.left.values().filter(ahead).map(|left| left.entry.fold.count as usize).sum()

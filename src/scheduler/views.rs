@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::gate::Holder;
 use super::limit_names::LimitName;
 use super::limits::Limit;
+use super::queues::Queue;
 use super::table::{Place, Slot};
 use super::{CLASSES, CancelWish, Demand, Scheduler, seat};
 use crate::job::{AttemptToken, Class, JobId, QueueRecord, State};
@@ -176,14 +177,37 @@ impl Scheduler {
 
     /// The queue with this name, if it has settings or unfinished jobs.
     pub fn queue(&self, name: &str) -> Option<QueueView> {
-        self.queues.find(name).map(|number| view(self.queues.get(number)))
+        self.queues.find(name).map(|number| self.queue_view(self.queues.get(number)))
     }
 
     /// Every queue that has settings or unfinished jobs, by name.
     pub fn queues(&self) -> Vec<QueueView> {
-        let mut views: Vec<_> = self.queues.iter().map(|(_, queue)| view(queue)).collect();
+        let mut views: Vec<_> =
+            self.queues.iter().map(|(_, queue)| self.queue_view(queue)).collect();
         views.sort_unstable_by(|a, b| a.settings.name.cmp(&b.settings.name));
         views
+    }
+
+    fn queue_view(&self, queue: &Queue) -> QueueView {
+        let counts = queue.counts;
+        let folded_held = self.folded_held(&queue.name);
+        QueueView {
+            settings: QueueRecord {
+                name: queue.name.to_string(),
+                max: queue.max,
+                weight: queue.weight,
+                rate: queue.pace.as_ref().map(super::pace::Pace::rate),
+                paused: queue.paused,
+                reason: queue.reason.clone(),
+            },
+            set: queue.set,
+            queued: counts.ready + counts.poised + counts.folded - folded_held,
+            scheduled: counts.timed,
+            held: counts.held + folded_held,
+            waiting: counts.waiting,
+            running: counts.running,
+            writing: counts.writing,
+        }
     }
 
     /// The unfinished jobs of a queue, in no particular order. Looks at every unfinished job of the
@@ -207,26 +231,5 @@ impl Scheduler {
             let room = self.rooms[seat(class)];
             ClassView { class, size: room.size, lent: room.lent, used: room.used }
         })
-    }
-}
-
-fn view(queue: &super::queues::Queue) -> QueueView {
-    let counts = queue.counts;
-    QueueView {
-        settings: QueueRecord {
-            name: queue.name.to_string(),
-            max: queue.max,
-            weight: queue.weight,
-            rate: queue.pace.as_ref().map(super::pace::Pace::rate),
-            paused: queue.paused,
-            reason: queue.reason.clone(),
-        },
-        set: queue.set,
-        queued: counts.ready + counts.poised + counts.folded,
-        scheduled: counts.timed,
-        held: counts.held,
-        waiting: counts.waiting,
-        running: counts.running,
-        writing: counts.writing,
     }
 }

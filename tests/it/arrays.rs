@@ -183,6 +183,9 @@ fn a_list_of_an_array_goes_from_page_to_page() {
         assert!(line.contains("1_1-2500 ") && line.contains("[2500]"), "{words:?}: {list}");
         assert_eq!(list.lines().count(), 2, "{words:?}: {list}");
     }
+    let none = user.run(&["cancel", "1_2501"]);
+    assert_eq!(none.status.code(), Some(121));
+    assert!(err(&none).contains("there is no element 1_2501 of yours"), "{}", err(&none));
     user.out(&["queue", "set", "gpu"]);
     let none = user.run(&["list", "--queue", "gpuu"]);
     assert_eq!(none.status.code(), Some(0));

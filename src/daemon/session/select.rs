@@ -86,9 +86,10 @@ impl Session {
 
     /// A range takes what exists; one in which nothing exists at all is an error, like a single id.
     pub(super) async fn some_are_there(&self, selector: &Selector) -> Result<(), Error> {
-        let range = selector.ids.first().map(|range| range.first);
-        let Some(first) = range.or(selector.elements.first().map(|range| range.array)) else {
-            return Ok(());
+        let absent = match (selector.ids.first(), selector.elements.first()) {
+            (Some(range), _) => refuse::no_such_job(range.first),
+            (None, Some(range)) => refuse::no_such_element(range),
+            (None, None) => return Ok(()),
         };
         let named = Selector {
             ids: selector.ids.clone(),
@@ -98,7 +99,7 @@ impl Session {
         };
         let filter = self.filter(&named, Usual::Any)?;
         let found = self.hub.readers.query(move |reader| reader.select(&filter)).await?;
-        if found.is_empty() { Err(refuse::no_such_job(first)) } else { Ok(()) }
+        if found.is_empty() { Err(absent) } else { Ok(()) }
     }
 
     /// A single id that is not among those found is an error, unless it was narrowed out.

@@ -145,6 +145,23 @@ fn what_is_folded_keeps_its_place_when_the_element_before_it_is_moved() {
 }
 
 #[test]
+fn what_is_folded_and_held_is_told_as_held_and_stands_ahead_of_nobody() {
+    let mut desk = Desk::new(0, 1);
+    let element = |number: u64, state| {
+        let place = Some(ArrayPlace { array: id(1), index: number });
+        Entry { place, state, ..entry(number) }
+    };
+    desk.submit((1..=3).map(|number| element(number, State::Held)));
+    desk.submit([entry(20), entry(21)]);
+    let (first, fold) = (element(4, State::Held), Fold { count: 10, step: 1 });
+    desk.step(Input::Folded(Box::new(FoldedEntry { first, fold, at_once: 3 })));
+    let queue = desk.scheduler.queue("a").unwrap();
+    assert_eq!((queue.queued, queue.held), (2, 13));
+    let rank = desk.scheduler.explain(desk.now, id(21)).unwrap().rank.unwrap();
+    assert_eq!((rank.place, rank.of), (2, 2));
+}
+
+#[test]
 fn a_folded_element_is_told_of_by_the_last_one_that_waits() {
     let mut desk = Desk::new(1, 1);
     let element = |number: u64| {
