@@ -99,14 +99,20 @@ fn problem_tells_of_two(status: &StatusReply) -> bool {
     status.problem.as_ref().is_some_and(|problem| problem.contains("the ends of 2 jobs"))
 }
 
+/// A daemon in this folder under which two jobs have ended while the disk is full; with the first of them.
+async fn two_ended_while_full(folder: &Path) -> (Victim, JobId) {
+    let daemon = Victim::alive(folder);
+    let first = two_running(folder).await;
+    touch(folder, FULL);
+    touch(folder, "go");
+    until_status(folder, problem_tells_of_two).await;
+    (daemon, first)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_while_the_disk_is_full_is_known_after_a_kill() {
     let folder = TempDir::new().unwrap();
-    let daemon = Victim::alive(folder.path());
-    let first = two_running(folder.path()).await;
-    touch(folder.path(), FULL);
-    touch(folder.path(), "go");
-    until_status(folder.path(), problem_tells_of_two).await;
+    let (daemon, first) = two_ended_while_full(folder.path()).await;
     assert_eq!(show(folder.path(), first).await.state, State::Running, "it is not written yet");
     daemon.kill();
     std::fs::remove_file(folder.path().join(FULL)).unwrap();
@@ -117,11 +123,7 @@ async fn what_ends_while_the_disk_is_full_is_known_after_a_kill() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_while_the_disk_was_full_is_written_when_there_is_room() {
     let folder = TempDir::new().unwrap();
-    let daemon = Victim::alive(folder.path());
-    let first = two_running(folder.path()).await;
-    touch(folder.path(), FULL);
-    touch(folder.path(), "go");
-    until_status(folder.path(), problem_tells_of_two).await;
+    let (daemon, first) = two_ended_while_full(folder.path()).await;
     std::fs::remove_file(folder.path().join(FULL)).unwrap();
     let wait = Wait { jobs: range(first, 2) };
     within(client(folder.path()).await.call::<call::Wait>(&wait)).await.unwrap();

@@ -84,6 +84,21 @@ impl Changes {
             }
         }
     }
+
+    /// What has changed since the last word, without waiting for more.
+    pub(super) fn so_far(&self, wanted: impl Fn(&OsStr) -> bool) -> io::Result<Changed> {
+        let Some(queue) = &self.queue else { return Ok(Changed::Unknown) };
+        let mut names = BTreeSet::new();
+        loop {
+            match changed(queue.get_ref(), &wanted) {
+                Ok(Changed::Named(more)) => names.extend(more),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Changed::Named(names));
+                }
+                other => return other,
+            }
+        }
+    }
 }
 
 /// What one read of the queue tells of names that are wanted.
@@ -270,6 +285,11 @@ mod tests {
         let wanted = |name: &OsStr| name == "2.1.out";
         let only = Changed::Named(["2.1.out".into()].into());
         assert_eq!(changes.next(wanted).await.unwrap(), only);
+        for name in ["2.1.out", "3.1.out", "2.1.out"] {
+            std::fs::write(folder.join(name), "x").unwrap();
+        }
+        assert_eq!(changes.so_far(wanted).unwrap(), only);
+        assert_eq!(changes.so_far(wanted).unwrap(), Changed::Named(BTreeSet::new()));
         std::fs::write(folder.join("1.1.out"), "x").unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(changes.next(wanted).await.unwrap(), Changed::Unknown);

@@ -48,6 +48,7 @@ impl Session {
         if reading.logs.follow && !reading.job.state.is_final() {
             return self.follow(&mut reading, manner).await;
         }
+        reading.look();
         self.send_new(&mut reading, manner).await?;
         let finished = final_word(&reading.job);
         self.last_piece(&reading, finished, manner).await
@@ -65,7 +66,7 @@ impl Session {
         let from = logs.from;
         let attempt = logs.attempt.unwrap_or(job.attempts).max(1);
         let attempt = from.map_or(attempt, |from| from.attempt.max(1));
-        let (printed, files) = (captured.attempts(job.id), Vec::new());
+        let (printed, files) = (BTreeSet::new(), Vec::new());
         let mut reading = Reading { job, logs, captured, printed, attempt, files };
         let tail = reading.logs.tail.map_or(Begin::Start, Begin::Tail);
         reading.open(|stream| match (from, stream) {
@@ -124,7 +125,11 @@ impl Session {
                 None => {}
             }
         }
-        reading.look();
+        let news = watch.map(|watched| watched.so_far(|name| reading.concerns(name)));
+        match news {
+            Some(Ok(Changed::Named(names))) => reading.note(names.iter()),
+            _ => reading.look(),
+        }
         self.send_new(reading, manner).await?;
         self.last_piece(reading, finished, manner).await
     }
